@@ -1,0 +1,65 @@
+"""Object events from S3 to EventBridge.
+
+AWS: `version-id` is there for an object in a versioned bucket and absent otherwise, also while versioning is suspended;
+request ids are 16 characters; the events are archived like all others. A HEAD of an object without a version says
+`null` once its bucket has ever been versioned.
+
+ministack: never sends a `version-id`, gives the event's id as request id, archives no S3 event, and dates them in a
+form that a replay cannot compare.
+"""
+
+import contextvars
+import json
+import secrets
+import string
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import eventbridge, s3
+
+from local.emulator import seams
+from local.emulator.aws import Json, Response
+
+_version_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("version_id", default=None)
+
+
+@seams.replaces(s3, "_fire_s3_event")
+def fire_s3_event(original: Callable[..., None], *args: Any, version_id: str | None = None, **kwargs: Any) -> None:
+    """Remember the version while the event is made."""
+    token = _version_id.set(version_id)
+    try:
+        original(*args, version_id=version_id, **kwargs)
+    finally:
+        _version_id.reset(token)
+
+
+@seams.replaces(eventbridge, "_dispatch_event")
+def dispatch_event(original: Callable[..., None], event: Json, view: object = None) -> None:
+    """Complete and archive what comes from S3; a replayed event is neither completed nor archived again."""
+    new_from_s3 = event.get("Source") == "aws.s3" and "ReplayName" not in event and isinstance(event["Time"], str)
+    if not new_from_s3:
+        original(event, view)
+        return
+    complete = {**event, "Detail": _completed(event["Detail"]), "Time": int(time.time())}
+    eventbridge._archive_event(complete)
+    original(complete)
+
+
+def _completed(text: str) -> str:
+    detail: Json = json.loads(text)
+    detail["request-id"] = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16))
+    version_id = _version_id.get()
+    if version_id and version_id != "null":
+        sequencer = detail["object"].pop("sequencer")
+        detail["object"] |= {"version-id": version_id, "sequencer": sequencer}
+    return json.dumps(detail)
+
+
+@seams.replaces(s3, "_head_object")
+def head_object(original: Callable[..., Response], bucket: str, key: str, *args: Any, **kwargs: Any) -> Response:
+    """Name the version `null` where AWS does."""
+    response = original(bucket, key, *args, **kwargs)
+    if response[0] == 200 and s3._bucket_versioning.get(bucket):  # noqa: PLR2004
+        response[1].setdefault("x-amz-version-id", "null")
+    return response

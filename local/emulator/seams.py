@@ -1,0 +1,84 @@
+"""The private names of ministack that this package replaces.
+
+They are private, so any release may move them: the version is pinned exactly, and the server does not start when one
+of them is missing. A replacement takes the original as its first argument, so that it can add to it.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+MINISTACK_VERSION = "1.5.33"
+
+
+class SeamError(RuntimeError):
+    """This is not the ministack that the package was written for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """A name in a ministack module, or of a class in it, and what stands there instead.
+
+    With a key the name is that of a table, to which an entry is added.
+    """
+
+    owner: ModuleType | type
+    name: str
+    replacement: Any
+    key: str | None = None
+
+    def __str__(self) -> str:
+        """Return the dotted name."""
+        owner = f"{self.owner.__module__}.{self.owner.__name__}" if isinstance(self.owner, type) else self.owner.__name__
+        return f"{owner}.{self.name}" + (f"[{self.key!r}]" if self.key else "")
+
+
+_seams: list[Seam] = []
+
+
+def replaces[**P, R](owner: ModuleType | type, name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Note that the decorated function replaces a name of ministack's, once `apply` is called."""
+
+    def note(replacement: Callable[P, R]) -> Callable[P, R]:
+        _seams.append(Seam(owner, name, replacement))
+        return replacement
+
+    return note
+
+
+def adds[T](owner: ModuleType, name: str, key: str, entry: T) -> T:
+    """Note an entry for one of ministack's tables."""
+    _seams.append(Seam(owner, name, entry, key))
+    return entry
+
+
+def check() -> list[Seam]:
+    """Return the seams, or say what differs from the ministack that they were written for."""
+    installed = version("ministack")
+    if installed != MINISTACK_VERSION:
+        raise SeamError(f"ministack {installed} is installed, but this package extends exactly {MINISTACK_VERSION}")
+    missing = [str(seam) for seam in _seams if not hasattr(seam.owner, seam.name)]
+    if missing:
+        raise SeamError(f"ministack {installed} has no {', '.join(missing)}")
+    return _seams
+
+
+def apply() -> None:
+    """Put every replacement in its place; they stack, the last one noted is the outermost."""
+    for seam in check():
+        original = getattr(seam.owner, seam.name)
+        if seam.key is not None:
+            original[seam.key] = seam.replacement
+            continue
+        setattr(seam.owner, seam.name, _bound(seam.replacement, original))
+
+
+def _bound(replacement: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def bound(*args: Any, **kwargs: Any) -> Any:
+        return replacement(original, *args, **kwargs)
+
+    return bound

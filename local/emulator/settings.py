@@ -1,0 +1,63 @@
+"""The environment of the emulator; ministack reads most of it on import."""
+
+import os
+import sys
+from pathlib import Path
+
+ACCOUNT = "123456789012"
+REGION = "us-east-2"
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+DEFAULTS = {
+    "LOG_LEVEL": "INFO",
+    # A tenth of the time, not none of it: without any, a Retry is used up before its cause can go away.
+    "SFN_WAIT_SCALE": "0.1",
+    "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
+    # How long an emulated Glue run takes, and the most that runs at once on a small machine.
+    "GLUE_RUN_SECONDS": "0.3",
+    "LAMBDA_MAX_WORKERS": "4",
+    "MAP_MAX_CONCURRENCY": "8",
+    "METRICS_TICK_SECONDS": "1",
+}
+
+FIXED = {
+    "BIND_HOST": "127.0.0.1",
+    "MINISTACK_ACCOUNT_ID": ACCOUNT,
+    "MINISTACK_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+    # The key `test` is root. Everyone else, first of all the function's role, may do what its policies say.
+    "AUTH": "true",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "IOT_MTLS_ENABLED": "0",
+    "SFTP_ENABLED": "0",
+    "LAMBDA_EXECUTOR": "local",
+    "PERSIST_STATE": "0",
+    "S3_PERSIST": "0",
+}
+
+
+def configure(port: int, scratch: Path) -> None:
+    """Set what ministack needs; of the defaults, what is already set wins."""
+    # A profile or a session of the developer's must not reach the functions.
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "PYTHONPATH", "SERVICES"):
+        os.environ.pop(name, None)
+    os.environ.update(FIXED)
+    os.environ.update({"GATEWAY_PORT": str(port), "TMPDIR": str(scratch)})
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def number(name: str) -> float:
+    """Return one of the numbers above."""
+    return float(os.environ[name])
+
+
+def function_python() -> str:
+    """Return the interpreter for functions: one that holds nothing, so that whatever the artifact lacks is missed."""
+    own = os.environ.get("LAMBDA_PYTHON")
+    bare = REPOSITORY / ".venv" / "lambda" / "bin" / "python"
+    return own or (str(bare) if bare.exists() else sys.executable)

@@ -1,0 +1,146 @@
+"""Build the one artifact that all functions share: pinned dependencies, no data nobody reads, bytecode that stays valid.
+
+`sam build` calls this through `packaging/<architecture>/Makefile`. Lambda mounts the code read-only, so what is not
+compiled here is compiled anew by every cold start; and SAM dates every file of its zip 1980, so the bytecode must not
+be checked against its source's time. Wheels are picked by platform tag, whatever machine this runs on.
+"""
+
+import argparse
+import compileall
+import gzip
+import hashlib
+import json
+import py_compile
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src"
+REQUIREMENTS = SOURCE / "requirements.txt"
+STAGES = ROOT / ".aws-sam" / "packages"
+PYTHON = (3, 13)
+PLATFORMS = {"x86_64": "manylinux_2_17_x86_64", "arm64": "manylinux_2_17_aarch64"}
+
+# Every operation the functions call. botocore carries models of some 440 services; a test holds this table against src/.
+OPERATIONS = {"s3": {"GetObject", "HeadObject"}, "stepfunctions": {"DescribeExecution", "StartExecution"}}
+
+
+def main() -> None:
+    """Fill the directory SAM names with a copy of the staged package and the functions' own code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--architecture", choices=sorted(PLATFORMS), required=True)
+    parser.add_argument("artifact", type=Path, help="the directory to fill: SAM's ARTIFACTS_DIR")
+    arguments = parser.parse_args()
+    if sys.version_info[:2] != PYTHON:
+        sys.exit(f"Bytecode is valid for one Python version only: run this with Python {PYTHON[0]}.{PYTHON[1]}.")
+    shutil.copytree(dependencies(arguments.architecture), arguments.artifact, dirs_exist_ok=True)
+    for package in ("handlers", "shared"):
+        shutil.copytree(
+            SOURCE / package, arguments.artifact / package, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+        )
+        compile_tree(arguments.artifact / package, arguments.artifact)
+
+
+def dependencies(architecture: str) -> Path:
+    """Give the directory with the installed, trimmed and compiled dependencies; made once per set of pins."""
+    recipe = hashlib.sha256(REQUIREMENTS.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
+    stage = STAGES / f"{architecture}-{recipe}"
+    if not stage.exists():
+        unfinished = stage.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        install(architecture, unfinished)
+        trim(unfinished)
+        compile_tree(unfinished, unfinished)
+        unfinished.rename(stage)
+    return stage
+
+
+def install(architecture: str, target: Path) -> None:
+    """Install the pinned wheels for the architecture that will run them."""
+    subprocess.run(  # noqa: S603 - our own arguments
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
+            *("--require-hashes", "--only-binary=:all:", "--no-deps", "--implementation=cp", "--python-version=3.13"),
+            *(f"--platform={PLATFORMS[architecture]}", f"--target={target}", f"--requirement={REQUIREMENTS}"),
+        ],
+        check=True,
+    )
+
+
+def trim(target: Path) -> None:
+    """Drop what no function reads: other services, other operations, other endpoints, command-line scripts."""
+    shutil.rmtree(target / "bin", ignore_errors=True)
+    data = target / "botocore" / "data"
+    for folder in data.iterdir():
+        if folder.is_dir() and folder.name not in OPERATIONS:
+            shutil.rmtree(folder)
+    for service, operations in OPERATIONS.items():
+        for model in (data / service).rglob("*.json.gz"):
+            content = json.loads(gzip.decompress(model.read_bytes()))
+            if model.name.startswith("service-2."):
+                content = with_only(content, operations)
+            # Plain JSON: unpacking it again at each cold start would cost more than the zip saves.
+            write_json(model.with_suffix(""), content)
+            model.unlink()
+    endpoints = json.loads((data / "endpoints.json").read_text())
+    prefixes = {"s3", "states"}
+    for partition in endpoints["partitions"]:
+        partition["services"] = {name: one for name, one in partition["services"].items() if name in prefixes}
+    write_json(data / "endpoints.json", endpoints)
+
+
+def with_only(model: dict[str, Any], operations: set[str]) -> dict[str, Any]:
+    """Cut a service model to some operations and the shapes they reach."""
+    kept = {name: model["operations"][name] for name in sorted(operations)}
+    reached: dict[str, Any] = {}
+    pending = [kept]
+    while pending:
+        for name in shapes_in(pending.pop()) - reached.keys():
+            reached[name] = model["shapes"][name]
+            pending.append(reached[name])
+    documentation = {"documentation", "documentationUrl"}
+    return without({**model, "operations": kept, "shapes": reached}, documentation)
+
+
+def shapes_in(node: Any) -> set[str]:
+    """Find the names of all shapes that a piece of a model refers to."""
+    if isinstance(node, dict):
+        own = {node["shape"]} if isinstance(node.get("shape"), str) else set()
+        return own.union(*(shapes_in(value) for value in node.values()))
+    return set().union(*(shapes_in(value) for value in node)) if isinstance(node, list) else set()
+
+
+def without(node: Any, names: set[str]) -> Any:
+    """Copy a piece of a model without some members whose value is a text."""
+    if isinstance(node, dict):
+        return {
+            name: without(value, names)
+            for name, value in node.items()
+            if not (name in names and isinstance(value, str))
+        }
+    return [without(value, names) for value in node] if isinstance(node, list) else node
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON without a superfluous byte."""
+    path.write_text(json.dumps(content, separators=(",", ":")))
+
+
+def compile_tree(tree: Path, root: Path) -> None:
+    """Compile everything below `tree`; tracebacks name paths as Lambda has them."""
+    compiled = compileall.compile_dir(
+        tree,
+        quiet=1,
+        stripdir=str(root),
+        prependdir="/var/task",
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )
+    if not compiled:
+        sys.exit(f"Some of {tree} does not compile.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""An object was created: start its workflow, exactly once, or say why not."""
+
+from typing import TYPE_CHECKING
+
+from shared.arrival import Skip
+from shared.aws import connect
+from shared.outcome import as_response
+from shared.parse import parse_event
+from shared.settings import read_route, trace_header
+from shared.telemetry import make_logger, make_metrics, report_failure, report_outcome
+from shared.workflow import plan_for, start_for
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = make_logger()
+metrics = make_metrics()
+route = read_route()
+s3, states = connect()
+
+
+def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
+    """Parse, plan, start; whatever is raised reaches the failure queue once Lambda has tried three times."""
+    try:
+        created = parse_event(event)
+        decision = created if isinstance(created, Skip) else plan_for(s3, created, route)
+        outcome = start_for(states, decision, trace_header())
+    except Exception as error:
+        report_failure(logger, metrics, event, context, error)
+        raise
+    report_outcome(logger, metrics, event, context, outcome)
+    return as_response(outcome)

@@ -1,0 +1,1 @@
+"""The domain and the gates to AWS; imports nothing from handlers."""

@@ -1,0 +1,52 @@
+"""An object that arrived, whichever way it was announced, and the reasons not to start anything for it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """Who announced the object: the values of the metric dimension `source`."""
+
+    NATIVE = "native"
+    CLOUDTRAIL = "cloudtrail"
+    BACKFILL = "backfill"
+    OTHER = "other"
+
+
+class SkipReason(StrEnum):
+    """Why an arrival starts nothing: the values of the metric dimension `reason` on skips."""
+
+    EMPTY_OBJECT = "empty_object"
+    FAILED_CALL = "failed_call"
+    FOLDER_MARKER = "folder_marker"
+    NOT_AN_ARRIVAL = "not_an_arrival"
+    OBJECT_GONE = "object_gone"
+    TARGET_PREFIX = "target_prefix"
+    WRONG_PREFIX = "wrong_prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCreated:
+    """One announcement of one object; `version_id` is None on a bucket that doesn't version."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    account: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The decision to start nothing, with the reason as a word and as a sentence."""
+
+    reason: SkipReason
+    why: str
+
+
+def real_version(version_id: str | None) -> str | None:
+    """Read S3's absent, empty and literal `null` version ids as the one thing they mean: not versioned.
+
+    A put on a bucket with suspended versioning announces no version id, while a later HEAD of that object says `null`.
+    """
+    return None if version_id in (None, "", "null") else version_id

@@ -1,0 +1,69 @@
+"""Every error a handler raises on purpose, and whether trying again can help.
+
+    ArrivalError
+    ├── MalformedEventError       no: the event, or the input of a backfill, is not understood
+    ├── ForeignObjectError        no: the object is in another bucket or account
+    ├── SettingsError             no: the function's environment is incomplete
+    └── CallError                 S3 or Step Functions did not answer as hoped
+        ├── CallRefusedError      no: the call itself was judged wrong
+        └── CallUnansweredError   yes: throttled, denied (until a policy is mended), timed out, or the service is ill
+
+An arrival that should start nothing is no error but a `Skip`. Whatever is raised here is retried by Lambda twice and
+then rests in the failure queue, so a message says what happened, to which object, and what to do.
+"""
+
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why an arrival failed: the values of the metric dimension `reason` on failures."""
+
+    MALFORMED_EVENT = "malformed_event"
+    FOREIGN_OBJECT = "foreign_object"
+    SETTINGS = "settings"
+    ACCESS_DENIED = "access_denied"
+    THROTTLED = "throttled"
+    TIMEOUT = "timeout"
+    SERVICE_ERROR = "service_error"
+    REFUSED = "refused"
+    UNEXPECTED = "unexpected"
+
+
+class ArrivalError(Exception):
+    """Base of all; catching it catches whatever was foreseen and nothing else."""
+
+    cause: Cause = Cause.UNEXPECTED
+
+
+class MalformedEventError(ArrivalError):
+    """The payload lacks something a decision needs, or is no EventBridge event at all."""
+
+    cause = Cause.MALFORMED_EVENT
+
+
+class ForeignObjectError(ArrivalError):
+    """The object lies in a bucket or an account that this stack doesn't serve."""
+
+    cause = Cause.FOREIGN_OBJECT
+
+
+class SettingsError(ArrivalError):
+    """An environment variable that template.yaml sets is missing or wrong."""
+
+    cause = Cause.SETTINGS
+
+
+class CallError(ArrivalError):
+    """A call to S3 or Step Functions failed; the SDK's own retries are used up."""
+
+    def __init__(self, message: str, cause: Cause) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class CallRefusedError(CallError):
+    """The service judged the call itself wrong: the same call will fail the same way."""
+
+
+class CallUnansweredError(CallError):
+    """The same call may succeed later."""

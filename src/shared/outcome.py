@@ -1,0 +1,33 @@
+"""How an arrival ends when it doesn't fail."""
+
+from dataclasses import dataclass
+
+from shared.arrival import Skip
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """This arrival started the execution."""
+
+    execution_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The execution had been started before, by another announcement of the same upload."""
+
+    execution_arn: str
+
+
+type Outcome = Started | Duplicate | Skip
+
+
+def as_response(outcome: Outcome) -> dict[str, str | None]:
+    """Write an outcome as the function's answer."""
+    match outcome:
+        case Started(arn):
+            return {"outcome": "started", "reason": None, "execution_arn": arn}
+        case Duplicate(arn):
+            return {"outcome": "duplicate", "reason": None, "execution_arn": arn}
+        case Skip(reason):
+            return {"outcome": "skipped", "reason": reason.value, "execution_arn": None}

@@ -1,0 +1,137 @@
+"""Plan: what to start for an object, under which name, with which input.
+
+Everything here is a function of (object, route) and nothing else: no clock, no event id, no request id. That is what
+makes a duplicate delivery, the CloudTrail event and the native event of one upload, a replay and a backfill agree.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.arrival import ObjectCreated, Skip, SkipReason
+from shared.errors import ForeignObjectError
+
+NAME_LENGTH = 80
+DIGEST_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where uploads come from and what they start; capacity in DPUs (G.1X workers)."""
+
+    account_id: str
+    source_bucket_name: str
+    source_prefix: str
+    state_machine_arn: str
+    job_name: str
+    target_prefix: str
+    glue_max_capacity_dpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """The object as S3 describes it now; size in bytes."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    last_modified: datetime
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution to start: its state machine, its name and its input as JSON."""
+
+    state_machine_arn: str
+    name: str
+    input: str
+
+    @property
+    def arn(self) -> str:
+        """The ARN it has once started (executions of Standard workflows only)."""
+        partition, service, region, account, _, machine = self.state_machine_arn.split(":")[1:7]
+        return f"arn:{partition}:{service}:{region}:{account}:execution:{machine}:{self.name}"
+
+
+def screen(created: ObjectCreated, route: Route) -> Skip | None:
+    """Say what the key alone tells: a skip, or None when the object has to be looked at.
+
+    Raises ForeignObjectError for an object that this route must not touch.
+    """
+    if created.account != route.account_id:
+        raise ForeignObjectError(
+            f"Account {created.account!a} is not this stack's ({route.account_id}): "
+            "deploy the stack in the account that owns the bucket."
+        )
+    if created.bucket != route.source_bucket_name:
+        raise ForeignObjectError(
+            f"Bucket {created.bucket!a} is not this stack's ({route.source_bucket_name}): "
+            "deploy a second stack with SourceBucketName, or mend the rule that sent this event."
+        )
+    target = route.target_prefix.rstrip("/") + "/"
+    if created.key.startswith(target):
+        return Skip(SkipReason.TARGET_PREFIX, f"under {target!a}, where the job writes: starting would loop")
+    if not created.key.startswith(route.source_prefix):
+        return Skip(SkipReason.WRONG_PREFIX, f"not under {route.source_prefix!a}")
+    if created.key.endswith(("/", "_$folder$")):
+        return Skip(SkipReason.FOLDER_MARKER, "a folder marker, not a file")
+    return None
+
+
+def plan(stored: StoredObject, route: Route, reprocess: str | None = None) -> Execution | Skip:
+    """Decide what to start for an object that passed the screen.
+
+    `reprocess` is a label of the user's own: it becomes part of the name, and so is the one way to a second start.
+    """
+    if stored.size == 0:
+        return Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform")
+    return Execution(route.state_machine_arn, execution_name(stored, route, reprocess), execution_input(stored, route))
+
+
+def execution_name(stored: StoredObject, route: Route, reprocess: str | None = None) -> str:
+    """Name the execution after the upload: readable part, dash, 32 hex digits.
+
+    The capacity is no part of it: turning it up is no reason to run every file again. On an unversioned bucket ETag and
+    last-modified stand in for the version id, so that an overwrite is a new upload.
+    """
+    upload = stored.version_id or [stored.etag, _timestamp(stored.last_modified)]
+    identity = [route.job_name, route.target_prefix, stored.bucket, stored.key, upload, reprocess]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:DIGEST_LENGTH]
+    return f"{_readable(stored.key)}-{digest}"
+
+
+def execution_input(stored: StoredObject, route: Route) -> str:
+    """Write the input canonically: the workshop's five parameters, and what S3 said of the object."""
+    return json.dumps(
+        {
+            "glue_max_capacity_dpus": route.glue_max_capacity_dpus,
+            "JOB_NAME": route.job_name,
+            "BUCKET_NAME": stored.bucket,
+            "SRC_PREFIX": stored.key,
+            "TRG_PREFIX": route.target_prefix,
+            "object": {
+                "key": stored.key,
+                "size": stored.size,
+                "etag": stored.etag,
+                "version_id": stored.version_id,
+                "last_modified": _timestamp(stored.last_modified),
+            },
+        }
+    )
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _readable(key: str) -> str:
+    """Take what Step Functions allows in a name from the file name, without its extension."""
+    stem = key.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    longest = NAME_LENGTH - DIGEST_LENGTH - 1
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:longest] or "object"

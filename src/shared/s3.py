@@ -1,0 +1,43 @@
+"""The gate to S3: what is stored under a key, now."""
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
+from shared.aws import call, code_of
+from shared.plan import StoredObject
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+# 404: no such key or version; 405: the version asked for is a delete marker. A HEAD has no body to say it in words.
+GONE = frozenset({"404", "405"})
+
+
+def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
+    """Ask S3 for the object that was announced, that very version where the event named one.
+
+    Raises CallRefusedError or CallUnansweredError.
+    """
+    version = {"VersionId": created.version_id} if created.version_id else {}
+    with call("HeadObject", f"s3://{created.bucket}/{created.key!a}"):
+        try:
+            head = s3.head_object(
+                Bucket=created.bucket,
+                Key=created.key,
+                ExpectedBucketOwner=created.account,
+                **version,  # type: ignore[arg-type]
+            )
+        except ClientError as error:
+            if code_of(error) in GONE:
+                return Skip(SkipReason.OBJECT_GONE, "deleted, or replaced by a delete marker, before its event came")
+            raise
+    return StoredObject(
+        bucket=created.bucket,
+        key=created.key,
+        version_id=real_version(head.get("VersionId")),
+        etag=head["ETag"].strip('"'),
+        last_modified=head["LastModified"],
+        size=head["ContentLength"],
+    )
