@@ -39,7 +39,10 @@ def main() -> None:
     shutil.copytree(dependencies(arguments.architecture), arguments.artifact, dirs_exist_ok=True)
     for package in ("handlers", "shared"):
         shutil.copytree(
-            SOURCE / package, arguments.artifact / package, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+            SOURCE / package,
+            arguments.artifact / package,
+            ignore=shutil.ignore_patterns("__pycache__"),
+            dirs_exist_ok=True,
         )
         compile_tree(arguments.artifact / package, arguments.artifact)
 
@@ -102,7 +105,8 @@ def with_only(model: dict[str, Any], operations: set[str]) -> dict[str, Any]:
             reached[name] = model["shapes"][name]
             pending.append(reached[name])
     documentation = {"documentation", "documentationUrl"}
-    return without({**model, "operations": kept, "shapes": reached}, documentation)
+    cut: dict[str, Any] = without({**model, "operations": kept, "shapes": reached}, documentation)
+    return cut
 
 
 def shapes_in(node: Any) -> set[str]:

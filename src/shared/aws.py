@@ -15,15 +15,13 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
-CONFIG = Config(
-    # Seconds. Worst case of a call: three attempts of 1 + 3, and two pauses of at most 1 and 2. A test holds the sum of
-    # all calls of an invocation against the function's timeout.
-    connect_timeout=1,
-    read_timeout=3,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    # botocore composes its own anew for each request, which costs more than parsing the event.
-    user_agent="file-arrival-trigger",
-)
+# Seconds. Worst case of a live arrival's call: three attempts of 1 + 3, and two pauses of at most 1 and 2. A test holds
+# the sum of all calls of an invocation against the function's timeout.
+CONNECT_TIMEOUT = 1
+READ_TIMEOUT = 3
+ATTEMPTS = 3
+# botocore composes its own anew for each request, which costs more than parsing the event.
+USER_AGENT = "file-arrival-trigger"
 
 DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "Forbidden", "KmsAccessDeniedException"})
 THROTTLED = frozenset(
@@ -32,10 +30,16 @@ THROTTLED = frozenset(
 SERVER_ERROR = 500
 
 
-def connect() -> "tuple[S3Client, SFNClient]":
+def connect(attempts: int = ATTEMPTS) -> "tuple[S3Client, SFNClient]":
     """Make the two clients, once an execution environment; credentials and region are the runtime's own."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        user_agent=USER_AGENT,
+    )
     make = botocore.session.get_session().create_client
-    return cast("S3Client", make("s3", config=CONFIG)), cast("SFNClient", make("stepfunctions", config=CONFIG))
+    return cast("S3Client", make("s3", config=config)), cast("SFNClient", make("stepfunctions", config=config))
 
 
 @contextmanager

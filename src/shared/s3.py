@@ -1,6 +1,8 @@
 """The gate to S3: what is stored under a key, now."""
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -41,3 +43,25 @@ def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
         last_modified=head["LastModified"],
         size=head["ContentLength"],
     )
+
+
+def read_map_results(s3: "S3Client", results: Any) -> Iterator[Any]:
+    """Read the output of every child of a Distributed Map, file by file, as its ResultWriter stored them.
+
+    A Map without a ResultWriter hands over the list itself.
+    https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
+    Raises CallRefusedError or CallUnansweredError.
+    """
+    if isinstance(results, list):
+        yield from results
+        return
+    details = results["ResultWriterDetails"]
+    manifest = _read_json(s3, details["Bucket"], details["Key"])
+    for file in manifest["ResultFiles"]["SUCCEEDED"]:
+        for child in _read_json(s3, details["Bucket"], file["Key"]):
+            yield json.loads(child["Output"])
+
+
+def _read_json(s3: "S3Client", bucket: str, key: str) -> Any:
+    with call("GetObject", f"s3://{bucket}/{key!a}"):
+        return json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])

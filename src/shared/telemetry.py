@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from shared.arrival import Skip, Source
+from shared.arrival import ObjectCreated, Skip, Source
 from shared.errors import ArrivalError, Cause
 from shared.outcome import Duplicate, Outcome, Started
 from shared.parse import source_of
@@ -56,6 +56,26 @@ def report_failure(logger: Logger, metrics: Metrics, event: object, context: "La
     said = {**describe(event), "request_id": context.aws_request_id, "reason": cause.value, "why": str(error)}
     logger.error("failed", extra=said, exc_info=cause is Cause.UNEXPECTED)
     _count(metrics, "Failed", source_of(event), cause.value)
+
+
+def report_backfill(
+    logger: Logger, metrics: Metrics, created: ObjectCreated, outcome: Outcome, reprocess: str | None
+) -> None:
+    """Log what a backfill decided on one object, and count what it had to start.
+
+    Backfills are no part of the live funnel: a start means that live delivery missed something, or, with a label, that
+    somebody asked for it.
+    """
+    said = {"source": Source.BACKFILL.value, "bucket": created.bucket, "key": created.key, "reprocess": reprocess}
+    match outcome:
+        case Started(arn):
+            logger.info("started", extra={**said, **_execution(arn)})
+            metrics.add_metric("Reprocessed" if reprocess else "Backfilled", MetricUnit.Count, 1)
+            metrics.flush_metrics()
+        case Duplicate(arn):
+            logger.debug("duplicate", extra={**said, **_execution(arn)})
+        case Skip(reason, why):
+            logger.info("skipped", extra={**said, "reason": reason.value, "why": why})
 
 
 def describe(event: object) -> dict[str, str]:

@@ -91,7 +91,7 @@ class Lake:
             patch.setattr(sys, "argv", [str(SCRIPT), *argv])
             runpy.run_path(str(SCRIPT), run_name="__main__")
 
-    def output(self, source: str | None = None) -> Any:  # noqa: ANN401 - a DataFrame, if there is PySpark
+    def output(self, source: str | None = None) -> Any:
         """Read what a source left behind, or all of them."""
         return self.spark.read.parquet(target_path(BUCKET, TARGET, source) if source else f"s3://{BUCKET}/{TARGET}")
 
@@ -100,7 +100,7 @@ class Lake:
         return sorted(tuple(row) for row in self.output(source).drop("source_id").collect())
 
 
-def glue_stand_ins(spark: Any, committed: list[str]) -> dict[str, Any]:  # noqa: ANN401 - likewise
+def glue_stand_ins(spark: Any, committed: list[str]) -> dict[str, Any]:
     """Return modules with as much of awsglue as the script uses; commits go to the list."""
 
     def get_resolved_options(argv: list[str], names: list[str]) -> dict[str, str]:
@@ -333,14 +333,14 @@ def test_another_run_writes_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatc
 
     write = DataFrameWriter.parquet
 
-    def write_twice(self: Any, path: str) -> None:  # noqa: ANN401 - a DataFrameWriter
+    def write_twice(self: Any, path: str) -> None:
         write(self, path)
         write(self.mode("append"), path)
 
     monkeypatch.setattr(DataFrameWriter, "parquet", write_twice)
     lake.put(KEY, "a,b\n1,x\n")
 
-    with pytest.raises(RuntimeError, match="holds 2 rows, .* had 1: another run"):
+    with pytest.raises(RuntimeError, match=r"holds 2 rows, .* had 1: another run"):
         lake.run()
 
     assert [] == lake.committed

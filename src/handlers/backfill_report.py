@@ -1,0 +1,17 @@
+"""All batches of a backfill are done: add up what they found."""
+
+from typing import TYPE_CHECKING, Any
+
+from shared.aws import connect
+from shared.backfill import report
+from shared.s3 import read_map_results
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+s3, _ = connect(attempts=8)
+
+
+def handler(event: dict[str, Any], _context: "LambdaContext") -> dict[str, Any]:
+    """Read the Map Run's results and report them; they stay in S3, object by object."""
+    return report(event["request"], read_map_results(s3, event["batches"]))

@@ -1,0 +1,181 @@
+"""Backfill: find what was missed among the objects that exist, and start it by the same decision as a live event.
+
+A Distributed Map lists the bucket and hands over batches; the words here are those of its request and its report.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from aws_lambda_powertools.utilities.parser import BaseModel, Field, ValidationError, parse
+from pydantic import ConfigDict, StringConstraints, TypeAdapter
+
+from shared.arrival import ObjectCreated, SkipReason, Source
+from shared.errors import CallRefusedError, MalformedEventError
+from shared.outcome import Duplicate, Outcome, Started
+from shared.plan import Route
+
+# Keys named in a report for each outcome; all of them are in the Map Run's results.
+FIRST_KEYS = 5
+
+Moment = datetime | timedelta
+
+
+class RequestInput(BaseModel):
+    """What a user may ask for; an unknown word is refused, because `dryrun` must not mean `dry_run`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prefix: str | None = None
+    since: str | None = None
+    until: str | None = None
+    dry_run: bool = True
+    reprocess: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+
+
+class Request(BaseModel):
+    """A backfill's request with nothing left open; `since` is included, `until` is not."""
+
+    bucket: str
+    prefix: str
+    since: datetime | None
+    until: datetime | None
+    dry_run: bool
+    reprocess: str | None
+
+
+class Item(BaseModel):
+    """One listed object, with the request it is listed for, so that any batch can be handled by itself."""
+
+    key: str = Field(alias="Key")
+    last_modified: datetime = Field(alias="LastModified")
+    request: Request
+
+
+@dataclass
+class Results:
+    """The keys of one batch, or of all, by outcome; `started` holds what would be started in a dry run."""
+
+    found: int = 0
+    duplicates: int = 0
+    started: list[str] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+    failed: list[dict[str, str]] = field(default_factory=list)
+
+
+def read_request(event: object, route: Route, now: datetime) -> Request:
+    """Read the input of a backfill; dry unless told otherwise, over the whole source prefix and all times.
+
+    `since` and `until` are ISO 8601 timestamps (UTC unless they say otherwise) or durations, which mean that long ago.
+    Raises MalformedEventError.
+    """
+    if not isinstance(event, dict):
+        raise MalformedEventError("The input of a backfill is a JSON object; {} asks what was missed.")
+    try:
+        asked = parse(event=event, model=RequestInput)
+        since, until = _moment(asked.since, now), _moment(asked.until, now)
+    except ValidationError as error:
+        fields = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'input'}: {e['msg']}" for e in error.errors())
+        raise MalformedEventError(
+            f"{fields}. A backfill takes prefix, since, until, dry_run and reprocess, all optional."
+        ) from error
+    prefix = route.source_prefix if asked.prefix is None else asked.prefix
+    if route.source_prefix.startswith(prefix):
+        prefix = route.source_prefix
+    if not prefix.startswith(route.source_prefix):
+        raise MalformedEventError(
+            f"prefix: {prefix!a} is not under {route.source_prefix!a}, so nothing there can start."
+        )
+    if since and until and since >= until:
+        raise MalformedEventError(f"since: {since.isoformat()} is not before until, {until.isoformat()}.")
+    return Request(
+        bucket=route.source_bucket_name,
+        prefix=prefix,
+        since=since,
+        until=until,
+        dry_run=asked.dry_run,
+        reprocess=asked.reprocess,
+    )
+
+
+def read_batch(event: object) -> list[Item]:
+    """Read a batch of listed objects, or a single one.
+
+    Raises MalformedEventError.
+    """
+    items = event.get("Items", [event]) if isinstance(event, dict) else event
+    try:
+        return parse(event=items, model=list[Item])  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise MalformedEventError(f"Not a batch of the backfill's Map: {error}") from error
+
+
+def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreated, Request], Outcome]) -> Results:
+    """Decide on every object of a batch that is inside the request's time window.
+
+    An object that S3 or Step Functions refuses for good is a failure of its own and stops no other. What may pass is
+    raised, so that the Map tries the batch again: what it had started by then is a duplicate.
+    Raises CallUnansweredError.
+    """
+    results = Results()
+    for item in items:
+        request = item.request
+        if not _inside(item.last_modified, request):
+            continue
+        results.found += 1
+        created = ObjectCreated(request.bucket, item.key, None, route.account_id, Source.BACKFILL)
+        try:
+            outcome = decide(created, request)
+        except CallRefusedError as error:
+            results.failed.append({"key": item.key, "why": str(error)})
+            continue
+        match outcome:
+            case Started():
+                results.started.append(item.key)
+            case Duplicate():
+                results.duplicates += 1
+            case skip:
+                results.skipped.setdefault(skip.reason.value, []).append(item.key)
+    return results
+
+
+def report(request: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add up the batches: counts, and the first keys of each outcome."""
+    total = Results()
+    skipped: Counter[str] = Counter({reason.value: 0 for reason in SkipReason})
+    started = failed = 0
+    for batch in batches:
+        results = TypeAdapter(Results).validate_python(batch)
+        total.found += results.found
+        total.duplicates += results.duplicates
+        started += len(results.started)
+        failed += len(results.failed)
+        total.started = (total.started + results.started)[:FIRST_KEYS]
+        total.failed = (total.failed + results.failed)[:FIRST_KEYS]
+        for reason, keys in results.skipped.items():
+            skipped[reason] += len(keys)
+            total.skipped[reason] = (total.skipped.get(reason, []) + keys)[:FIRST_KEYS]
+    return {
+        **request,
+        "found": total.found,
+        "started": started,
+        "duplicates": total.duplicates,
+        "skipped": {reason: count for reason, count in sorted(skipped.items()) if count},
+        "failed": failed,
+        "first_keys": {"started": total.started, "skipped": total.skipped, "failed": total.failed},
+    }
+
+
+def _moment(said: str | None, now: datetime) -> datetime | None:
+    if said is None:
+        return None
+    if said.startswith("P"):
+        return now - TypeAdapter(timedelta).validate_python(said)
+    moment = TypeAdapter(datetime).validate_python(said)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _inside(moment: datetime, request: Request) -> bool:
+    return (request.since is None or request.since <= moment) and (request.until is None or moment < request.until)
