@@ -105,7 +105,7 @@ def with_only(model: dict[str, Any], operations: set[str]) -> dict[str, Any]:
             reached[name] = model["shapes"][name]
             pending.append(reached[name])
     documentation = {"documentation", "documentationUrl"}
-    cut: dict[str, Any] = without({**model, "operations": kept, "shapes": reached}, documentation)
+    cut = {**model, "operations": without(kept, documentation), "shapes": without(reached, documentation)}
     return cut
 
 

@@ -50,7 +50,9 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001 - whatever it is, the invocation must hear of it
         traceback.print_exc()
         kind = "Runtime.ImportModuleError" if isinstance(error, ImportError) else f"Runtime.{type(error).__name__}"
-        _answer(answers, {"status": "error", "error": f"{kind}: Unable to import module '{function['module']}': {error}"})
+        _answer(
+            answers, {"status": "error", "error": f"{kind}: Unable to import module '{function['module']}': {error}"}
+        )
         return
     _answer(answers, {"status": "ready", "cold": True})
     for line in sys.stdin:

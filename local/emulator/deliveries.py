@@ -154,9 +154,7 @@ def _give_up(delivery: Delivery | None, code: str, message: str) -> None:
 def _may_send(delivery: Delivery, queue_arn: str) -> bool:
     if delivery.is_scheduled:
         return _role_denies(delivery, "sqs:SendMessage", queue_arn) is None
-    allowed: bool = sqs.queue_policy_allows(
-        queue_arn, "events.amazonaws.com", delivery.source["Arn"], get_account_id()
-    )
+    allowed: bool = sqs.queue_policy_allows(queue_arn, "events.amazonaws.com", delivery.source["Arn"], get_account_id())
     return allowed
 
 

@@ -63,7 +63,9 @@ def _work_off(function: Json, event: object) -> None:
             pause = random.uniform(0.05, 0.2)  # noqa: S311 - no secret
         else:
             count += 1
-            lambda_svc._emit_lambda_metrics(config["FunctionName"], 0.0, error=bool(result.get("error")), throttle=False)
+            lambda_svc._emit_lambda_metrics(
+                config["FunctionName"], 0.0, error=bool(result.get("error")), throttle=False
+            )
             if not result.get("error"):
                 return
             pause = lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS * 2 ** (count - 1)

@@ -32,7 +32,9 @@ class Seam:
 
     def __str__(self) -> str:
         """Return the dotted name."""
-        owner = f"{self.owner.__module__}.{self.owner.__name__}" if isinstance(self.owner, type) else self.owner.__name__
+        owner = (
+            f"{self.owner.__module__}.{self.owner.__name__}" if isinstance(self.owner, type) else self.owner.__name__
+        )
         return f"{owner}.{self.name}" + (f"[{self.key!r}]" if self.key else "")
 
 

@@ -1,0 +1,1 @@
+"""The local cloud, and what is shown and tried on it."""

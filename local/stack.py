@@ -1,0 +1,69 @@
+"""Build the application and deploy its own template to the local cloud, by the same commands as to AWS."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from local.emulator.process import REPOSITORY, Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SAM = REPOSITORY / ".venv" / "sam" / "bin" / "sam"
+# `sam build` looks for python3.13 on the PATH, and a shim will not do.
+PATH = f"{REPOSITORY / '.venv' / 'dev' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+
+class SamError(RuntimeError):
+    """A SAM command failed; the message holds the end of what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A deployed stack: its name and its outputs."""
+
+    name: str
+    cloud: Emulator
+    outputs: "Mapping[str, str]"
+
+    def client(self, service: str) -> Any:
+        """Make a boto3 client for the cloud the stack lives in."""
+        return client(self.cloud, service)
+
+
+def build() -> None:
+    """Run a plain `sam build`."""
+    _sam(["build"], {})
+
+
+def deploy(cloud: Emulator, name: str = "glueworkshop", parameters: "Mapping[str, str] | None" = None) -> Stack:
+    """Run `sam deploy` against the local cloud and return what the stack says of itself.
+
+    Raises SamError.
+    """
+    overrides = [f"{key}={value}" for key, value in (parameters or {}).items()]
+    arguments = ["deploy", "--stack-name", name]
+    _sam([*arguments, "--parameter-overrides", *overrides] if overrides else arguments, cloud.environment)
+    described = client(cloud, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
+
+
+def client(cloud: Emulator, service: str) -> Any:
+    """Make a boto3 client for the local cloud."""
+    return boto3.client(service, endpoint_url=cloud.endpoint_url, **cloud.credentials)  # type: ignore[call-overload]
+
+
+def _sam(arguments: list[str], environment: "Mapping[str, str]") -> None:
+    ran = subprocess.run(  # noqa: S603 - our own arguments
+        [str(SAM), *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "PATH": PATH, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.5", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode:
+        raise SamError(f"sam {arguments[0]} failed: {ran.stdout[-1500:]}{ran.stderr[-3000:]}")
