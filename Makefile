@@ -15,4 +15,48 @@ envs := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready
 	touch $@
 
 .PHONY: setup
-setup: $(envs)  ## Make the four environments (two cores: -j2 is quicker).
+setup: $(envs)  ## Make the four environments; -j2 is quicker.
+
+.PHONY: demo
+demo: .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready  ## Build, deploy to a local cloud, upload a file, and watch it arrive.
+	$(dev)/python -m local.demo
+
+.PHONY: local
+local: $(envs)  ## Keep the local cloud up, with the stack deployed, until Ctrl-C.
+	$(dev)/python -m local.playground
+
+.PHONY: test
+test: lint build unit integration  ## Everything that CI runs.
+
+.PHONY: lint
+lint: .venv/dev/.ready .venv/sam/.ready
+	$(dev)/ruff check .
+	$(dev)/ruff format --check .
+	$(dev)/mypy src packaging local tests
+	.venv/sam/bin/sam validate --lint
+
+.PHONY: build
+build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python3.13 first on the PATH.
+	PATH="$(CURDIR)/$(dev):$$PATH" .venv/sam/bin/sam build
+
+.PHONY: unit
+unit: .venv/dev/.ready
+	$(dev)/python -m pytest tests/unit tests/glue tests/simulation
+
+.PHONY: integration
+integration: $(envs)
+	$(dev)/python -m pytest tests/emulator tests/integration
+
+.PHONY: simulate
+simulate: .venv/dev/.ready  ## Run the simulation at length.
+	$(dev)/python -m tests.simulation
+
+.PHONY: lock
+lock:  ## Pin anew what requirements/*.in and src/requirements.in ask for; needs uv.
+	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda; do \
+		uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --no-emit-index-url \
+			--no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
+
+.PHONY: help
+help:  ## This list.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

@@ -51,9 +51,10 @@ def deploy(cloud: Emulator, name: str = "glueworkshop", parameters: "Mapping[str
     return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
 
 
-def client(cloud: Emulator, service: str) -> Any:
-    """Make a boto3 client for the local cloud."""
-    return boto3.client(service, endpoint_url=cloud.endpoint_url, **cloud.credentials)  # type: ignore[call-overload]
+def client(cloud: Emulator, service: str, **credentials: str) -> Any:
+    """Make a boto3 client for the local cloud, as root unless credentials say otherwise."""
+    who = {**cloud.credentials, **credentials}
+    return boto3.client(service, endpoint_url=cloud.endpoint_url, **who)  # type: ignore[call-overload]
 
 
 def _sam(arguments: list[str], environment: "Mapping[str, str]") -> None:

@@ -47,7 +47,7 @@ def as_service[**P, R](act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
         set_request_region(region)
         return act(*args, **kwargs)
 
-    return contextvars.Context().run(clean)
+    return contextvars.Context().run(clean)  # type: ignore[arg-type]  # mypy misreads a closure over P
 
 
 def in_background[**P](act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -77,6 +77,7 @@ def _logs_objects() -> bool:
 
 
 def _announce(call: Json, status: int, headers: dict[str, str]) -> None:
+    time.sleep(settings.number("CLOUDTRAIL_DELAY_SECONDS"))
     failed = status >= 400  # noqa: PLR2004
     version = headers.get("x-amz-version-id")
     response = {"x-amz-server-side-encryption": "AES256"} | ({"x-amz-version-id": version} if version else {})

@@ -155,7 +155,8 @@ def execute_function_warm(original: Callable[..., Json], function: Json, event: 
     if isinstance(content, dict) and "_function_error" in content:
         return {**result, "body": content["_function_error"], "error": True}
     if result.get("error") and not result.get("throttle"):
-        error, text = _environment_error(str(content.get("errorMessage", "")), request_id)
+        message = content.get("errorMessage", "") if isinstance(content, dict) else ""
+        error, text = _environment_error(str(message), request_id)
         return {**result, "body": {"errorType": error, "errorMessage": text}, "log": f"{result['log']}\n{text}".strip()}
     return result
 

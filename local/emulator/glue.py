@@ -33,7 +33,7 @@ DPUS = {"G.025X": 0.25, "G.1X": 1.0, "G.2X": 2.0, "G.4X": 4.0, "G.8X": 8.0, "Sta
 _starting = threading.Lock()
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Glue did not start the run: a code, as its API names it, and a message."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -70,7 +70,7 @@ def start_job_run(_original: Handler, data: Json) -> Response:
     """Answer StartJobRun."""
     try:
         run = _start(data)
-    except Refused as refused:
+    except RefusedError as refused:
         return _error(refused.code, str(refused))
     return _answer({"JobRunId": run["Id"]})
 
@@ -79,7 +79,7 @@ def start_from_workflow(resource: str, parameters: Json) -> Json:
     """Do what the task `glue:startJobRun` or `glue:startJobRun.sync` does."""
     try:
         run = _start(parameters)
-    except Refused as refused:
+    except RefusedError as refused:
         cause = f"{refused} (Service: AWSGlue; Status Code: 400; Error Code: {refused.code})"
         raise stepfunctions._ExecutionError(f"Glue.{refused.code}", cause) from refused
     if not resource.endswith(".sync"):
@@ -100,11 +100,11 @@ def _start(request: Json) -> Json:
     with _starting:
         job = glue._jobs.get(name)
         if job is None:
-            raise Refused("EntityNotFoundException", "Failed to start job run due to missing metadata")
+            raise RefusedError("EntityNotFoundException", "Failed to start job run due to missing metadata")
         run = _new_run(job, request)
         if _is_full(job):
             if not request.get("JobRunQueuingEnabled", job.get("JobRunQueuingEnabled", False)):
-                raise Refused("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+                raise RefusedError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
             run["JobRunState"] = "WAITING"
         glue._job_runs.setdefault(name, []).append(run)
     aws.in_background(_run, job, run)

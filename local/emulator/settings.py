@@ -18,7 +18,8 @@ DEFAULTS = {
     "GLUE_RUN_SECONDS": "0.3",
     "LAMBDA_MAX_WORKERS": "4",
     "MAP_MAX_CONCURRENCY": "8",
-    "METRICS_TICK_SECONDS": "1",
+    # On AWS it is minutes.
+    "CLOUDTRAIL_DELAY_SECONDS": "0.5",
 }
 
 FIXED = {

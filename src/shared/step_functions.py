@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from shared.plan import Execution
 
-# Seconds between this clock and the service's that still count as the same moment.
-CLOCK_TOLERANCE = 2.0
+# Seconds that this clock may differ from the service's. Two deliveries closer than that may both be counted as started;
+# the execution is one all the same.
+CLOCK_TOLERANCE = 0.1
 
 
 def start_execution(states: "SFNClient", execution: "Execution", trace_header: str | None) -> Started | Duplicate:
