@@ -47,11 +47,11 @@ def as_service[**P, R](act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
         set_request_region(region)
         return act(*args, **kwargs)
 
-    return contextvars.Context().run(clean)  # type: ignore[arg-type]  # mypy misreads a closure over P
+    return contextvars.Context().run(clean)
 
 
 def in_background[**P](act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
     """Do the same in a thread that nobody waits for."""
     # The context is taken here: a thread starts without one.
     context = contextvars.copy_context()
-    threading.Thread(target=lambda: context.run(as_service, act, *args, **kwargs), daemon=True).start()
+    threading.Thread(target=context.run, args=(lambda: as_service(act, *args, **kwargs),), daemon=True).start()

@@ -1,0 +1,1 @@
+"""Tests in layers: unit, glue, simulation, emulator, integration, e2e."""

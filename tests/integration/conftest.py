@@ -1,0 +1,178 @@
+"""The deployed template on the local cloud; everything goes through AWS APIs."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import stack as local_stack
+from local.emulator import process
+from local.stack import Stack
+
+PREFIX = "input/lab2/eventdriven/"
+PATIENCE = 20
+# Seconds to wait for what must not happen.
+QUIET = 1.5
+DECISIONS = {"started", "duplicate", "skipped", "failed"}
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """A deployed stack, and what tests do with it."""
+
+    stack: Stack
+
+    @property
+    def bucket(self) -> str:
+        """The source bucket."""
+        return self.stack.outputs["SourceBucketName"]
+
+    @property
+    def machine(self) -> str:
+        """The workflow."""
+        return self.stack.outputs["StateMachineArn"]
+
+    def client(self, service: str) -> Any:
+        """Make a boto3 client for the local cloud."""
+        return self.stack.client(service)
+
+    def put(self, key: str, content: bytes = b"a,b\n1,2\n") -> dict[str, Any]:
+        """Upload an object."""
+        answer: dict[str, Any] = self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
+        return answer
+
+    def decided(self, key: str, count: int = 1) -> list[str]:
+        """Wait for that many decisions on a key, and a moment for one too many; give them as words."""
+        until(lambda: len(self.log(key)) >= count)
+        time.sleep(QUIET if count else 2 * QUIET)
+        return sorted(
+            f"{line['message']} {line['reason']}" if "reason" in line else line["message"] for line in self.log(key)
+        )
+
+    def log(self, key: str) -> list[dict[str, Any]]:
+        """Read the function's decisions on a key."""
+        group = f"/aws/lambda/{self.stack.name}-start-execution"
+        pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        messages = [event["message"] for page in pages for event in page["events"]]
+        lines = [json.loads(message) for message in messages if message.startswith('{"level"')]
+        return [line for line in lines if line.get("key") == key and line["message"] in DECISIONS]
+
+    def executions(self, key: str) -> list[dict[str, Any]]:
+        """Describe the executions of a key."""
+        states = self.client("stepfunctions")
+        pages = states.get_paginator("list_executions").paginate(stateMachineArn=self.machine)
+        described = [
+            states.describe_execution(executionArn=one["executionArn"]) for page in pages for one in page["executions"]
+        ]
+        return [one for one in described if json.loads(one["input"])["SRC_PREFIX"] == key]
+
+    def invoke(self, event: object) -> Any:
+        """Invoke the function and give its answer, or its error."""
+        function = self.stack.outputs["StartExecutionFunctionName"]
+        answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+        return json.loads(answer["Payload"].read())
+
+    def native_event(self, key: str, version_id: str | None = None) -> dict[str, Any]:
+        """Make the native event of an object in the source bucket."""
+        found = {"key": key} | ({"version-id": version_id} if version_id else {})
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "account": process.ACCOUNT,
+            "time": "2026-11-24T05:20:03Z",
+            "region": process.REGION,
+            "resources": [],
+            "detail": {"bucket": {"name": self.bucket}, "object": found, "reason": "PutObject"},
+        }
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Take all messages out of the failure queue."""
+        sqs, url = self.client("sqs"), self.stack.outputs["FailureQueueUrl"]
+        taken: list[dict[str, Any]] = []
+        while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
+            "Messages"
+        ):
+            for message in found:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            taken += found
+        return taken
+
+    def failure(self) -> dict[str, Any]:
+        """Wait for the one message of the failure queue and take it."""
+        taken: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            taken.extend(self.failures())
+            return bool(taken)
+
+        until(look)
+        [message] = taken
+        return message
+
+    def run(self, machine: str, request: object) -> dict[str, Any]:
+        """Start an execution and wait for its end."""
+        states = self.client("stepfunctions")
+        arn = states.start_execution(stateMachineArn=machine, input=json.dumps(request))["executionArn"]
+        until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+        described: dict[str, Any] = states.describe_execution(executionArn=arn)
+        return described
+
+    def backfill(self, **request: object) -> dict[str, Any]:
+        """Run a backfill and give its report."""
+        ended = self.run(self.stack.outputs["BackfillStateMachineArn"], request)
+        assert ended["status"] == "SUCCEEDED", ended
+        report: dict[str, Any] = json.loads(ended["output"])
+        return report
+
+
+def until(holds: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait until something holds, or fail."""
+    deadline = time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[process.Emulator]:
+    """Run one local cloud for all tests."""
+    with process.start(log=Path(".local") / "integration.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def arrivals(cloud: process.Emulator) -> Arrivals:
+    """Deploy the template that `sam build` made, with its defaults, to it."""
+    return Arrivals(local_stack.deploy(cloud))
+
+
+@pytest.fixture(autouse=True)
+def nothing_failed_before(arrivals: Arrivals) -> None:
+    """Begin each test with an empty failure queue."""
+    arrivals.failures()
+
+
+@pytest.fixture
+def key() -> str:
+    """Give a key of the test's own."""
+    return f"{PREFIX}{uuid.uuid4().hex}/green_tripdata.csv"
+
+
+@pytest.fixture
+def trail(arrivals: Arrivals) -> Iterator[None]:
+    """Log S3 data events while a test runs."""
+    trails, name = arrivals.client("cloudtrail"), uuid.uuid4().hex
+    trails.create_trail(Name=name, S3BucketName=arrivals.bucket)
+    values = [f"arn:aws:s3:::{arrivals.bucket}/"]
+    selector = {"ReadWriteType": "WriteOnly", "DataResources": [{"Type": "AWS::S3::Object", "Values": values}]}
+    trails.put_event_selectors(TrailName=name, EventSelectors=[selector])
+    trails.start_logging(Name=name)
+    yield
+    trails.delete_trail(Name=name)

@@ -1,0 +1,113 @@
+"""Nothing is lost: what could not be handled is in the failure queue, and a failed job fails its execution."""
+
+import json
+
+from tests.integration.conftest import Arrivals
+
+
+def test_a_malformed_event_ends_in_the_failure_queue(arrivals: Arrivals, key: str) -> None:
+    """After three attempts the event rests there whole, with the error that says what is wrong with it."""
+    event = arrivals.native_event(key)
+    del event["detail"]["object"]["key"]
+    function = arrivals.stack.outputs["StartExecutionFunctionName"]
+    arrivals.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
+
+    record = json.loads(arrivals.failure()["Body"])
+
+    assert event == record["requestPayload"]
+    assert 3 == record["requestContext"]["approximateInvokeCount"]
+    assert "MalformedEventError" == record["responsePayload"]["errorType"]
+    assert "detail.object.key" in record["responsePayload"]["errorMessage"]
+
+
+def test_a_foreign_bucket_is_refused(arrivals: Arrivals, key: str) -> None:
+    """An event of another bucket is an error, not a start and not a skip."""
+    event = arrivals.native_event(key)
+    event["detail"]["bucket"]["name"] = "not-ours"
+
+    answer = arrivals.invoke(event)
+
+    assert "ForeignObjectError" == answer["errorType"]
+    assert "not-ours" in answer["errorMessage"]
+
+
+def test_a_missing_permission_ends_in_the_failure_queue_and_a_replay_heals_it(arrivals: Arrivals, key: str) -> None:
+    """Without states:StartExecution the event is kept; once the policy is mended, a backfill starts it."""
+    functions, iam = arrivals.client("lambda"), arrivals.client("iam")
+    function = arrivals.stack.outputs["StartExecutionFunctionName"]
+    role = functions.get_function_configuration(FunctionName=function)["Role"].rsplit("/", 1)[-1]
+    deny = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Action": "states:StartExecution", "Resource": "*"}],
+    }
+    iam.put_role_policy(RoleName=role, PolicyName="deny", PolicyDocument=json.dumps(deny))
+    try:
+        arrivals.put(key)
+        record = json.loads(arrivals.failure()["Body"])
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName="deny")
+
+    assert key == record["requestPayload"]["detail"]["object"]["key"]
+    assert "CallUnansweredError" == record["responsePayload"]["errorType"]
+    assert "Check the function's role" in record["responsePayload"]["errorMessage"]
+    assert [] == arrivals.executions(key)
+    assert 1 == arrivals.backfill(prefix=key, dry_run=False)["started"]
+    assert 1 == len(arrivals.executions(key))
+
+
+def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(arrivals: Arrivals, key: str) -> None:
+    """The rule's dead letter is the bare event, with the cause in its attributes."""
+    functions = arrivals.client("lambda")
+    function = arrivals.stack.outputs["StartExecutionFunctionName"]
+    policy = json.loads(functions.get_policy(FunctionName=function)["Policy"])
+    for statement in policy["Statement"]:
+        functions.remove_permission(FunctionName=function, StatementId=statement["Sid"])
+    try:
+        arrivals.put(key)
+        message = arrivals.failure()
+    finally:
+        for statement in policy["Statement"]:
+            functions.add_permission(
+                FunctionName=function,
+                StatementId=statement["Sid"],
+                Action="lambda:InvokeFunction",
+                Principal="events.amazonaws.com",
+                SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+            )
+
+    assert key == json.loads(message["Body"])["detail"]["object"]["key"]
+    assert "NO_PERMISSIONS" == message["MessageAttributes"]["ERROR_CODE"]["StringValue"]
+
+
+def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: str) -> None:
+    """A run that fails is not swallowed: the execution fails with the job's own words."""
+    described = arrivals.client("cloudformation").describe_stack_resource(
+        StackName=arrivals.stack.name, LogicalResourceId="FailureTopic"
+    )
+    sqs, sns = arrivals.client("sqs"), arrivals.client("sns")
+    inbox = sqs.create_queue(QueueName="failure-inbox")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    sqs.set_queue_attributes(
+        QueueUrl=inbox, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
+    )
+    sns.subscribe(TopicArn=described["StackResourceDetail"]["PhysicalResourceId"], Protocol="sqs", Endpoint=arn)
+    given = {
+        "glue_max_capacity_dpus": 2,
+        "JOB_NAME": "ny-taxi-transformed-console-jb",
+        "BUCKET_NAME": arrivals.bucket,
+        "SRC_PREFIX": key,
+        "TRG_PREFIX": "target/event-transformed",
+    }
+
+    ended = arrivals.run(arrivals.machine, given)
+
+    assert "FAILED" == ended["status"]
+    assert "Path does not exist" in ended["cause"]
+    [message] = sqs.receive_message(QueueUrl=inbox, WaitTimeSeconds=5)["Messages"]
+    assert key in json.loads(message["Body"])["Message"]

@@ -1,0 +1,104 @@
+"""Replay and backfill start only what never started."""
+
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from tests.integration.conftest import PREFIX, Arrivals, until
+
+
+def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str) -> None:
+    """Events replayed from the archive are duplicates."""
+    begin = datetime.now(UTC) - timedelta(minutes=5)
+    arrivals.put(key)
+    arrivals.decided(key)
+    events = arrivals.client("events")
+    [archive] = [
+        one for one in events.list_archives()["Archives"] if one["ArchiveName"].startswith(arrivals.stack.name)
+    ]
+    described = events.describe_archive(ArchiveName=archive["ArchiveName"])
+    name = f"replay-{uuid.uuid4().hex}"
+    events.start_replay(
+        ReplayName=name,
+        EventSourceArn=described["ArchiveArn"],
+        EventStartTime=begin,
+        EventEndTime=datetime.now(UTC) + timedelta(minutes=1),
+        Destination={"Arn": described["EventSourceArn"]},
+    )
+
+    assert ["duplicate", "started"] == arrivals.decided(key, 2)
+    assert {name, None} == {line.get("replay_name") for line in arrivals.log(key)}
+    assert 1 == len(arrivals.executions(key))
+
+
+def test_a_backfill_finds_and_starts_what_was_missed(arrivals: Arrivals) -> None:
+    """Dry it only says so; then it starts exactly that; with a label it starts all once more."""
+    folder = f"{PREFIX}{uuid.uuid4().hex}/"
+    missed = [f"{folder}missed-{number:03}.csv" for number in range(150)]
+    arrivals.put(f"{folder}seen.csv")
+    arrivals.decided(f"{folder}seen.csv")
+    arrivals.put(folder, b"")
+    rule = f"{arrivals.stack.name}-object-created"
+    arrivals.client("events").disable_rule(Name=rule)
+    try:
+        for missing in missed:
+            arrivals.put(missing)
+        time.sleep(0.5)
+    finally:
+        arrivals.client("events").enable_rule(Name=rule)
+
+    told = arrivals.backfill(prefix=folder)
+    assert (152, 150, 1, {"folder_marker": 1}, 0) == _counts(told)
+    assert missed[:5] == sorted(told["first_keys"]["started"])
+    assert [] == arrivals.executions(missed[0])
+    assert (152, 150, 1, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
+    assert (152, 0, 151, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
+    again = arrivals.backfill(prefix=folder, dry_run=False, reprocess="fix-1")
+    assert (152, 151, 0, {"folder_marker": 1}, 0) == _counts(again)
+    again = arrivals.backfill(prefix=folder, dry_run=False, reprocess="fix-1")
+    assert (152, 0, 151, {"folder_marker": 1}, 0) == _counts(again)
+    assert 0 == arrivals.backfill(prefix=folder, until="PT1H", dry_run=False)["found"]
+
+
+def test_a_malformed_request_says_what_to_mend(arrivals: Arrivals) -> None:
+    """A typo must not turn a dry run into a wet one."""
+    ended = arrivals.run(arrivals.stack.outputs["BackfillStateMachineArn"], {"dryrun": False})
+
+    assert ("FAILED", "MalformedEventError") == (ended["status"], ended["error"])
+    assert "dryrun" in ended["cause"]
+
+
+def test_the_schedule_starts_the_backfill(arrivals: Arrivals) -> None:
+    """The schedule names the backfill, over the last 26 hours but the newest minutes, for real."""
+    scheduler = arrivals.client("scheduler")
+    [schedule] = [one for one in scheduler.list_schedules()["Schedules"] if one["Name"].startswith(arrivals.stack.name)]
+    target = scheduler.get_schedule(Name=schedule["Name"])["Target"]
+
+    assert arrivals.stack.outputs["BackfillStateMachineArn"] == target["Arn"]
+    assert '{"since": "PT26H", "until": "PT15M", "dry_run": false}' == target["Input"]
+
+
+def _counts(report: dict[str, object]) -> tuple[object, ...]:
+    return tuple(report[name] for name in ("found", "started", "duplicates", "skipped", "failed"))
+
+
+def test_metrics_add_up(arrivals: Arrivals, key: str) -> None:
+    """Every arrival received is counted once more, as started, duplicate, skipped or failed."""
+    arrivals.put(key)
+    arrivals.decided(key)
+    metrics = arrivals.client("cloudwatch")
+
+    def total(name: str) -> float:
+        answer = metrics.get_metric_statistics(
+            Namespace="FileArrival",
+            MetricName=name,
+            Dimensions=[{"Name": "service", "Value": arrivals.stack.name}],
+            StartTime=datetime.now(UTC) - timedelta(hours=1),
+            EndTime=datetime.now(UTC) + timedelta(hours=1),
+            Period=3600,
+            Statistics=["Sum"],
+        )
+        return float(sum(point["Sum"] for point in answer["Datapoints"]))
+
+    until(lambda: total("Received") > 0)
+    assert total("Received") == sum(total(name) for name in ("Started", "Duplicates", "Skipped", "Failed"))
