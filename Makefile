@@ -32,7 +32,7 @@ test: lint build unit integration  ## Everything that CI runs.
 lint: .venv/dev/.ready .venv/sam/.ready
 	$(dev)/ruff check .
 	$(dev)/ruff format --check .
-	$(dev)/mypy src packaging local tests
+	$(dev)/mypy src artifact local tests
 	.venv/sam/bin/sam validate --lint
 
 .PHONY: build

@@ -1,6 +1,6 @@
 """Build the one artifact that all functions share: pinned dependencies, no data nobody reads, bytecode that stays valid.
 
-`sam build` calls this through `packaging/<architecture>/Makefile`. Lambda mounts the code read-only, so what is not
+`sam build` calls this through `artifact/<architecture>/Makefile`. Lambda mounts the code read-only, so what is not
 compiled here is compiled anew by every cold start; and SAM dates every file of its zip 1980, so the bytecode must not
 be checked against its source's time. Wheels are picked by platform tag, whatever machine this runs on.
 """
@@ -105,8 +105,7 @@ def with_only(model: dict[str, Any], operations: set[str]) -> dict[str, Any]:
             reached[name] = model["shapes"][name]
             pending.append(reached[name])
     documentation = {"documentation", "documentationUrl"}
-    cut = {**model, "operations": without(kept, documentation), "shapes": without(reached, documentation)}
-    return cut
+    return {**model, "operations": without(kept, documentation), "shapes": without(reached, documentation)}
 
 
 def shapes_in(node: Any) -> set[str]:

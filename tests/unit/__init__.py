@@ -1,0 +1,1 @@
+"""No sockets: pure code, moto in process, and small fakes."""

@@ -1,0 +1,105 @@
+"""One builder a concept; tests override only what matters to them."""
+
+import copy
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from shared.arrival import ObjectCreated, Source
+from shared.plan import Route, StoredObject
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EVENTS = {path.stem: path for path in sorted((REPOSITORY / "events").glob("*.json"))}
+
+ACCOUNT = "123456789012"
+BUCKET = "glueworkshop-123456789012-us-east-2"
+KEY = "input/lab2/eventdriven/green_tripdata.csv"
+MACHINE = "arn:aws:states:us-east-2:123456789012:stateMachine:glueworkshop"
+
+ENVIRONMENT = {
+    "ACCOUNT_ID": ACCOUNT,
+    "SOURCE_BUCKET_NAME": BUCKET,
+    "SOURCE_PREFIX": "input/lab2/eventdriven/",
+    "STATE_MACHINE_ARN": MACHINE,
+    "JOB_NAME": "ny-taxi-transformed-console-jb",
+    "TARGET_PREFIX": "target/event-transformed",
+    "GLUE_MAX_CAPACITY_DPUS": "2",
+    "POWERTOOLS_SERVICE_NAME": "glueworkshop",
+    "AWS_DEFAULT_REGION": "us-east-2",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_ENDPOINT_URL_S3": "",
+    "AWS_ENDPOINT_URL_SFN": "",
+}
+
+
+def event(name: str = "object-created-put", **changes: object) -> dict[str, Any]:
+    """Load a file of events/, with values at dotted paths (`detail.object.key` is `detail__object__key`) changed.
+
+    A value of `...` deletes; a dash in a name is written as `_`.
+    """
+    loaded: dict[str, Any] = copy.deepcopy(json.loads(EVENTS[name].read_text()))
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        node = loaded
+        for parent in parents:
+            node = node[parent]
+        last = next((known for known in node if known.replace("-", "_") == last), last)
+        if value is ...:
+            del node[last]
+        else:
+            node[last] = value
+    return loaded
+
+
+def created(**changes: object) -> ObjectCreated:
+    """Announce an object."""
+    plain = {"bucket": BUCKET, "key": KEY, "version_id": None, "account": ACCOUNT, "source": Source.NATIVE}
+    return ObjectCreated(**(plain | changes))  # type: ignore[arg-type]
+
+
+def stored(**changes: object) -> StoredObject:
+    """Describe an object as S3 does."""
+    moment = datetime(2026, 11, 24, 5, 20, tzinfo=UTC)
+    plain = {"bucket": BUCKET, "key": KEY, "version_id": None, "etag": "e1", "last_modified": moment, "size": 12}
+    return StoredObject(**(plain | changes))  # type: ignore[arg-type]
+
+
+def route(**changes: object) -> Route:
+    """Describe the stack's route."""
+    plain = {
+        "account_id": ACCOUNT,
+        "source_bucket_name": BUCKET,
+        "source_prefix": "input/lab2/eventdriven/",
+        "state_machine_arn": MACHINE,
+        "job_name": "ny-taxi-transformed-console-jb",
+        "target_prefix": "target/event-transformed",
+        "glue_max_capacity_dpus": 2,
+    }
+    return Route(**(plain | changes))  # type: ignore[arg-type]
+
+
+def refusal(code: str, status: int = 400, operation: str = "StartExecution") -> ClientError:
+    """Make the error botocore raises for an answer."""
+    answer: Any = {"Error": {"Code": code, "Message": "so it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, operation)
+
+
+class Client:
+    """A client whose every call answers, or raises, what it was made with; it remembers the arguments."""
+
+    def __init__(self, answer: object) -> None:
+        """Take the answer, or the exception."""
+        self.answer = answer
+        self.calls: list[dict[str, object]] = []
+
+    def _call(self, **arguments: object) -> Any:
+        self.calls.append(arguments)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+    head_object = start_execution = describe_execution = get_object = _call

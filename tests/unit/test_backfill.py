@@ -1,0 +1,157 @@
+"""Backfill: its request, its batches, its report."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handlers import backfill_batch, backfill_request
+from shared.arrival import ObjectCreated, Skip, SkipReason, Source
+from shared.backfill import Results, read_batch, read_request, report, run_batch
+from shared.errors import CallRefusedError, CallUnansweredError, Cause, MalformedEventError
+from shared.outcome import Duplicate, Outcome, Started
+from tests.unit.builders import BUCKET, Client, refusal, route
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+PREFIX = "input/lab2/eventdriven/"
+REQUEST = {"bucket": BUCKET, "prefix": PREFIX, "since": None, "until": None, "dry_run": False, "reprocess": None}
+CONTEXT: Any = SimpleNamespace(aws_request_id="r")
+
+
+def item(name: str, modified: datetime = NOW, **request: Any) -> dict[str, Any]:
+    """List one object, as the Map's ItemSelector does."""
+    return {"Key": PREFIX + name, "LastModified": int(modified.timestamp()), "request": REQUEST | request}
+
+
+def test_by_default_a_backfill_can_not_hurt() -> None:
+    """Nothing asked means: say what was missed, anywhere under the prefix, at any time."""
+    assert REQUEST | {"dry_run": True} == read_request({}, route(), NOW).model_dump()
+    assert REQUEST | {"dry_run": True} == backfill_request.handler({}, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("PT26H", NOW - timedelta(hours=26)),
+        ("P7D", NOW - timedelta(days=7)),
+        ("2026-11-17", datetime(2026, 11, 17, tzinfo=UTC)),
+        ("2026-11-17T10:00:00+02:00", datetime(2026, 11, 17, 8, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_a_timestamp_or_that_long_ago(said: str, meant: datetime) -> None:
+    """UTC unless it says otherwise."""
+    assert meant == read_request({"since": said}, route(), NOW).since
+
+
+@pytest.mark.parametrize("prefix", [None, "", "input/", PREFIX])
+def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
+    """Nothing outside it could start anyway."""
+    assert PREFIX == read_request({"prefix": prefix}, route(), NOW).prefix
+    assert PREFIX + "a/" == read_request({"prefix": PREFIX + "a/"}, route(), NOW).prefix
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        ({"dryrun": False}, "dryrun"),
+        ({"since": "last week"}, "datetime"),
+        ({"prefix": "elsewhere/"}, "elsewhere"),
+        ({"reprocess": "two words"}, "reprocess"),
+        ({"reprocess": ""}, "reprocess"),
+        ({"since": "2026-11-18", "until": "2026-11-17"}, "not before"),
+        ([], "JSON object"),
+        (None, "JSON object"),
+    ],
+)
+def test_a_mistaken_request_is_refused(asked: object, word: str) -> None:
+    """With what to mend."""
+    with pytest.raises(MalformedEventError, match=word):
+        read_request(asked, route(), NOW)
+
+
+def test_a_batch_is_decided_one_by_one() -> None:
+    """Only what lies in the window is found; a refused object stops no other."""
+    outcomes: dict[str, Outcome | Exception] = {
+        "new": Started("a"),
+        "old": Duplicate("b"),
+        "empty": Skip(SkipReason.EMPTY_OBJECT, "why"),
+        "sealed": CallRefusedError("sealed: 400", Cause.REFUSED),
+    }
+
+    def decide(created: ObjectCreated, _request: object) -> Outcome:
+        assert (BUCKET, Source.BACKFILL, None) == (created.bucket, created.source, created.version_id)
+        outcome = outcomes[created.key.removeprefix(PREFIX)]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    window: dict[str, Any] = {"since": (NOW - timedelta(hours=1)).isoformat(), "until": NOW.isoformat()}
+    inside = NOW - timedelta(hours=1)
+    batch = [item(name, inside, **window) for name in outcomes] + [
+        item("late", **window),
+        item("early", inside - timedelta(1), **window),
+    ]
+
+    assert Results(
+        found=4,
+        duplicates=1,
+        started=[PREFIX + "new"],
+        skipped={"empty_object": [PREFIX + "empty"]},
+        failed=[{"key": PREFIX + "sealed", "why": "sealed: 400"}],
+    ) == run_batch(read_batch({"Items": batch}), route(), decide)
+
+
+def test_what_may_pass_fails_the_batch() -> None:
+    """So that the Map tries it again, and partial failure never looks like success."""
+
+    def decide(_created: ObjectCreated, _request: object) -> Outcome:
+        raise CallUnansweredError("throttled", Cause.THROTTLED)
+
+    with pytest.raises(CallUnansweredError):
+        run_batch(read_batch({"Items": [item("a")]}), route(), decide)
+
+
+def test_a_single_item_is_a_batch() -> None:
+    """A Map without an ItemBatcher hands over items one by one."""
+    assert read_batch({"Items": [item("a")]}) == read_batch(item("a"))
+
+
+@pytest.mark.parametrize("broken", [None, {}, {"Items": [{}]}, "text"])
+def test_anything_else_is_malformed(broken: object) -> None:
+    """The function is the Map's and nobody else's."""
+    with pytest.raises(MalformedEventError):
+        read_batch(broken)
+
+
+def test_a_dry_run_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks whether the execution exists, and no more."""
+    head = {"ETag": '"e1"', "LastModified": NOW, "ContentLength": 12}
+    states = Client(refusal("ExecutionDoesNotExist"))
+    monkeypatch.setattr(backfill_batch, "s3", Client(head))
+    monkeypatch.setattr(backfill_batch, "states", states)
+
+    results = backfill_batch.handler({"Items": [item("a", dry_run=True)]}, CONTEXT)
+
+    assert [PREFIX + "a"] == results["started"]
+    assert ["executionArn", "includedData"] == sorted(states.calls[0])
+
+
+def test_the_report_adds_up() -> None:
+    """Counts of all, and the first keys of each."""
+    one = {"found": 9, "duplicates": 1, "started": ["a"] * 4, "skipped": {"empty_object": ["b"] * 3}, "failed": []}
+    two = {"found": 4, "duplicates": 0, "started": ["c"] * 3, "skipped": {}, "failed": [{"key": "d", "why": "e"}]}
+
+    assert {
+        **REQUEST,
+        "found": 13,
+        "started": 7,
+        "duplicates": 1,
+        "skipped": {"empty_object": 3},
+        "failed": 1,
+        "first_keys": {
+            "started": ["a", "a", "a", "a", "c"],
+            "skipped": {"empty_object": ["b", "b", "b"]},
+            "failed": [{"key": "d", "why": "e"}],
+        },
+    } == report(REQUEST, [one, two])

@@ -1,0 +1,168 @@
+"""The gates to S3 and Step Functions: what AWS answers, and what it means here."""
+
+import io
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from moto import mock_aws
+
+from shared.arrival import Skip, SkipReason
+from shared.errors import CallError, CallRefusedError, CallUnansweredError, Cause
+from shared.outcome import Duplicate, Started
+from shared.plan import Execution
+from shared.s3 import read_map_results, read_object
+from shared.step_functions import has_started, start_execution
+from tests.unit.builders import BUCKET, KEY, MACHINE, Client, created, refusal
+
+EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
+HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC), "ContentLength": 12}
+
+
+@pytest.fixture
+def s3() -> Any:
+    """Give moto's S3 with a versioned bucket."""
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-2")
+        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield client
+
+
+def test_an_object_is_read_in_the_version_that_was_announced(s3: Any) -> None:
+    """Two versions put back to back are two uploads."""
+    first = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one")["VersionId"]
+    second = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"three")["VersionId"]
+
+    found = [read_object(s3, created(version_id=version)) for version in (first, None)]
+
+    assert [(first, 3), (second, 5)] == [(one.version_id, one.size) for one in found if not isinstance(one, Skip)]
+
+
+def test_a_deleted_object_is_a_skip(s3: Any) -> None:
+    """Never there, or hidden by a delete marker: gone."""
+    assert isinstance(read_object(s3, created()), Skip)
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one")
+    s3.delete_object(Bucket=BUCKET, Key=KEY)
+
+    skip = read_object(s3, created())
+
+    assert isinstance(skip, Skip)
+    assert SkipReason.OBJECT_GONE == skip.reason
+
+
+@pytest.mark.parametrize("version", [None, "null"])
+def test_a_null_version_is_no_version(version: str | None) -> None:
+    """HEAD says `null` where versioning is suspended."""
+    found = read_object(Client(HEAD | ({"VersionId": version} if version else {})), created())  # type: ignore[arg-type]
+
+    assert not isinstance(found, Skip)
+    assert found.version_id is None
+
+
+def test_a_version_that_is_a_delete_marker_is_gone() -> None:
+    """S3 answers 405 for it."""
+    assert isinstance(read_object(Client(refusal("405", 405, "HeadObject")), created()), Skip)  # type: ignore[arg-type]
+
+
+@mock_aws
+def test_step_functions_itself_refuses_the_second_start() -> None:
+    """The name is the key: one start, then duplicates, whatever the input."""
+    states = boto3.client("stepfunctions", region_name="us-east-2")
+    role = "arn:aws:iam::123456789012:role/workflow"
+    definition = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Succeed"}}})
+    machine = states.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)["stateMachineArn"]
+    execution = Execution(machine, "n", "{}")
+
+    assert not has_started(states, execution)
+    assert Started(execution.arn) == start_execution(states, execution, None)
+    assert Duplicate(execution.arn) == start_execution(states, Execution(machine, "n", '{"other": 1}'), None)
+    assert has_started(states, execution)
+
+
+def test_a_running_execution_answers_with_its_own_start() -> None:
+    """While it runs, AWS answers 200 with the first start's date: that is a duplicate."""
+    now = datetime.now(UTC)
+    earlier = {"executionArn": EXECUTION.arn, "startDate": now - timedelta(seconds=5)}
+    fresh = {"executionArn": EXECUTION.arn, "startDate": now + timedelta(seconds=1)}
+
+    assert Duplicate(EXECUTION.arn) == start_execution(Client(earlier), EXECUTION, None)  # type: ignore[arg-type]
+    assert Started(EXECUTION.arn) == start_execution(Client(fresh), EXECUTION, None)  # type: ignore[arg-type]
+
+
+def test_the_trace_header_is_passed_on() -> None:
+    """And left out where there is none, since AWS refuses an empty one."""
+    client = Client({"executionArn": EXECUTION.arn, "startDate": datetime.now(UTC)})
+
+    start_execution(client, EXECUTION, "Root=1")  # type: ignore[arg-type]
+    start_execution(client, EXECUTION, None)  # type: ignore[arg-type]
+
+    assert ["Root=1", None] == [call.get("traceHeader") for call in client.calls]
+
+
+FAILURES = [
+    (refusal("ThrottlingException"), CallUnansweredError, Cause.THROTTLED),
+    (refusal("503", 503), CallUnansweredError, Cause.THROTTLED),
+    (refusal("ExecutionLimitExceeded"), CallUnansweredError, Cause.THROTTLED),
+    (refusal("403", 403), CallUnansweredError, Cause.ACCESS_DENIED),
+    (refusal("AccessDeniedException"), CallUnansweredError, Cause.ACCESS_DENIED),
+    (refusal("500", 500), CallUnansweredError, Cause.SERVICE_ERROR),
+    (refusal("InternalServerError", 500), CallUnansweredError, Cause.SERVICE_ERROR),
+    (ReadTimeoutError(endpoint_url="x"), CallUnansweredError, Cause.TIMEOUT),
+    (ConnectTimeoutError(endpoint_url="x"), CallUnansweredError, Cause.TIMEOUT),
+    (EndpointConnectionError(endpoint_url="x"), CallUnansweredError, Cause.TIMEOUT),
+    (NoCredentialsError(), CallUnansweredError, Cause.ACCESS_DENIED),
+    (refusal("400", 400), CallRefusedError, Cause.REFUSED),
+    (refusal("StateMachineDoesNotExist"), CallRefusedError, Cause.REFUSED),
+]
+
+
+@pytest.mark.parametrize(("failure", "kind", "cause"), FAILURES)
+@pytest.mark.parametrize(
+    ("act", "subject"),
+    [
+        (lambda client: read_object(client, created()), KEY),
+        (lambda client: start_execution(client, EXECUTION, None), EXECUTION.name),
+        (lambda client: has_started(client, EXECUTION), EXECUTION.name),
+    ],
+)
+def test_a_failed_call_says_what_failed_on_what(
+    failure: Exception, kind: type[CallError], cause: Cause, act: Callable[[Any], object], subject: str
+) -> None:
+    """Each failure is known for whether trying again can help, and names its object."""
+    with pytest.raises(kind, match=subject) as caught:
+        act(Client(failure))
+
+    assert kind is type(caught.value)
+    assert cause == caught.value.cause
+
+
+def test_results_are_read_inline_or_from_s3() -> None:
+    """A ResultWriter leaves a manifest and files of child executions."""
+    stored = {
+        "backfill/m/manifest.json": {
+            "ResultFiles": {"SUCCEEDED": [{"Key": "backfill/m/SUCCEEDED_0.json"}], "FAILED": []}
+        },
+        "backfill/m/SUCCEEDED_0.json": [{"Output": '{"found": 1}'}, {"Output": '{"found": 2}'}],
+    }
+
+    class Stored:
+        def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+            return {"Body": io.BytesIO(json.dumps(stored[Key]).encode())}
+
+    details = {"ResultWriterDetails": {"Bucket": "results", "Key": "backfill/m/manifest.json"}}
+
+    assert [{"found": 1}, {"found": 2}] == list(read_map_results(Stored(), details))  # type: ignore[arg-type]
+    assert [{"found": 3}] == list(read_map_results(Stored(), [{"found": 3}]))  # type: ignore[arg-type]
+
+
+def test_the_clock_is_this_machines() -> None:
+    """A start a moment ago is this one, whatever the time zone."""
+    answer = {"executionArn": EXECUTION.arn, "startDate": datetime.fromtimestamp(time.time(), UTC)}
+
+    assert Started(EXECUTION.arn) == start_execution(Client(answer), EXECUTION, None)  # type: ignore[arg-type]

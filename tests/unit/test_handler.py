@@ -1,0 +1,159 @@
+"""The handler: parse, plan, start; one log line and one EMF line a decision."""
+
+import json
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from handlers import start_execution as live
+from shared.errors import CallUnansweredError, ForeignObjectError, MalformedEventError
+from tests.unit.builders import EVENTS, KEY, Client, event, refusal
+
+CONTEXT: Any = SimpleNamespace(aws_request_id="request-1")
+HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC), "ContentLength": 12}
+ENDINGS = ("Started", "Duplicates", "Skipped", "Failed")
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Put an S3 that has every object and a Step Functions that starts everything in the handler's place for them."""
+    both = SimpleNamespace(s3=Client(HEAD), states=Client(None))
+    both.states.answer = {
+        "executionArn": "arn:aws:states:r:a:execution:m:name",
+        "startDate": datetime(2999, 1, 1, tzinfo=UTC),
+    }
+    monkeypatch.setattr(live, "s3", both.s3)
+    monkeypatch.setattr(live, "states", both.states)
+    # The logger keeps the stream it was made with, pytest changes it for each test.
+    monkeypatch.setattr(live.logger.handlers[0], "stream", SimpleNamespace(write=_print, flush=lambda: None))
+    return both
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+
+
+def lines(printed: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Split what was printed into log lines and EMF lines."""
+    read = [json.loads(line) for line in printed.splitlines()]
+    return [one for one in read if "_aws" not in one], [one for one in read if "_aws" in one]
+
+
+def test_an_arrival_is_started(clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    """The answer, the log line and the metrics all say so, with two calls to AWS."""
+    answer = live.handler(event(), CONTEXT)
+    [line], [embedded] = lines(capsys.readouterr().out)
+
+    assert {"outcome": "started", "reason": None, "execution_arn": "arn:aws:states:r:a:execution:m:name"} == answer
+    assert ("started", KEY, "name", "native", "request-1") == tuple(
+        line[name] for name in ("message", "key", "execution_name", "source", "request_id")
+    )
+    assert event()["id"] == line["event_id"]
+    assert ([1.0], [1.0]) == (embedded["Received"], embedded["Started"])
+    assert embedded["ArrivalLatency"][0] > 0
+    assert (1, 1) == (len(clients.s3.calls), len(clients.states.calls))
+    [started] = clients.states.calls
+    assert {"native", "id", "time"}.isdisjoint(json.loads(str(started["input"])))
+
+
+def test_the_key_alone_spares_the_calls(clients: SimpleNamespace) -> None:
+    """A folder marker asks AWS nothing."""
+    assert "folder_marker" == live.handler(event("object-created-folder-marker"), CONTEXT)["reason"]
+    assert [] == clients.s3.calls + clients.states.calls
+
+
+def test_every_event_is_counted_once(clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    """Over all of events/: received = started + duplicates + skipped + failed, one line each."""
+    counted: Counter[str] = Counter()
+    for name in EVENTS:
+        try:
+            answer = live.handler(event(name), CONTEXT)
+        except MalformedEventError:
+            assert name.startswith("malformed")
+        else:
+            assert {"outcome", "reason", "execution_arn"} == answer.keys()
+        [_], [embedded] = lines(capsys.readouterr().out)
+        counted.update({ending: embedded.get(ending, [0])[0] for ending in (*ENDINGS, "Received")})
+
+    assert clients.states.calls
+    assert len(EVENTS) == counted["Received"] == sum(counted[ending] for ending in ENDINGS)
+    assert 1 == counted["Failed"]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "cause"),
+    [
+        (event("malformed-no-key"), MalformedEventError, "malformed_event"),
+        (event(account="999999999999"), ForeignObjectError, "foreign_object"),
+        (event(), CallUnansweredError, "throttled"),
+    ],
+)
+def test_a_failure_is_counted_and_raised(
+    clients: SimpleNamespace, capsys: pytest.CaptureFixture[str], given: object, error: type[Exception], cause: str
+) -> None:
+    """Lambda must see it, or it would try no more and the event be lost."""
+    clients.states.answer = refusal("ThrottlingException")
+
+    with pytest.raises(error):
+        live.handler(given, CONTEXT)
+
+    [line], [embedded] = lines(capsys.readouterr().out)
+    assert ("failed", cause) == (line["message"], line["reason"])
+    assert ([1.0], [1.0], cause) == (embedded["Received"], embedded["Failed"], embedded["reason"])
+
+
+def test_a_bug_is_counted_too(clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    """What nobody foresaw is `unexpected`, with its stack."""
+    clients.s3.answer = ZeroDivisionError("oh")
+
+    with pytest.raises(ZeroDivisionError):
+        live.handler(event(), CONTEXT)
+
+    [line], [_] = lines(capsys.readouterr().out)
+    assert "unexpected" == line["reason"]
+    assert "ZeroDivisionError" in line["exception"]
+
+
+@pytest.mark.usefixtures("clients")
+def test_a_key_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Line breaks of any kind and terminal controls stay inside their line, escaped."""
+    key = f'{KEY}\n{{"level":"INFO"}}\r\u2028\u0085\x1b[2J'
+
+    live.handler(event(detail__object={"key": key}), CONTEXT)
+    printed = capsys.readouterr().out
+
+    assert 2 == len(printed.splitlines())
+    assert printed.replace("\n", "").isprintable()
+    assert key == lines(printed)[0][0]["key"]
+
+
+@pytest.mark.usefixtures("clients")
+def test_a_huge_payload_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    """What can't be a key isn't logged whole."""
+    live.handler(
+        event("cloudtrail-put-object-access-denied", detail__requestParameters={"key": "x" * 100_000}), CONTEXT
+    )
+
+    assert len(capsys.readouterr().out) < 3_000
+
+
+@pytest.mark.usefixtures("clients")
+@pytest.mark.parametrize("time", [..., "yesterday", 5, "2026-11-24T05:20:03"])
+def test_an_odd_time_loses_the_latency_and_nothing_else(capsys: pytest.CaptureFixture[str], time: object) -> None:
+    """Nobody needs the event's time to start the right thing."""
+    assert "started" == live.handler(event(time=time), CONTEXT)["outcome"]
+    assert "ArrivalLatency" not in lines(capsys.readouterr().out)[1][0]
+
+
+@pytest.mark.usefixtures("clients")
+def test_a_replay_has_no_latency(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its time is long past, by somebody's choice."""
+    live.handler(event("object-created-replayed"), CONTEXT)
+    [line], [embedded] = lines(capsys.readouterr().out)
+
+    assert "after-the-outage-of-20-november" == line["replay_name"]
+    assert "ArrivalLatency" not in embedded

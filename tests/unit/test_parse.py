@@ -1,0 +1,164 @@
+"""Parse: from an event of either kind to one `ObjectCreated`."""
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.arrival import ObjectCreated, Skip, SkipReason, Source
+from shared.errors import MalformedEventError
+from shared.parse import parse_event
+from shared.telemetry import describe
+from tests.unit.builders import ACCOUNT, BUCKET, EVENTS, KEY, event
+
+ARRIVALS = {
+    "object-created-put": None,
+    "object-created-put-versioned": "0jhWJlTPTYpQHbxVSOBaXu24ymxmDmWl",
+    "object-created-complete-multipart-upload": None,
+    "object-created-post-object": None,
+    "object-created-copy-object": "VK33xJ8vPmp8mptTRVMsl3igUO1CmU0I",
+    "object-created-replayed": None,
+    "cloudtrail-put-object": None,
+    "cloudtrail-put-object-console": None,
+    "cloudtrail-complete-multipart-upload": "QTwUkrZkDoqdlaeDVHfZXEYDijrnfeLT",
+    "cloudtrail-copy-object": None,
+}
+
+
+@pytest.mark.parametrize(("name", "version_id"), ARRIVALS.items())
+def test_an_arrival_is_parsed_from_both_sources(name: str, version_id: str | None) -> None:
+    """All four ways of creating an object come out alike, with the version where the event names one."""
+    source = Source.CLOUDTRAIL if name.startswith("cloudtrail") else Source.NATIVE
+
+    assert ObjectCreated(BUCKET, KEY, version_id, ACCOUNT, source) == parse_event(event(name))
+
+
+def test_a_key_is_taken_verbatim() -> None:
+    """Nothing is decoded: a plus stays a plus, and %25 stays %25."""
+    parsed = parse_event(event("object-created-key-characters"))
+
+    assert isinstance(parsed, ObjectCreated)
+    assert 'input/lab2/eventdriven/dt=2026-11-24/run=05:20/it\'s a "green" + yellow 100%25 (été) 🚕.csv' == parsed.key
+
+
+@pytest.mark.parametrize("absent", ["", "null", None])
+def test_absent_and_null_versions_are_one(absent: str | None) -> None:
+    """A bucket without versions looks the same however it is said."""
+    assert parse_event(event()) == parse_event(event(detail__object={"key": KEY, "version-id": absent}))
+
+
+def test_fields_nobody_needs_may_be_missing_or_new() -> None:
+    """Only bucket, key and account are needed; whatever AWS adds is ignored."""
+    slim = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "account": ACCOUNT,
+        "detail": {"bucket": {"name": BUCKET, "new": 1}, "object": {"key": KEY, "new": []}, "reason": "Teleport"},
+    }
+
+    assert parse_event(event()) == parse_event(slim)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (event("object-deleted"), SkipReason.NOT_AN_ARRIVAL),
+        (event(source="my.own"), SkipReason.NOT_AN_ARRIVAL),
+        (event(detail_type="Object Annotation Created"), SkipReason.NOT_AN_ARRIVAL),
+        (event("cloudtrail-put-object", detail__eventName="DeleteObject"), SkipReason.NOT_AN_ARRIVAL),
+        (event("cloudtrail-put-object", detail__eventName="UploadPart"), SkipReason.NOT_AN_ARRIVAL),
+        (event("cloudtrail-put-object", detail__eventSource="ec2.amazonaws.com"), SkipReason.NOT_AN_ARRIVAL),
+        (event("cloudtrail-put-object-access-denied"), SkipReason.FAILED_CALL),
+        (event("cloudtrail-put-object-access-denied", detail__requestParameters=None), SkipReason.FAILED_CALL),
+    ],
+)
+def test_what_announces_no_object_is_skipped(other: object, reason: SkipReason) -> None:
+    """Other events and failed calls are skips with a reason, whatever else they lack."""
+    skip = parse_event(other)
+
+    assert isinstance(skip, Skip)
+    assert reason == skip.reason
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"Records": []},
+        event("malformed-no-key"),
+        event(detail=...),
+        event(detail="text"),
+        event(account=...),
+        event(account=123456789012),
+        event(source=""),
+        event(detail__bucket=...),
+        event(detail__bucket={"name": ""}),
+        event(detail__object={"key": ""}),
+        event(detail__object={"key": 7}),
+        event(detail__object={"key": "lone \ud800 surrogate"}),
+        event(detail__object={"key": KEY, "version-id": 3}),
+        event("cloudtrail-put-object", detail__requestParameters=None),
+        event("cloudtrail-put-object", detail__eventName=...),
+    ],
+)
+def test_what_lacks_a_needed_field_is_malformed(broken: object) -> None:
+    """A guess would start the wrong thing, so it is an error that says which field."""
+    with pytest.raises(MalformedEventError):
+        parse_event(broken)
+
+
+def test_the_message_says_what_to_mend() -> None:
+    """Names the event, the field and, for other notifications, the way out."""
+    with pytest.raises(MalformedEventError, match=r"0f1e2d3c.*detail\.object\.key: Field required"):
+        parse_event(event("malformed-no-key"))
+    with pytest.raises(MalformedEventError, match="turn on EventBridge for the bucket"):
+        parse_event({"Records": [{"eventSource": "aws:s3"}]})
+    with pytest.raises(MalformedEventError, match="requestPayload"):
+        parse_event({"version": "1.0", "requestPayload": event()})
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=[])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(deeper for name, value in below for deeper in _paths(value, (*path, name)))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Any:
+    """Take a real event and replace or delete some of its values."""
+    mutant: Any = event(draw(st.sampled_from(sorted(EVENTS))))
+    for _ in range(draw(st.integers(1, 3))):
+        *parents, last = draw(st.sampled_from([path for path in _paths(mutant) if path]))
+        node = mutant
+        for parent in parents:
+            node = node[parent]
+        if draw(st.booleans()):
+            node[last] = draw(json_values)
+        else:
+            del node[last]
+        if not mutant:
+            break
+    return mutant
+
+
+@given(json_values | mutated())
+def test_any_payload_ends_as_arrival_skip_or_malformed(payload: object) -> None:
+    """Whatever comes, parsing never fails in another way, and there is always something to log."""
+    with contextlib.suppress(MalformedEventError):
+        assert isinstance(parse_event(payload), ObjectCreated | Skip)
+    assert all(isinstance(value, str) for value in describe(payload).values())
