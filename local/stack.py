@@ -51,6 +51,13 @@ def deploy(cloud: Emulator, name: str = "glueworkshop", parameters: "Mapping[str
     return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
 
 
+def make_bucket(cloud: Emulator, name: str) -> None:
+    """Make a bucket that announces its objects, for a stack that is given one."""
+    s3 = client(cloud, "s3")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": cloud.credentials["region_name"]})
+    s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+
+
 def client(cloud: Emulator, service: str, **credentials: str) -> Any:
     """Make a boto3 client for the local cloud, as root unless credentials say otherwise."""
     who = {**cloud.credentials, **credentials}

@@ -164,7 +164,6 @@ def test_an_unversioned_bucket_works_as_well(arrivals: Arrivals, key: str) -> No
     s3 = arrivals.client("s3")
     bucket = "somebody-elses-bucket"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
     parameters = {"SourceBucketName": bucket, "StateMachineArn": arrivals.machine}
     attached = Arrivals(local_stack.deploy(arrivals.stack.cloud, "attached", parameters))
     made = attached.client("cloudformation").describe_stack_resources(StackName="attached")["StackResources"]

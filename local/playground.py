@@ -1,0 +1,50 @@
+"""Keep the local cloud up, with the application deployed, until Ctrl-C."""
+
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+from local import stack
+from local.emulator import process
+
+PORT = 4566
+
+
+def main() -> int:
+    """Build, start, deploy, say what to try, and wait."""
+    print("Building and deploying to the local cloud …", flush=True)
+    stack.build()
+    try:
+        cloud = process.start(PORT, log=Path(".local") / "local.log")
+    except process.StartError as error:
+        print(f"Port {PORT} may be in use. {error}")
+        return 1
+    with cloud:
+        # The bucket that the files in events/ name.
+        bucket = f"glueworkshop-{process.ACCOUNT}-{process.REGION}"
+        stack.make_bucket(cloud, bucket)
+        stack.deploy(cloud, parameters={"SourceBucketName": bucket})
+        variables = " ".join(f"{name}={value}" for name, value in cloud.environment.items())
+        print(f"""
+The local cloud answers at {cloud.endpoint_url}; its log is .local/local.log. In another terminal:
+
+  export {variables} SAM_CLI_TELEMETRY=0
+
+Three commands to try:
+
+  .venv/dev/bin/python -m local.upload {bucket}
+  .venv/sam/bin/sam remote invoke StartExecutionFunction --event-file events/object-created-put.json
+  .venv/sam/bin/sam remote invoke BackfillStateMachine --event '{{}}'
+
+The first uploads green_tripdata.csv (the AWS CLI does too: aws s3 cp … s3://{bucket}/input/lab2/eventdriven/).
+Ctrl-C ends it all.
+""")
+        sys.stdout.flush()
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
