@@ -32,7 +32,7 @@ test: lint build unit integration  ## Everything that CI runs.
 lint: .venv/dev/.ready .venv/sam/.ready
 	$(dev)/ruff check .
 	$(dev)/ruff format --check .
-	$(dev)/mypy src artifact local tests
+	$(dev)/mypy src artifact benchmarks local tests
 	.venv/sam/bin/sam validate --lint
 
 .PHONY: build
@@ -50,6 +50,10 @@ integration: $(envs)
 .PHONY: simulate
 simulate: .venv/dev/.ready  ## Run the simulation at length.
 	$(dev)/python -m tests.simulation
+
+.PHONY: bench
+bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
+	$(dev)/python -m benchmarks
 
 .PHONY: lock
 lock:  ## Pin anew what requirements/*.in and src/requirements.in ask for; needs uv.

@@ -1,0 +1,1 @@
+"""How fast the function is, beside its peers."""
