@@ -51,6 +51,10 @@ integration: $(envs)
 simulate: .venv/dev/.ready  ## Run the simulation at length.
 	$(dev)/python -m tests.simulation
 
+.PHONY: e2e
+e2e: .venv/dev/.ready  ## One file through a stack in your account: make e2e STACK=glueworkshop
+	STACK="$(STACK)" $(dev)/python -m pytest tests/e2e
+
 .PHONY: bench
 bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 	$(dev)/python -m benchmarks
@@ -63,4 +67,4 @@ lock:  ## Pin anew what requirements/*.in and src/requirements.in ask for; needs
 
 .PHONY: help
 help:  ## This list.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

@@ -152,7 +152,7 @@ def test_results_are_read_inline_or_from_s3() -> None:
     }
 
     class Stored:
-        def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
             return {"Body": io.BytesIO(json.dumps(stored[Key]).encode())}
 
     details = {"ResultWriterDetails": {"Bucket": "results", "Key": "backfill/m/manifest.json"}}

@@ -1,0 +1,1 @@
+"""A real account, opt-in: `make e2e STACK=glueworkshop`."""
