@@ -1,1 +1,1 @@
-"""The emulator's own seams; what they do is shown by the integration tests."""
+"""The local cloud on its own: each gap of ministack that it closes, through AWS APIs."""

@@ -1,38 +1,85 @@
-"""The private names that the local cloud replaces exist in the pinned version, and only there does it start."""
+"""The extension fits the ministack that it is written for."""
 
+import ast
+import json
 import re
 import subprocess
+from collections.abc import Iterator
 
-from local.emulator.process import PYTHON, REPOSITORY
+from local.emulator import process
+
+PIN = re.compile(r"^ministack==(\S+)", re.MULTILINE)
+SOURCES = process.REPOSITORY / "local" / "emulator"
+
+MISSING = """
+import importlib, json, sys
+from pathlib import Path
+from local.emulator import settings
+settings.configure(4566, Path())
+used = json.load(sys.stdin)
+print([name for module, name in used if not hasattr(importlib.import_module(module), name)])
+"""
+
+GONE = """
+from pathlib import Path
+from local.emulator import seams, settings
+settings.configure(4566, Path())
+from ministack.services import glue
+seams.replaces(glue, "_gone")(print)
+seams.check()
+"""
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in the environment of the local cloud."""
-    return subprocess.run([str(PYTHON), *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+def test_the_pinned_version_is_the_one_that_is_extended() -> None:
+    """The requirement and the check at the start name one version."""
+    [pinned] = PIN.findall((process.REPOSITORY / "requirements" / "cloud.txt").read_text())
+
+    assert f'MINISTACK_VERSION = "{pinned}"' in (SOURCES / "seams.py").read_text()
 
 
-def test_every_replaced_name_exists() -> None:
-    """The server lists what it replaces, or refuses to start."""
-    listed = run("-m", "local.emulator", "--check")
+def test_every_replaced_private_name_exists() -> None:
+    """The pinned version has each name, or the server would not start."""
+    checked = subprocess.run(
+        [str(process.PYTHON), "-m", "local.emulator", "--check"],
+        cwd=process.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
-    assert 0 == listed.returncode, listed.stderr
-    assert "ministack.services.stepfunctions._start_execution" in listed.stdout.splitlines()
-
-
-def test_the_version_is_the_pinned_one() -> None:
-    """The extension, the requirement and what is installed agree."""
-    pinned = re.search(r"ministack\[full\]==(\S+)", (REPOSITORY / "requirements" / "cloud.in").read_text())
-    assert pinned
-
-    printed = run("-c", "from local.emulator import seams; print(seams.MINISTACK_VERSION)")
-
-    assert pinned[1] == printed.stdout.strip()
+    assert "ministack.services.stepfunctions._start_execution" in checked.stdout.splitlines()
 
 
-def test_another_version_is_refused() -> None:
-    """A release that moved the names must not half work."""
-    program = "from local.emulator import seams; seams.MINISTACK_VERSION = '0'; seams.apply()"
+def test_every_private_name_that_is_used_exists() -> None:
+    """Those that are called without being replaced would fail only in use."""
+    used = sorted({name for source in SOURCES.glob("*.py") for name in _private_names(ast.parse(source.read_text()))})
 
-    refused = run("-c", program)
+    assert ("ministack.services.s3", "_buckets") in used
+    assert "[]\n" == _python(MISSING, json.dumps(used)).stdout
 
-    assert "extends exactly 0" in refused.stderr
+
+def test_a_missing_name_stops_the_start_and_is_named() -> None:
+    """A moved private name is an error that says which."""
+    assert "has no ministack.services.glue._gone" in _python(GONE).stderr
+
+
+def _private_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield the private names that a module uses of ministack's modules."""
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
+    modules = {
+        alias.name: f"{node.module}.{alias.name}"
+        for node in imports
+        for alias in node.names
+        if (node.module or "").startswith("ministack")
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr.startswith("_"):
+            owner = modules.get(node.value.id)
+            if owner:
+                yield owner, node.attr
+
+
+def _python(code: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run code where ministack is installed."""
+    command = [str(process.PYTHON), "-c", code]
+    return subprocess.run(command, cwd=process.REPOSITORY, input=given, capture_output=True, text=True, check=False)

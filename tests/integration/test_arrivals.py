@@ -161,9 +161,8 @@ def test_a_deletion_is_no_arrival(arrivals: Arrivals, key: str) -> None:
 
 def test_an_unversioned_bucket_works_as_well(arrivals: Arrivals, key: str) -> None:
     """With SourceBucketName and StateMachineArn given the stack attaches to them and makes neither."""
-    s3 = arrivals.client("s3")
     bucket = "somebody-elses-bucket"
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    local_stack.make_bucket(arrivals.stack.cloud, bucket)
     parameters = {"SourceBucketName": bucket, "StateMachineArn": arrivals.machine}
     attached = Arrivals(local_stack.deploy(arrivals.stack.cloud, "attached", parameters))
     made = attached.client("cloudformation").describe_stack_resources(StackName="attached")["StackResources"]

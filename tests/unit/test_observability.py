@@ -1,5 +1,6 @@
 """Alarms, runbook, metrics and their table are held together here."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -20,6 +21,15 @@ RESOURCES = TEMPLATE["Resources"]
 ALARMS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
 
 
+def dashboard() -> str:
+    """Give the dashboard's body with the alarms that not every stack has."""
+    body, values = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]
+    for name, value in values.items():
+        if isinstance(value[1], str) and value[1].startswith(","):
+            body = body.replace(f"${{{name}}}", value[1])
+    return str(body)
+
+
 def read(name: str) -> str:
     """Read a page of the docs."""
     return Path(REPOSITORY, "docs", name).read_text()
@@ -32,7 +42,48 @@ def test_every_alarm_has_its_runbook_section() -> None:
     assert sections == ALARMS.keys()
     for name, alarm in ALARMS.items():
         assert alarm["AlarmDescription"].endswith(f"docs/runbook.md#{name.lower()}")
-        assert ["AlarmTopic"] == alarm["AlarmActions"]
+        assert ["AlarmTopic"] == alarm["AlarmActions"] == alarm["OKActions"]
+
+
+@pytest.mark.parametrize("page", ["runbook.md", "observability.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    """Inside a page to a heading, otherwise to a file."""
+    text = read(page)
+    anchors = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert target[1:] in anchors if target.startswith("#") else Path(REPOSITORY, "docs", target).exists()
+
+
+def test_the_runbook_uses_outputs_and_resources_that_exist() -> None:
+    """A command that can't be copied is no help."""
+    page = read("runbook.md")
+
+    assert set(re.findall(r"\$\(output (\w+)\)", page)) <= TEMPLATE["Outputs"].keys()
+    assert set(re.findall(r"--logical-resource-id (\w+)", page)) <= RESOURCES.keys()
+
+
+def test_silence_is_watched_within_cloudwatchs_limit() -> None:
+    """Periods of an hour may look back for seven days; no data is what this alarm is about, and no other."""
+    alarm = ALARMS["NoArrivalAlarm"]
+
+    assert TEMPLATE["Parameters"]["NoArrivalHours"]["MaxValue"] * alarm["Period"] == 7 * 86400
+    assert {"NoArrivalAlarm"} == {name for name, one in ALARMS.items() if one["TreatMissingData"] != "notBreaching"}
+
+
+def test_integrations_are_named_as_metrics_name_them() -> None:
+    """With region and account; the ARN of a definition, which has neither, would find no data and never alarm."""
+    arn = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:glue:startJobRun.sync"
+
+    assert [{"Name": "ServiceIntegrationResourceArn", "Value": arn}] == ALARMS["GlueRunsFailedAlarm"]["Dimensions"]
+    assert {arn} == set(re.findall(r'"ServiceIntegrationResourceArn", "([^"]+)"', dashboard()))
+
+
+def test_the_dashboard_shows_every_alarm() -> None:
+    """Also those that a condition makes."""
+    [shown] = [one["properties"]["alarms"] for one in json.loads(dashboard())["widgets"] if one["type"] == "alarm"]
+
+    assert ALARMS.keys() == {arn.removeprefix("${").removesuffix(".Arn}") for arn in shown}
 
 
 @pytest.fixture
@@ -70,9 +121,40 @@ def test_the_words_of_the_table_are_true() -> None:
 
 def test_alarms_and_dashboard_show_what_is_emitted(emitted: dict[str, tuple[str, set[str]]]) -> None:
     """A misspelt metric would never alarm."""
-    named = {alarm["MetricName"] for alarm in ALARMS.values() if alarm["Namespace"] == telemetry.NAMESPACE}
-    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"][0]
-    named |= set(re.findall(r'"FileArrival", "(\w+)"', body)) | set(re.findall(r'MetricName=\\"(\w+)\\"', body))
+    body = dashboard()
+    named = {
+        (alarm["MetricName"], ", ".join(one["Name"] for one in alarm["Dimensions"]))
+        for alarm in ALARMS.values()
+        if alarm["Namespace"] == telemetry.NAMESPACE
+    }
+    named |= set(re.findall(r'"FileArrival", "(\w+)", "(\w+)", "\$\{AWS::StackName\}"[],]', body))
+    searched = re.findall(r'SEARCH\(\'\{FileArrival,([\w,]+)\} MetricName=\\"(\w+)\\"', body)
+    named |= {(metric, sets.replace(",", ", ")) for sets, metric in searched}
 
-    assert {"Received", "Backfilled", "ArrivalLatency", "Skipped"} <= named <= emitted.keys()
-    assert json.loads(body)["widgets"]
+    assert emitted.keys() == {metric for metric, _ in named}
+    for metric, sets in named:
+        assert sets in emitted[metric][1]
+
+
+def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every field of a line, of whichever kind, is in the table."""
+    logger, metrics = telemetry.make_logger(), telemetry.make_metrics()
+    written = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", written)
+    skip = Skip(SkipReason.EMPTY_OBJECT, "why")
+    replayed = event("object-created-replayed")
+    telemetry.report_outcome(logger, metrics, replayed, CONTEXT, Started("a:name"))
+    telemetry.report_outcome(logger, metrics, event("object-created-put-versioned"), CONTEXT, skip)
+    telemetry.report_backfill(logger, metrics, created(), Started("a:name"), "label")
+    try:
+        raise ValueError("a bug")  # noqa: TRY301 - a traceback is wanted
+    except ValueError as error:
+        telemetry.report_failure(logger, metrics, event(), CONTEXT, error)
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    table = read("observability.md").partition("## Log lines")[2].partition("## Traces")[0]
+    documented = {
+        name for cell in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    }
+
+    # Only the runtime gives the id of the trace.
+    assert {name for line in lines for name in line} == documented - {"xray_trace_id"}
