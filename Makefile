@@ -41,11 +41,11 @@ build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python
 
 .PHONY: unit
 unit: .venv/dev/.ready
-	$(dev)/python -m pytest tests/unit tests/glue $(wildcard tests/simulation)
+	$(dev)/python -m pytest tests/unit tests/glue tests/simulation
 
 .PHONY: integration
 integration: $(envs)
-	$(dev)/python -m pytest $(wildcard tests/emulator/*.py) tests/integration
+	$(dev)/python -m pytest tests/emulator tests/integration
 
 .PHONY: simulate
 simulate: .venv/dev/.ready  ## Run the simulation at length.

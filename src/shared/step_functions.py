@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from shared.plan import Execution
 
-# Seconds that this clock may differ from the service's. Two deliveries closer than that may both be counted as started;
-# the execution is one all the same.
+# Seconds that this clock may differ from the service's. Two deliveries closer than that, or one that comes while the
+# other's call is still tried again, may both be counted as started; the execution is one all the same.
 CLOCK_TOLERANCE = 0.1
 
 

@@ -1,0 +1,34 @@
+"""The handlers as they are, without what they print; that is the unit tests' business."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from tests.unit.builders import ENVIRONMENT
+
+os.environ.update(ENVIRONMENT)
+
+from handlers import backfill_batch, start_execution
+from shared import step_functions
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence telemetry, and give back clients and clock afterwards."""
+
+    def nothing(*_: object) -> None:
+        pass
+
+    with (
+        patch.object(start_execution, "report_outcome", nothing),
+        patch.object(start_execution, "report_failure", nothing),
+        patch.object(backfill_batch, "report_backfill", nothing),
+        patch.object(start_execution, "s3", start_execution.s3),
+        patch.object(start_execution, "states", start_execution.states),
+        patch.object(backfill_batch, "s3", backfill_batch.s3),
+        patch.object(backfill_batch, "states", backfill_batch.states),
+        patch.object(step_functions, "time", time),
+    ):
+        yield

@@ -1,0 +1,116 @@
+"""Exactly once, and nothing lost, even on a bad day; and the simulation notices when it isn't so."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from handlers import backfill_batch, start_execution
+from shared import plan, s3, step_functions, workflow
+from shared.arrival import Skip, SkipReason
+from shared.aws import code_of
+from shared.errors import CallRefusedError, CallUnansweredError, Cause
+from shared.outcome import Duplicate
+from tests.simulation.machine import Arrivals
+
+SLICE = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+
+def test_a_bad_day() -> None:
+    """Whatever is dropped, doubled, delayed, killed or throttled: one start an upload, and every event accounted for."""
+    run_state_machine_as_test(Arrivals, settings=SLICE)
+
+
+def _without_version(patch: pytest.MonkeyPatch) -> None:
+    real = plan.execution_name
+    patch.setattr(
+        plan, "execution_name", lambda stored, route, label=None: real(replace(stored, version_id=None), route, label)
+    )
+
+
+def _key_alone(patch: pytest.MonkeyPatch) -> None:
+    real = plan.execution_name
+    patch.setattr(
+        plan,
+        "execution_name",
+        lambda stored, route, label=None: real(replace(stored, version_id=stored.key), route, label),
+    )
+
+
+def _event_id_in_the_input(patch: pytest.MonkeyPatch) -> None:
+    numbers = itertools.count()
+
+    def start_for(states: Any, decision: Any, trace: str | None) -> Any:
+        if not isinstance(decision, Skip):
+            decision = replace(decision, input=decision.input[:-1] + f', "event_id": {next(numbers)}}}')
+        return workflow.start_for(states, decision, trace)
+
+    patch.setattr(start_execution, "start_for", start_for)
+    patch.setattr(backfill_batch, "start_for", start_for)
+
+
+def _already_exists_raised(patch: pytest.MonkeyPatch) -> None:
+    real = step_functions.start_execution
+
+    def start_execution_(states: Any, execution: Any, trace: str | None) -> Any:
+        outcome = real(states, execution, trace)
+        if isinstance(outcome, Duplicate):
+            raise CallRefusedError("ExecutionAlreadyExists", Cause.REFUSED)
+        return outcome
+
+    patch.setattr(workflow, "start_execution", start_execution_)
+
+
+def _not_found_raised(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(s3, "GONE", frozenset({"405"}))
+
+
+def _throttle_swallowed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        step_functions,
+        "code_of",
+        lambda error: "ExecutionAlreadyExists" if code_of(error) == "ThrottlingException" else code_of(error),
+    )
+
+
+def _throttle_skipped(patch: pytest.MonkeyPatch) -> None:
+    real = s3.read_object
+
+    def read_object(client: Any, created: Any) -> Any:
+        try:
+            return real(client, created)
+        except CallUnansweredError as error:
+            if isinstance(error.__cause__, ClientError):
+                return Skip(SkipReason.OBJECT_GONE, "not really")
+            raise
+
+    patch.setattr(workflow, "read_object", read_object)
+
+
+MUTATIONS = [
+    (_without_version, "two inputs|wrong version|never started"),
+    (_key_alone, "two inputs|wrong version|never started"),
+    (_event_id_in_the_input, "two inputs"),
+    (_already_exists_raised, "without a fault"),
+    (_not_found_raised, "without a fault"),
+    (_throttle_swallowed, "not there"),
+    (_throttle_skipped, "object_gone"),
+]
+
+
+@pytest.mark.parametrize(("plant", "caught"), MUTATIONS, ids=lambda value: getattr(value, "__name__", "")[1:])
+def test_a_planted_fault_is_caught(
+    monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None], caught: str
+) -> None:
+    """Each of the classic mistakes breaks an invariant."""
+    plant(monkeypatch)
+
+    with pytest.raises(AssertionError, match=caught):
+        run_state_machine_as_test(Arrivals, settings=settings(SLICE, max_examples=300, phases=[Phase.generate]))
