@@ -45,7 +45,7 @@ unit: .venv/dev/.ready
 
 .PHONY: integration
 integration: $(envs)
-	$(dev)/python -m pytest tests/emulator tests/integration
+	$(dev)/python -m pytest -n 2 --dist loadfile tests/emulator tests/integration
 
 .PHONY: simulate
 simulate: .venv/dev/.ready  ## Run the simulation at length.

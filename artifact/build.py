@@ -25,7 +25,8 @@ PYTHON = (3, 13)
 PLATFORMS = {"x86_64": "manylinux_2_17_x86_64", "arm64": "manylinux_2_17_aarch64"}
 
 # Every operation the functions call. botocore carries models of some 440 services; a test holds this table against src/.
-OPERATIONS = {"s3": {"GetObject", "HeadObject"}, "stepfunctions": {"DescribeExecution", "StartExecution"}}
+# HeadBucket is botocore's own: it asks for the bucket's region when a HEAD is answered 301 or 400.
+OPERATIONS = {"s3": {"GetObject", "HeadBucket", "HeadObject"}, "stepfunctions": {"DescribeExecution", "StartExecution"}}
 
 
 def main() -> None:

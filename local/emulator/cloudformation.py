@@ -1,7 +1,9 @@
-"""Resource types that ministack's CloudFormation does not know: event archives and saved Logs Insights queries.
+"""Resource types that ministack's CloudFormation does not know, or takes without looking.
 
 AWS: `AWS::Events::Archive` and `AWS::Logs::QueryDefinition` are made like all others; the queries are listed by
-DescribeQueryDefinitions. ministack: refuses a template that holds either, and has no saved queries.
+DescribeQueryDefinitions. A rule whose pattern is invalid fails the stack. Buckets get their lifecycle rules, schedules
+their time zone and dates.
+ministack: refuses a template that holds either, has no saved queries, takes any pattern, and drops the others.
 """
 
 import json
@@ -9,16 +11,18 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ministack.core.responses import json_response
-from ministack.services import cloudwatch_logs, eventbridge
+from ministack.core.responses import AccountRegionScopedDict, json_response
+from ministack.services import cloudwatch_logs, eventbridge, s3, scheduler
 from ministack.services.cloudformation import provisioners
 
 from local.emulator import aws, seams
 from local.emulator.aws import Json, Response
 
 type Made = tuple[str, Json]
+type Make = Callable[[str, Json, str], Made]
+type Change = Callable[[str, Json, Json, str], Made]
 
-_queries: dict[str, Json] = {}
+_queries = AccountRegionScopedDict()
 
 
 def _create_archive(logical_id: str, props: Json, stack_name: str) -> Made:
@@ -33,12 +37,13 @@ def _update_archive(physical_id: str, _old: Json, props: Json, _stack_name: str)
 
 
 def _write_archive(write: Callable[[Json], Response], name: str, props: Json) -> None:
+    pattern = props.get("EventPattern")
     response = write(
         {
             "ArchiveName": name,
             "EventSourceArn": props["SourceArn"],
             "Description": props.get("Description", ""),
-            "EventPattern": json.dumps(props.get("EventPattern", {})),
+            "EventPattern": json.dumps(pattern) if pattern else "",
             "RetentionDays": int(props.get("RetentionDays", 0)),
         }
     )
@@ -72,6 +77,65 @@ def _delete_query(physical_id: str, _props: Json) -> None:
     _queries.pop(physical_id, None)
 
 
+def _create_rule(logical_id: str, props: Json, stack_name: str) -> Made:
+    pattern = props.get("EventPattern")
+    error = eventbridge._event_pattern_error(json.dumps(pattern) if isinstance(pattern, dict) else pattern or "")
+    if error:
+        raise ValueError(f"Event pattern is not valid. Reason: {error}")
+    made: Made = provisioners._eb_rule_create(logical_id, props, stack_name)
+    return made
+
+
+def _finished(kind: str, finish: Callable[[str, Json], None]) -> None:
+    """Do what ministack leaves undone whenever it makes or changes a resource of this kind."""
+    handlers = provisioners._RESOURCE_HANDLERS[kind]
+    make: Make = handlers["create"]
+    change: Change = handlers["update"]
+
+    def create(logical_id: str, props: Json, stack_name: str) -> Made:
+        made = make(logical_id, props, stack_name)
+        finish(made[0], props)
+        return made
+
+    def update(physical_id: str, old: Json, new: Json, stack_name: str) -> Made:
+        changed = change(physical_id, old, new, stack_name)
+        finish(changed[0], new)
+        return changed
+
+    seams.adds(provisioners, "_RESOURCE_HANDLERS", kind, {**handlers, "create": create, "update": update})
+
+
+def _finish_bucket(name: str, props: Json) -> None:
+    rules = props.get("LifecycleConfiguration", {}).get("Rules", [])
+    if rules:
+        s3._bucket_lifecycle[name] = [_lifecycle_rule(rule) for rule in rules]
+    else:
+        s3._bucket_lifecycle.pop(name, None)
+
+
+def _lifecycle_rule(rule: Json) -> Json:
+    """Return a rule as S3's API has it: it differs from CloudFormation's in a few names."""
+    same = ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "Transitions")
+    kept: Json = {name: rule[name] for name in same if name in rule}
+    prefix = {"Prefix": rule["Prefix"]} if "Prefix" in rule else {}
+    expiration = {"Expiration": {"Days": int(rule["ExpirationInDays"])}} if "ExpirationInDays" in rule else {}
+    return {"ID": rule.get("Id", str(uuid.uuid4())), "Status": rule["Status"], "Filter": prefix} | expiration | kept
+
+
+def _finish_schedule(name: str, props: Json) -> None:
+    schedule = scheduler._schedules[f"{props.get('GroupName', 'default')}/{name}"]
+    dropped = ("ScheduleExpressionTimezone", "StartDate", "EndDate")
+    schedule.update({member: props[member] for member in dropped if member in props})
+
+
+_finished("AWS::S3::Bucket", _finish_bucket)
+_finished("AWS::Scheduler::Schedule", _finish_schedule)
+seams.adds(
+    provisioners,
+    "_RESOURCE_HANDLERS",
+    "AWS::Events::Rule",
+    {**provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"], "create": _create_rule},
+)
 seams.adds(
     provisioners,
     "_RESOURCE_HANDLERS",
@@ -95,3 +159,10 @@ async def handle_request(
         answer: Response = json_response({"queryDefinitions": list(_queries.values())})
         return answer
     return await original(method, path, headers, *rest)
+
+
+@seams.replaces(cloudwatch_logs, "reset")
+def reset(original: Callable[[], None]) -> None:
+    """Forget the queries, too."""
+    original()
+    _queries.clear()

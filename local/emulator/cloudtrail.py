@@ -1,20 +1,22 @@
 """Data events of a trail, on the event bus.
 
-AWS: while a trail with data events for S3 objects logs, each write is also `AWS API Call via CloudTrail` on the default
-bus, minutes later; failed calls too, with an `errorCode`. ministack: never sends one.
+AWS: while a trail whose selectors name S3 objects logs, each upload is also `AWS API Call via CloudTrail` on the
+default bus, minutes later; failed calls too, with an `errorCode`. ministack: never sends one.
 
-Browser uploads (PostObject) are left out: their key is in the form, which nobody here reads.
+A failed browser upload is left out: its key is in the form, which nobody here reads.
 """
 
 import json
+import re
 import secrets
 import string
 import time
 import urllib.parse
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
+from ministack.core import iam_evaluator
 from ministack.services import cloudtrail, eventbridge, s3
 
 from local.emulator import aws, settings
@@ -25,8 +27,14 @@ type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 type App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-FORBIDDEN = 403
+FAILED = 400
 SUBRESOURCES = {"acl", "legal-hold", "partNumber", "retention", "tagging", "uploads"}
+ERROR = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)
+OPERATORS: dict[str, Callable[[str, str], bool]] = {
+    "Equals": str.__eq__,
+    "StartsWith": str.startswith,
+    "EndsWith": str.endswith,
+}
 
 
 def recording(app: App) -> App:
@@ -36,8 +44,10 @@ def recording(app: App) -> App:
         call = _upload(scope) if scope["type"] == "http" and scope["method"] in {"PUT", "POST"} else None
 
         async def sent(message: Message) -> None:
-            if call and message["type"] == "http.response.start" and _logs_objects():
-                aws.in_background(_announce, call, message["status"], _decoded(message.get("headers", [])))
+            if call and message["type"] == "http.response.start":
+                call.update(status=message["status"], answer=_decoded(message.get("headers", [])))
+            elif call and message["type"] == "http.response.body" and "status" in call:
+                _record(call | {"error": message.get("body", b"")}, call.pop("status"))
             await send(message)
 
         await app(scope, receive, sent)
@@ -48,70 +58,93 @@ def recording(app: App) -> App:
 def _upload(scope: Message) -> Json | None:
     """Say which S3 call creates an object with this request, if one does."""
     headers = _decoded(scope["headers"])
-    if "x-amz-target" in headers:
-        return None
     path = scope.get("raw_path", b"").decode() or urllib.parse.quote(scope["path"])
     bucket, _, key = path.split("?")[0].lstrip("/").partition("/")
     query = urllib.parse.parse_qs(scope["query_string"].decode(), keep_blank_values=True)
-    if scope["method"] == "POST":
-        name = "CompleteMultipartUpload" if "uploadId" in query else None
-    else:
+    if "x-amz-target" in headers or SUBRESOURCES & query.keys() or bucket not in s3._buckets:
+        return None
+    if scope["method"] == "PUT":
         name = "CopyObject" if "x-amz-copy-source" in headers else "PutObject"
-    if not key or not name or SUBRESOURCES & query.keys() or bucket not in s3._buckets:
+    elif "uploadId" in query:
+        name = "CompleteMultipartUpload"
+    elif headers.get("content-type", "").startswith("multipart/form-data"):
+        name = "PostObject"
+    else:
+        return None
+    if not key and name != "PostObject":
         return None
     access_key = headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
-    return {"name": name, "bucket": bucket, "key": urllib.parse.unquote(key), "access_key": access_key}
+    return {
+        "name": name,
+        "bucket": bucket,
+        "key": urllib.parse.unquote(key),
+        "access_key": access_key,
+        "copied": headers.get("x-amz-copy-source"),
+        "agent": headers.get("user-agent", ""),
+    }
 
 
 def _decoded(headers: Any) -> dict[str, str]:
     return {name.decode().lower(): value.decode("latin-1") for name, value in headers}
 
 
-def _logs_objects() -> bool:
-    selectors = [
-        cloudtrail._event_selectors.get(name, [])
-        for name, trail in cloudtrail._trails.items()
-        if trail.get("IsLogging")
-    ]
-    return "AWS::S3::Object" in json.dumps(selectors)
+def _record(call: Json, status: int) -> None:
+    """Announce the call, if it is known on what object and a trail asks for it."""
+    if call["name"] == "PostObject":
+        call["key"] = urllib.parse.unquote(urllib.parse.urlparse(call["answer"].get("location", "")).path[1:])
+    if call["key"] and any(_selects(selector, call) for selector in _selectors()):
+        aws.in_background(_announce, call, status)
 
 
-def _announce(call: Json, status: int, headers: dict[str, str]) -> None:
-    time.sleep(settings.number("CLOUDTRAIL_DELAY_SECONDS"))
-    failed = status >= 400  # noqa: PLR2004
-    version = headers.get("x-amz-version-id")
-    response = {"x-amz-server-side-encryption": "AES256"} | ({"x-amz-version-id": version} if version else {})
-    identity = {"type": "IAMUser", "accountId": settings.ACCOUNT, "accessKeyId": call["access_key"]}
-    detail: Json = {
-        "eventVersion": "1.11",
-        "userIdentity": identity,
-        "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "eventSource": "s3.amazonaws.com",
-        "eventName": call["name"],
-        "awsRegion": settings.REGION,
-        "sourceIPAddress": "127.0.0.1",
-        "requestParameters": {"bucketName": call["bucket"], "key": call["key"]},
-        "responseElements": None if failed else response,
-        "requestID": "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16)),
-        "eventID": str(uuid.uuid4()),
-        "readOnly": False,
-        "resources": [
-            {"type": "AWS::S3::Object", "ARN": f"arn:aws:s3:::{call['bucket']}/{call['key']}"},
-            {"accountId": settings.ACCOUNT, "type": "AWS::S3::Bucket", "ARN": f"arn:aws:s3:::{call['bucket']}"},
-        ],
-        "eventType": "AwsApiCall",
-        "managementEvent": False,
-        "recipientAccountId": settings.ACCOUNT,
+# ── What a trail selects ──
+
+
+def _selectors() -> Iterator[Json]:
+    for name, trail in cloudtrail._trails.items():
+        if trail.get("IsLogging"):
+            yield from cloudtrail._event_selectors.get(name, [])
+
+
+def _selects(selector: Json, call: Json) -> bool:
+    arn = f"arn:aws:s3:::{call['bucket']}/{call['key']}"
+    if "FieldSelectors" not in selector:
+        values = [
+            value
+            for resource in selector.get("DataResources", [])
+            if resource["Type"] == "AWS::S3::Object"
+            for value in resource["Values"]
+        ]
+        return selector.get("ReadWriteType") != "ReadOnly" and any(arn.startswith(value) for value in values)
+    fields = {
         "eventCategory": "Data",
+        "eventName": call["name"],
+        "eventSource": "s3.amazonaws.com",
+        "readOnly": "false",
+        "resources.ARN": arn,
+        "resources.type": "AWS::S3::Object",
     }
-    if failed:
-        code = "AccessDenied" if status == FORBIDDEN else str(status)
-        detail |= {"errorCode": code, "errorMessage": "Access Denied" if status == FORBIDDEN else code}
+    return all(_matches(condition, fields.get(condition["Field"], "")) for condition in selector["FieldSelectors"])
+
+
+def _matches(condition: Json, value: str) -> bool:
+    for name, holds in OPERATORS.items():
+        if name in condition and not any(holds(value, wanted) for wanted in condition[name]):
+            return False
+        if any(holds(value, unwanted) for unwanted in condition.get(f"Not{name}", [])):
+            return False
+    return True
+
+
+# ── What is announced ──
+
+
+def _announce(call: Json, status: int) -> None:
+    time.sleep(settings.number("CLOUDTRAIL_DELAY_SECONDS"))
     event: Json = {
         "EventId": str(uuid.uuid4()),
         "Source": "aws.s3",
         "DetailType": "AWS API Call via CloudTrail",
-        "Detail": json.dumps(detail),
+        "Detail": json.dumps(_detail(call, status)),
         "EventBusName": "default",
         "Time": int(time.time()),
         "Resources": [],
@@ -120,3 +153,68 @@ def _announce(call: Json, status: int, headers: dict[str, str]) -> None:
     }
     eventbridge._archive_event(event)
     eventbridge._dispatch_event(event)
+
+
+def _detail(call: Json, status: int) -> Json:
+    failed = status >= FAILED
+    version = call["answer"].get("x-amz-version-id")
+    response = {"x-amz-server-side-encryption": "AES256"} | ({"x-amz-version-id": version} if version else {})
+    bucket = f"arn:aws:s3:::{call['bucket']}"
+    resources = [
+        {"type": "AWS::S3::Object", "ARN": f"{bucket}/{call['key']}"},
+        {"accountId": settings.ACCOUNT, "type": "AWS::S3::Bucket", "ARN": bucket},
+    ]
+    asked = {"bucketName": call["bucket"], "key": call["key"]}
+    if call["copied"]:
+        source = urllib.parse.unquote(call["copied"]).lstrip("/").split("?versionId=")[0]
+        resources.append({"type": "AWS::S3::Object", "ARN": f"arn:aws:s3:::{source}"})
+        asked["x-amz-copy-source"] = call["copied"]
+    return {
+        "eventVersion": "1.11",
+        "userIdentity": _identity(call["access_key"]),
+        "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "eventSource": "s3.amazonaws.com",
+        "eventName": call["name"],
+        "awsRegion": settings.REGION,
+        "sourceIPAddress": "127.0.0.1",
+        "userAgent": f"[{call['agent']}]",
+        **(_error(call["error"], status) if failed else {}),
+        "requestParameters": asked,
+        "responseElements": None if failed else response,
+        "requestID": "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16)),
+        "eventID": str(uuid.uuid4()),
+        "readOnly": False,
+        "resources": resources,
+        "eventType": "AwsApiCall",
+        "managementEvent": False,
+        "recipientAccountId": settings.ACCOUNT,
+        "eventCategory": "Data",
+    }
+
+
+def _error(body: bytes, status: int) -> Json:
+    found = ERROR.search(body.decode(errors="replace"))
+    return {"errorCode": found[1], "errorMessage": found[2]} if found else {"errorCode": str(status)}
+
+
+def _identity(access_key: str) -> Json:
+    """Describe the caller: root, a user, or the session of a role."""
+    who = iam_evaluator.resolve_credential(access_key or "test", settings.ACCOUNT)
+    if isinstance(who, iam_evaluator.CredentialResolutionError):
+        return {"type": "AWSAccount", "accountId": "ANONYMOUS_PRINCIPAL"}
+    kind = {"User": "IAMUser"}.get(who.principal_type, who.principal_type)
+    identity: Json = {
+        "type": kind,
+        "principalId": who.principal_id,
+        "arn": who.principal_arn,
+        "accountId": who.account_id,
+        "accessKeyId": access_key,
+    }
+    if kind == "IAMUser":
+        identity["userName"] = who.principal_name
+    if kind == "AssumedRole":
+        name = who.principal_arn.split("/")[1]
+        issuer = {"type": "Role", "arn": f"arn:aws:iam::{who.account_id}:role/{name}"}
+        issuer |= {"accountId": who.account_id, "userName": name, "principalId": who.principal_id.split(":")[0]}
+        identity["sessionContext"] = {"sessionIssuer": issuer, "attributes": {"mfaAuthenticated": "false"}}
+    return identity

@@ -5,7 +5,8 @@ rule. What cannot be delivered goes to the target's dead-letter queue, if the qu
 the message's attributes. EventBridge Scheduler acts with the schedule's role and fills `<aws.scheduler.…>` into the
 input.
 
-ministack: calls the function once, asks no policy and no role, and has no dead letters.
+ministack: calls the function once, asks no policy and no role, has no dead letters, and looks at schedules every ten
+seconds.
 """
 
 import contextvars
@@ -17,12 +18,14 @@ from datetime import UTC, datetime
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudwatch, eventbridge, lambda_svc, sqs, stepfunctions
+from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sqs, stepfunctions
 
-from local.emulator import aws, roles, seams
+from local.emulator import aws, roles, seams, settings
 from local.emulator.aws import Json
 
 NO_PERMISSIONS, NO_RESOURCE = "NO_PERMISSIONS", "NO_RESOURCE"
+
+seams.sets(scheduler, "_SCHEDULE_TICK_INTERVAL", settings.number("SCHEDULE_INTERVAL_SECONDS"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,14 +46,14 @@ def invoke_async_with_retry(_original: object, function: Json, event: object) ->
     """Queue an event for a function."""
     config = function["config"]
     _count(config, "AsyncEventsReceived")
-    aws.in_background(_work_off, function, event)
+    aws.in_background(_work_off, function, event, time.monotonic())
 
 
-def _work_off(function: Json, event: object) -> None:
+def _work_off(function: Json, event: object, received: float) -> None:
     config = function["config"]
     options = _event_invoke_config(function)
     attempts = 1 + int(options.get("MaximumRetryAttempts", 2))
-    give_up = time.monotonic() + int(options.get("MaximumEventAgeInSeconds", 21_600))
+    give_up = received + int(options.get("MaximumEventAgeInSeconds", 21_600))
     request_id = new_uuid()
     _request_id.set(request_id)
     count, result, condition = 0, {}, "RetriesExhausted"
@@ -63,6 +63,7 @@ def _work_off(function: Json, event: object) -> None:
             pause = random.uniform(0.05, 0.2)  # noqa: S311 - no secret
         else:
             count += 1
+            _count(config, "AsyncEventAge", (time.monotonic() - received) * 1000, "Milliseconds")
             lambda_svc._emit_lambda_metrics(
                 config["FunctionName"], 0.0, error=bool(result.get("error")), throttle=False
             )
@@ -123,8 +124,8 @@ def _report_failure(function: Json, options: Json, record: Json) -> None:
         deliveries.send(target, body)
 
 
-def _count(config: Json, metric: str) -> None:
-    cloudwatch.record_metric("AWS/Lambda", metric, 1, "Count", {"FunctionName": config["FunctionName"]})
+def _count(config: Json, metric: str, value: float = 1, unit: str = "Count") -> None:
+    cloudwatch.record_metric("AWS/Lambda", metric, value, unit, {"FunctionName": config["FunctionName"]})
 
 
 @seams.replaces(lambda_svc, "_execute_function_dispatch")

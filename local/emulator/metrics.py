@@ -27,11 +27,14 @@ def emit_lambda_logs(
 
 
 def _record(embedded: Json) -> None:
-    for directive in embedded["_aws"].get("CloudWatchMetrics", []):
+    """Record what the line holds; like AWS, skip what does not fit together."""
+    directives = embedded["_aws"].get("CloudWatchMetrics", []) if isinstance(embedded["_aws"], dict) else []
+    for directive in directives:
+        complete = [names for names in directive["Dimensions"] if all(name in embedded for name in names)]
         for metric in directive["Metrics"]:
             values = embedded.get(metric["Name"], [])
             for value in values if isinstance(values, list) else [values]:
-                for names in directive["Dimensions"]:
+                for names in complete:
                     dimensions = {name: str(embedded[name]) for name in names}
                     cloudwatch.record_metric(
                         directive["Namespace"], metric["Name"], value, metric.get("Unit", "None"), dimensions

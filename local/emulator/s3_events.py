@@ -1,11 +1,11 @@
-"""Object events from S3 to EventBridge.
+"""Object events from S3 to EventBridge, and what a read of the object then says.
 
 AWS: `version-id` is there for an object in a versioned bucket and absent otherwise, also while versioning is suspended;
 request ids are 16 characters; the events are archived like all others. A HEAD of an object without a version says
-`null` once its bucket has ever been versioned.
+`null` once its bucket has ever been versioned. A missing object is a 403 to whom may not list the bucket.
 
 ministack: never sends a `version-id`, gives the event's id as request id, archives no S3 event, and dates them in a
-form that a replay cannot compare.
+form that a replay cannot compare. A missing object is a 404 to everybody.
 """
 
 import contextvars
@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ministack.core import iam_evaluator
 from ministack.services import eventbridge, s3
 
-from local.emulator import seams
-from local.emulator.aws import Json, Response
+from local.emulator import roles, seams
+from local.emulator.aws import Json, Response, account_of
 
 _version_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("version_id", default=None)
 
@@ -58,8 +59,27 @@ def _completed(text: str) -> str:
 
 @seams.replaces(s3, "_head_object")
 def head_object(original: Callable[..., Response], bucket: str, key: str, *args: Any, **kwargs: Any) -> Response:
-    """Name the version `null` where AWS does."""
+    """Name the version `null` where AWS does, and hide what is missing from those who may not list."""
     response = original(bucket, key, *args, **kwargs)
     if response[0] == 200 and s3._bucket_versioning.get(bucket):  # noqa: PLR2004
         response[1].setdefault("x-amz-version-id", "null")
-    return response
+    return _hidden(bucket, response)
+
+
+@seams.replaces(s3, "_get_object")
+def get_object(original: Callable[..., Response], bucket: str, key: str, *args: Any, **kwargs: Any) -> Response:
+    """Hide what is missing from those who may not list."""
+    return _hidden(bucket, original(bucket, key, *args, **kwargs))
+
+
+def _hidden(bucket: str, response: Response) -> Response:
+    """Turn a 404 into a 403 for a role without `s3:ListBucket`; bucket policies are not asked."""
+    caller = iam_evaluator.caller_arn()
+    if response[0] != 404 or ":assumed-role/" not in caller:  # noqa: PLR2004
+        return response
+    _, role, session = caller.split("/")
+    role_arn = f"arn:aws:iam::{account_of(caller)}:role/{role}"
+    if roles.denial(role_arn, "s3:ListBucket", f"arn:aws:s3:::{bucket}", session=session) is None:
+        return response
+    forbidden: Response = s3._error("AccessDenied", "Access Denied", 403, f"/{bucket}")
+    return forbidden

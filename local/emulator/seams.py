@@ -22,7 +22,7 @@ class SeamError(RuntimeError):
 class Seam:
     """A name in a ministack module, or of a class in it, and what stands there instead.
 
-    With a key the name is that of a table, to which an entry is added.
+    With a key the name is that of a table, to which an entry is added. What replaces a constant is a value.
     """
 
     owner: ModuleType | type
@@ -57,6 +57,11 @@ def adds[T](owner: ModuleType, name: str, key: str, entry: T) -> T:
     return entry
 
 
+def sets(owner: ModuleType, name: str, value: object) -> None:
+    """Note another value for one of ministack's constants."""
+    _seams.append(Seam(owner, name, value))
+
+
 def check() -> list[Seam]:
     """Return the seams, or say what differs from the ministack that they were written for."""
     installed = version("ministack")
@@ -75,7 +80,8 @@ def apply() -> None:
         if seam.key is not None:
             original[seam.key] = seam.replacement
             continue
-        setattr(seam.owner, seam.name, _bound(seam.replacement, original))
+        replacement = _bound(seam.replacement, original) if callable(original) else seam.replacement
+        setattr(seam.owner, seam.name, replacement)
 
 
 def _bound(replacement: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,6 +20,9 @@ DEFAULTS = {
     "MAP_MAX_CONCURRENCY": "8",
     # On AWS it is minutes.
     "CLOUDTRAIL_DELAY_SECONDS": "0.5",
+    # On AWS alarms and schedules are looked at once a minute.
+    "ALARM_INTERVAL_SECONDS": "1",
+    "SCHEDULE_INTERVAL_SECONDS": "1",
 }
 
 FIXED = {

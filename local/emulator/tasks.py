@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ministack.services import stepfunctions
+from ministack.services import cloudwatch, stepfunctions
 
 from local.emulator import aws, executions, roles, seams
 from local.emulator.aws import Json
@@ -58,13 +58,23 @@ def execute_task(
 @seams.replaces(stepfunctions, "_invoke_resource")
 def invoke_resource(original: Callable[..., object], resource: str, parameters: Json) -> object:
     """Call the service if the role may."""
-    actor = _actor.get()
-    for error, action, target in _needs(resource, parameters):
-        require(actor, error, action, target)
     if resource.startswith("arn:aws:states:::sns:publish") and not isinstance(parameters.get("Message", ""), str):
         # Step Functions serialises a message that is an object.
         parameters = {**parameters, "Message": aws.compact(parameters["Message"])}
-    return original(resource, parameters)
+    try:
+        for error, action, target in _needs(resource, parameters):
+            require(_actor.get(), error, action, target)
+        result = original(resource, parameters)
+    except stepfunctions._ExecutionError:
+        _count("ServiceIntegrationsFailed", resource)
+        raise
+    _count("ServiceIntegrationsSucceeded", resource)
+    return result
+
+
+def _count(metric: str, resource: str) -> None:
+    """Count a call in the metrics of AWS/States."""
+    cloudwatch.record_metric("AWS/States", metric, 1, "Count", {"ServiceIntegrationResourceArn": resource})
 
 
 def _needs(resource: str, parameters: Json) -> Iterator[tuple[str, str, str]]:

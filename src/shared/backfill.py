@@ -76,6 +76,8 @@ def read_request(event: object, route: Route, now: datetime) -> Request:
     try:
         asked = parse(event=event, model=RequestInput)
         since, until = _moment(asked.since, now), _moment(asked.until, now)
+    except OverflowError as error:
+        raise MalformedEventError("since, until: before or after all times.") from error
     except ValidationError as error:
         fields = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'input'}: {e['msg']}" for e in error.errors())
         raise MalformedEventError(

@@ -65,9 +65,9 @@ def test_the_artifact_holds_every_operation_that_is_called() -> None:
     source = "".join(path.read_text() for path in (REPOSITORY / "src").rglob("*.py"))
     called = set(re.findall(r"\b(?:s3|states)\.([a-z_]+)\(", source))
 
-    assert {"".join(part.title() for part in name.split("_")) for name in called} == set().union(
-        *build.OPERATIONS.values()
-    )
+    ours = {"".join(part.title() for part in name.split("_")) for name in called}
+
+    assert ours | {"HeadBucket"} == set().union(*build.OPERATIONS.values())
 
 
 def test_the_contract_is_kept() -> None:

@@ -1,0 +1,114 @@
+"""From a rule or a schedule to its target."""
+
+import json
+import time
+from typing import Any
+
+from tests.emulator.conftest import QUIET, Cloud, allow, until
+
+CREATED = {"source": ["aws.s3"], "detail-type": ["Object Created"]}
+RECORD = "def handler(event, context):\n    print('got', event['detail']['object']['key'])\n"
+
+
+def _permit(cloud: Cloud, function: str, rule_arn: str) -> None:
+    cloud.client("lambda").add_permission(
+        FunctionName=function,
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule_arn,
+    )
+
+
+def _log(cloud: Cloud, function: str) -> list[str]:
+    return [line for line in cloud.log(f"/aws/lambda/{function.rsplit(':', 1)[-1]}") if line.startswith("got ")]
+
+
+def _letter(cloud: Cloud, url: str) -> tuple[dict[str, Any], dict[str, str]]:
+    [message] = cloud.messages(url)
+    attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    return json.loads(message["Body"]), attributes
+
+
+def test_a_permitted_rule_invokes_the_function(cloud: Cloud) -> None:
+    """Its log reaches CloudWatch Logs."""
+    function = cloud.function(RECORD)
+    _, rule = cloud.listen(CREATED, Arn=function)
+    _permit(cloud, function, rule)
+    cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
+
+    until(lambda: _log(cloud, function) == ["got key"])
+
+
+def test_a_rule_without_permission_ends_in_its_dead_letter_queue(cloud: Cloud) -> None:
+    """The body is the bare event, the cause is in the attributes."""
+    function = cloud.function(RECORD)
+    url, queue = cloud.queue(sender="events.amazonaws.com")
+    _, rule = cloud.listen(CREATED, Arn=function, DeadLetterConfig={"Arn": queue})
+    _permit(cloud, function, rule.replace("rule-", "other-"))
+    cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
+    event, attributes = _letter(cloud, url)
+
+    assert "key" == event["detail"]["object"]["key"]
+    message = attributes.pop("ERROR_MESSAGE")
+    assert message
+    assert {
+        "RULE_ARN": rule,
+        "TARGET_ARN": function,
+        "ERROR_CODE": "NO_PERMISSIONS",
+        "RETRY_ATTEMPTS": "0",
+    } == attributes
+    assert [] == _log(cloud, function)
+
+
+def test_a_missing_function_ends_in_the_dead_letter_queue(cloud: Cloud) -> None:
+    """At once, without retries."""
+    url, queue = cloud.queue(sender="events.amazonaws.com")
+    missing = "arn:aws:lambda:us-east-2:123456789012:function:none"
+    cloud.listen(CREATED, Arn=missing, DeadLetterConfig={"Arn": queue})
+    cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
+
+    assert "NO_RESOURCE" == _letter(cloud, url)[1]["ERROR_CODE"]
+
+
+def test_a_queue_that_does_not_let_the_rule_gets_nothing(cloud: Cloud) -> None:
+    """EventBridge needs the queue's policy; without it the event is lost."""
+    url, queue = cloud.queue()
+    missing = "arn:aws:lambda:us-east-2:123456789012:function:none"
+    cloud.listen(CREATED, Arn=missing, DeadLetterConfig={"Arn": queue})
+    cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
+    time.sleep(QUIET)
+
+    assert "Messages" not in cloud.client("sqs").receive_message(QueueUrl=url)
+
+
+def test_a_rule_starts_an_execution_with_its_target_s_role(cloud: Cloud) -> None:
+    """Not without it."""
+    machine = cloud.machine({"Pass": {"Type": "Pass", "End": True}})
+    url, queue = cloud.queue(sender="events.amazonaws.com")
+    cloud.listen(CREATED, Arn=machine, RoleArn=cloud.role(allow("states:StartExecution", machine)))
+    cloud.listen(CREATED, Arn=machine, RoleArn=cloud.role(), DeadLetterConfig={"Arn": queue})
+    cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
+
+    assert "NO_PERMISSIONS" == _letter(cloud, url)[1]["ERROR_CODE"]
+    until(lambda: len(cloud.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]) == 1)
+
+
+def test_a_schedule_fills_in_its_time(cloud: Cloud) -> None:
+    """EventBridge Scheduler replaces its context attributes in the input, and acts with the schedule's role."""
+    machine = cloud.machine({"Pass": {"Type": "Pass", "End": True}})
+    cloud.client("scheduler").create_schedule(
+        Name="schedule",
+        ScheduleExpression="at(2020-01-01T00:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={
+            "Arn": machine,
+            "RoleArn": cloud.role(allow("states:StartExecution", machine)),
+            "Input": '{"at": "<aws.scheduler.scheduled-time>"}',
+        },
+    )
+    states = cloud.client("stepfunctions")
+    until(lambda: states.list_executions(stateMachineArn=machine)["executions"])
+    [execution] = states.list_executions(stateMachineArn=machine)["executions"]
+
+    assert json.loads(cloud.ended(execution["executionArn"])["input"])["at"].startswith("20")

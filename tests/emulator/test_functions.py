@@ -1,0 +1,162 @@
+"""Functions: errors, retries, logs and environments."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.emulator.conftest import Cloud, allow, until
+
+FAILING = """
+import os
+def handler(event, context):
+    print(context.aws_request_id)
+    raise KeyError(event["a"])
+"""
+INVOKED = {"source": ["none"]}
+
+
+def _group(function: str) -> str:
+    return f"/aws/lambda/{function.rsplit(':', 1)[-1]}"
+
+
+def test_an_exhausted_event_goes_to_the_failure_destination(cloud: Cloud) -> None:
+    """After three attempts under one request id, with event, error and count."""
+    url, queue = cloud.queue()
+    function = cloud.function(FAILING, cloud.role(allow("sqs:SendMessage", queue)))
+    cloud.client("lambda").put_function_event_invoke_config(
+        FunctionName=function, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
+    cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b'{"a":"b"}')
+    [message] = cloud.messages(url)
+    record = json.loads(message["Body"])
+
+    context = record["requestContext"]
+    assert ("1.0", {"a": "b"}) == (record["version"], record["requestPayload"])
+    assert (f"{function}:$LATEST", "RetriesExhausted", 3) == (
+        context["functionArn"],
+        context["condition"],
+        context["approximateInvokeCount"],
+    )
+    assert {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"} == record["responseContext"]
+    assert ("KeyError", "'b'") == (record["responsePayload"]["errorType"], record["responsePayload"]["errorMessage"])
+    assert record["timestamp"].endswith("Z")
+    lines = cloud.log(_group(function))
+    assert 3 == lines.count(context["requestId"]) == sum("[ERROR] KeyError" in line for line in lines)
+
+
+def test_fewer_retries_can_be_asked_for(cloud: Cloud) -> None:
+    """MaximumRetryAttempts counts."""
+    url, queue = cloud.queue()
+    function = cloud.function(FAILING, cloud.role(allow("sqs:SendMessage", queue)))
+    cloud.client("lambda").put_function_event_invoke_config(
+        FunctionName=function, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
+    cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b'{"a":"b"}')
+    [message] = cloud.messages(url)
+
+    assert 1 == json.loads(message["Body"])["requestContext"]["approximateInvokeCount"]
+
+
+def test_the_destination_needs_the_function_s_permission(cloud: Cloud) -> None:
+    """Without it the event is dropped and counted."""
+    _, queue = cloud.queue()
+    function = cloud.function(FAILING)
+    cloud.client("lambda").put_function_event_invoke_config(
+        FunctionName=function, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
+    cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b'{"a":"b"}')
+
+    list_metrics = cloud.client("cloudwatch").list_metrics
+    until(lambda: list_metrics(Namespace="AWS/Lambda", MetricName="DestinationDeliveryFailures")["Metrics"])
+
+
+def test_a_throttled_event_is_tried_until_there_is_room(cloud: Cloud) -> None:
+    """A throttle is no attempt and no failure."""
+    url, queue = cloud.queue()
+    code = "import time\ndef handler(event, context):\n    time.sleep(.15)\n    print('done', event)"
+    function = cloud.function(code, cloud.role(allow("sqs:SendMessage", queue)))
+    lambda_ = cloud.client("lambda")
+    lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
+    lambda_.put_function_event_invoke_config(
+        FunctionName=function, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
+    for number in range(4):
+        lambda_.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(number).encode())
+
+    until(lambda: 4 == sum(line.startswith("done") for line in cloud.log(_group(function))))
+    assert "Messages" not in cloud.client("sqs").receive_message(QueueUrl=url)
+
+
+def test_an_error_is_named_and_the_environment_survives_it(cloud: Cloud) -> None:
+    """With type, message and stack; the next invocation is warm."""
+    code = (
+        "import os\ndef handler(event, context):\n    if event:\n        raise ValueError('no')\n    return os.getpid()"
+    )
+    function = cloud.function(code)
+    before = cloud.invoke(function)["Payload"]
+    failed = cloud.invoke(function, 1)
+
+    assert "Unhandled" == failed["FunctionError"]
+    assert ("ValueError", "no") == (failed["Payload"]["errorType"], failed["Payload"]["errorMessage"])
+    assert "line 4, in handler" in failed["Payload"]["stackTrace"][0]
+    assert before == cloud.invoke(function)["Payload"]
+
+
+def test_a_crash_is_an_error_and_the_next_invocation_works(cloud: Cloud) -> None:
+    """It does not hang."""
+    function = cloud.function(
+        "import os\ndef handler(event, context):\n    os._exit(1) if event else None\n    return 'ok'"
+    )
+
+    assert "Runtime.ExitError" == cloud.invoke(function, 1)["Payload"]["errorType"]
+    assert "ok" == cloud.invoke(function)["Payload"]
+
+
+def test_a_timeout_is_an_error(cloud: Cloud) -> None:
+    """The environment ends with it."""
+    function = cloud.function("import time\ndef handler(event, context):\n    time.sleep(5)", Timeout=1)
+    failed = cloud.invoke(function)["Payload"]
+
+    assert "Sandbox.Timedout" == failed["errorType"]
+    assert "Task timed out after 1.00 seconds" in failed["errorMessage"]
+
+
+def test_what_the_artifact_lacks_is_missed(cloud: Cloud) -> None:
+    """Functions do not see the packages of the emulator."""
+    failed = cloud.invoke(cloud.function("import ministack\ndef handler(event, context): pass"))["Payload"]
+
+    assert "Runtime.ImportModuleError" == failed["errorType"]
+    assert "No module named 'ministack'" in failed["errorMessage"]
+
+
+def test_a_traced_function_sees_its_trace(cloud: Cloud) -> None:
+    """And one that is not traced sees none."""
+    code = "import os\ndef handler(event, context): return os.environ.get('_X_AMZN_TRACE_ID')"
+    traced = cloud.function(code, TracingConfig={"Mode": "Active"})
+
+    assert cloud.invoke(traced)["Payload"].startswith("Root=1-")
+    assert cloud.invoke(cloud.function(code))["Payload"] is None
+
+
+def test_the_log_goes_where_the_function_says(cloud: Cloud) -> None:
+    """Each printed line is an event, in its order, also of an asynchronous invocation."""
+    cloud.client("logs").create_log_group(logGroupName="mine")
+    code = "def handler(event, context):\n    for number in range(50): print('line', number)"
+    function = cloud.function(code, LoggingConfig={"LogGroup": "mine"})
+    cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b"null")
+
+    expected = [f"line {number}" for number in range(50)]
+    until(lambda: expected == [line for line in cloud.log("mine") if line.startswith("line")])
+
+
+def test_invocations_run_side_by_side_up_to_a_few(cloud: Cloud) -> None:
+    """More of them wait instead of starting a process each."""
+    function = cloud.function(
+        "import os, time\ndef handler(event, context):\n    time.sleep(.3)\n    return os.getpid()"
+    )
+    begin = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        workers = {one["Payload"] for one in pool.map(lambda _: cloud.invoke(function), range(8))}
+
+    assert 2 <= len(workers) <= 4
+    assert time.monotonic() - begin < 2.4

@@ -1,0 +1,51 @@
+"""The emulator as a process: it starts quickly, and leaves nothing behind."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from local.emulator import process
+from tests.emulator.conftest import Cloud, until
+
+
+def test_a_stopped_emulator_leaves_no_process(tmp_path: Path) -> None:
+    """Not even a function that is busy outlives it."""
+    with process.start(log=tmp_path / "log") as emulator:
+        cloud = Cloud(emulator)
+        function = cloud.function(
+            "import os, time\ndef handler(event, context):\n    time.sleep(event)\n    return os.getpid()"
+        )
+        worker = cloud.invoke(function, 0)["Payload"]
+        cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b"60")
+        time.sleep(0.3)
+        assert Path(f"/proc/{worker}").exists()
+
+    until(lambda: not _alive(worker))
+    assert emulator.child.returncode == 0
+
+
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """Even if that was killed."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from local.emulator import process
+print(process.start(log=Path({str(tmp_path / "log")!r})).child.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=process.REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+    until(lambda: not _alive(int(ran.stdout)))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that nobody waited for is dead as well.
+    return " Z " not in Path(f"/proc/{pid}/stat").read_text()

@@ -1,0 +1,106 @@
+"""Who may do what: callers of the API, and the roles that services assume."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.emulator.conftest import Cloud, allow
+
+SDK = """
+import os, sys
+sys.path.append(os.environ["TEST_PACKAGES"])
+import boto3
+from botocore.exceptions import ClientError
+def handler(event, context):
+    try:
+        boto3.client(event["service"]).__getattribute__(event["call"])(**event["arguments"])
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "done"
+"""
+
+
+def _asks(service: str, call: str, **arguments: Any) -> dict[str, Any]:
+    return {"service": service, "call": call, "arguments": arguments}
+
+
+def test_a_function_acts_with_its_role(cloud: Cloud) -> None:
+    """StartExecution and HeadObject are denied until a policy allows them."""
+    bucket, machine = cloud.bucket(), cloud.machine({"Pass": {"Type": "Pass", "End": True}})
+    cloud.client("s3").put_object(Bucket=bucket, Key="key")
+    start = _asks("stepfunctions", "start_execution", stateMachineArn=machine)
+    head = _asks("s3", "head_object", Bucket=bucket, Key="key")
+
+    denied = cloud.function(SDK, MemorySize=512)
+    assert ["AccessDeniedException", "403"] == [cloud.invoke(denied, ask)["Payload"] for ask in (start, head)]
+    role = cloud.role(allow("states:StartExecution", machine), allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*"))
+    allowed = cloud.function(SDK, role)
+    assert ["done", "done"] == [cloud.invoke(allowed, ask)["Payload"] for ask in (start, head)]
+
+
+@pytest.mark.parametrize(("may_list", "code"), [(True, "404"), (False, "403")])
+def test_a_missing_key_is_403_without_list_bucket(cloud: Cloud, may_list: bool, code: str) -> None:  # noqa: FBT001
+    """S3 tells nobody what is not there who may not list."""
+    bucket = cloud.bucket()
+    statements = [allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*")]
+    if may_list:
+        statements.append(allow("s3:ListBucket", f"arn:aws:s3:::{bucket}"))
+    s3 = cloud.client("s3", **cloud.assume(cloud.role(*statements)))
+
+    with pytest.raises(ClientError) as raised:
+        s3.head_object(Bucket=bucket, Key="none")
+    assert code == raised.value.response["Error"]["Code"]
+
+
+def test_a_version_needs_its_own_permission(cloud: Cloud) -> None:
+    """HeadObject with a version id asks for s3:GetObjectVersion."""
+    bucket = cloud.bucket("Enabled")
+    version = cloud.client("s3").put_object(Bucket=bucket, Key="key")["VersionId"]
+    current, versions = (allow(f"s3:GetObject{kind}", f"arn:aws:s3:::{bucket}/*") for kind in ("", "Version"))
+    s3 = cloud.client("s3", **cloud.assume(cloud.role(current)))
+    s3.head_object(Bucket=bucket, Key="key")
+    with pytest.raises(ClientError, match="403"):
+        s3.head_object(Bucket=bucket, Key="key", VersionId=version)
+
+    cloud.client("s3", **cloud.assume(cloud.role(versions))).head_object(Bucket=bucket, Key="key", VersionId=version)
+
+
+def test_a_bucket_that_demands_tls_can_be_used(cloud: Cloud) -> None:
+    """The local cloud speaks plain HTTP, which counts as encrypted."""
+    bucket = cloud.bucket()
+    arns = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    deny: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": arns}
+    deny |= {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    cloud.client("s3").put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    )
+
+    cloud.client("s3", **cloud.assume(cloud.role(allow("s3:*", "*")))).put_object(Bucket=bucket, Key="key")
+
+
+@pytest.mark.parametrize(
+    ("resource", "parameters", "error", "action"),
+    [
+        ("glue:startJobRun", {"JobName": "job"}, "Glue.AccessDeniedException", "glue:StartJobRun"),
+        ("sns:publish", {"TopicArn": "", "Message": {"a": 1}}, "SNS.AuthorizationErrorException", "sns:Publish"),
+        ("lambda:invoke", {"FunctionName": ""}, "Lambda.AWSLambdaException", "lambda:InvokeFunction"),
+    ],
+)
+def test_a_task_acts_with_the_machine_s_role(
+    cloud: Cloud, resource: str, parameters: dict[str, Any], error: str, action: str
+) -> None:
+    """Without the permission it fails with the service's error."""
+    cloud.client("glue").create_job(Name="job", Role="role", Command={"Name": "glueetl"})
+    made = {
+        "TopicArn": cloud.client("sns").create_topic(Name="topic")["TopicArn"],
+        "FunctionName": cloud.function("def handler(event, context): return 1"),
+    }
+    parameters = {name: made.get(name, value) for name, value in parameters.items()}
+    states = {"Do": {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters, "End": True}}
+
+    denied = cloud.run(cloud.machine(states, allow("s3:GetObject", "*")))
+    assert error == denied["error"]
+    assert f"is not authorized to perform: {action}" in denied["cause"]
+    assert "SUCCEEDED" == cloud.run(cloud.machine(states, allow(action, "*")))["status"]

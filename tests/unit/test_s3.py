@@ -1,0 +1,155 @@
+"""S3 over the wire: what the real client makes of the statuses of a HEAD, which has no body to say it in words."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError, SSLError
+from botocore.loaders import Loader
+
+from artifact import build
+from shared.arrival import Skip, SkipReason
+from shared.aws import ATTEMPTS, connect
+from shared.errors import CallRefusedError, CallUnansweredError, Cause
+from shared.s3 import read_object
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, created, stored
+from tests.unit.wire import Wire, answer
+
+HEAD = {"ETag": '"e1"', "Last-Modified": "Tue, 24 Nov 2026 05:20:00 GMT", "Content-Length": "12"}
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Collect the pauses between attempts instead of taking them."""
+    taken: list[float] = []
+    monkeypatch.setattr("time.sleep", taken.append)
+    return taken
+
+
+def test_an_object_is_described_as_s3_answers() -> None:
+    """The ETag comes without its quotes, the time with its zone, the size as a whole number."""
+    wire = Wire(answer(200, headers=HEAD))
+
+    assert stored(last_modified=datetime(2026, 11, 24, 5, 20, tzinfo=UTC)) == read_object(wire.s3, created())
+
+
+def test_the_version_and_the_owner_are_asked_for() -> None:
+    """Another account's bucket of the same name would answer 403 instead of starting anything."""
+    wire = Wire(answer(200, headers=HEAD | {"x-amz-version-id": "v1"}))
+
+    found = read_object(wire.s3, created(version_id="v1"))
+
+    assert stored(version_id="v1") == found
+    [request] = wire.requests
+    assert request.url.endswith("?versionId=v1")
+    assert ACCOUNT == request.headers["x-amz-expected-bucket-owner"].decode()
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("input/a+b c%25.csv", "/input/a%2Bb%20c%2525.csv"),
+        ("input/été 🚕.csv", "/input/%C3%A9t%C3%A9%20%F0%9F%9A%95.csv"),
+        ("input//a/../b.csv", "/input//a/../b.csv"),
+    ],
+)
+def test_the_key_goes_out_as_it_came_in(key: str, path: str) -> None:
+    """Encoded once, with nothing decoded or tidied up before."""
+    wire = Wire(answer(200, headers=HEAD))
+
+    read_object(wire.s3, created(key=key))
+
+    assert wire.requests[0].url.endswith(path)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(404, {}), (404, {"x-amz-delete-marker": "true"}), (405, {"x-amz-delete-marker": "true"})],
+)
+def test_a_missing_object_is_gone_at_once(status: int, headers: dict[str, str]) -> None:
+    """No such key, a delete marker, or a version that is one: a skip, after a single attempt."""
+    wire = Wire(answer(status, headers=headers))
+
+    found = read_object(wire.s3, created())
+
+    assert isinstance(found, Skip)
+    assert (SkipReason.OBJECT_GONE, 1) == (found.reason, len(wire.requests))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "cause", "attempts"),
+    [
+        # botocore asks HeadBucket whether a 400 means another region.
+        (400, CallRefusedError, Cause.REFUSED, 2),
+        (403, CallUnansweredError, Cause.ACCESS_DENIED, 1),
+        (429, CallUnansweredError, Cause.THROTTLED, ATTEMPTS),
+        (500, CallUnansweredError, Cause.SERVICE_ERROR, ATTEMPTS),
+        (503, CallUnansweredError, Cause.THROTTLED, ATTEMPTS),
+    ],
+)
+def test_a_status_is_known_for_what_it_means(status: int, kind: type[Exception], cause: Cause, attempts: int) -> None:
+    """What may pass is tried again, what can't is not, and the error names bucket, key and operation."""
+    wire = Wire(answer(status))
+
+    with pytest.raises(kind, match=rf"^HeadObject on s3://{BUCKET}/'{KEY}': {status} ") as caught:
+        read_object(wire.s3, created())
+
+    assert (cause, attempts) == (getattr(caught.value, "cause", None), len(wire.requests))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ConnectTimeoutError(endpoint_url="x"),
+        EndpointConnectionError(endpoint_url="x"),
+        ReadTimeoutError(endpoint_url="x"),
+        SSLError(endpoint_url="x", error=OSError("handshake")),
+    ],
+)
+def test_a_broken_connection_is_tried_again(failure: Exception) -> None:
+    """One dropped connection costs a pause, not the arrival."""
+    wire = Wire(failure, answer(200, headers=HEAD))
+
+    assert stored() == read_object(wire.s3, created())
+
+
+def test_all_attempts_end_within_the_worst_case(pauses: list[float]) -> None:
+    """Three attempts with pauses of at most 1 and 2 seconds: what the function's timeout is made for."""
+    wire = Wire(ReadTimeoutError(endpoint_url="x"))
+
+    with pytest.raises(CallUnansweredError, match="no answer") as caught:
+        read_object(wire.s3, created())
+
+    assert (Cause.TIMEOUT, ATTEMPTS) == (caught.value.cause, len(wire.requests))
+    assert [True, True] == [pause <= longest for pause, longest in zip(pauses, (1, 2), strict=True)]
+
+
+def test_a_control_character_in_a_key_is_escaped_in_the_message() -> None:
+    """The message goes to the log and the failure queue as one printable line."""
+    wire = Wire(answer(403))
+
+    with pytest.raises(CallUnansweredError) as caught:
+        read_object(wire.s3, created(key="input/a\n\x1b[2J\u2028b"))
+
+    assert str(caught.value).isascii()
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(("status", "headers"), [(301, {"x-amz-bucket-region": "eu-west-1"}), (400, {})])
+def test_a_refused_head_is_understood_by_the_packaged_client_too(
+    monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str]
+) -> None:
+    """The SDK's second look at such an answer needs an operation of its own in the cut model."""
+    load = Loader.load_service_model
+
+    def cut(loader: Loader, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+        model = load(loader, service_name, type_name, api_version)
+        return build.with_only(dict(model), build.OPERATIONS[service_name]) if type_name == "service-2" else model
+
+    monkeypatch.setattr(Loader, "load_service_model", cut)
+    s3, _ = connect()
+    refuse: Any = lambda **_: answer(status, headers=headers)  # noqa: E731 - the stubs think that handlers answer nothing
+    s3.meta.events.register("before-send", refuse)
+
+    with pytest.raises(CallRefusedError):
+        read_object(s3, created())

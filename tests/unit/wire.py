@@ -1,0 +1,62 @@
+"""The real clients, with answers put in at the last step before the network."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from botocore.awsrequest import AWSResponse
+
+from shared.aws import connect
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_stepfunctions import SFNClient
+
+
+@cache
+def clients() -> "tuple[S3Client, SFNClient]":
+    """Make the clients as the functions do, once for all tests."""
+    return connect()
+
+
+class Wire:
+    """Both real clients; each request is answered with the next of the answers, the last for good."""
+
+    def __init__(self, *answers: AWSResponse | Exception) -> None:
+        """Take what comes over the wire."""
+        self.requests: list[Any] = []
+        self.answers = answers
+        self.s3, self.states = clients()
+        for events in (self.s3.meta.events, self.states.meta.events):
+            events.unregister("before-send", unique_id="wire")
+            events.register("before-send", self._answer, unique_id="wire")
+
+    def _answer(self, request: Any, **_: object) -> Any:
+        answer = self.answers[min(len(self.requests), len(self.answers) - 1)]
+        self.requests.append(request)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class _Raw:
+    """A body that is read once."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.body
+
+
+def answer(status: int, body: str = "", headers: Mapping[str, str] | None = None) -> AWSResponse:
+    """Make an HTTP answer."""
+    make: Callable[..., AWSResponse] = AWSResponse
+    return make("https://aws.invalid", status, dict(headers or {}), _Raw(body.encode()))
+
+
+def judged(code: str, message: str = "", status: int = 400) -> AWSResponse:
+    """Make an answer in which Step Functions refuses a call."""
+    return answer(
+        status, f'{{"__type":"{code}","message":"{message}"}}', {"content-type": "application/x-amz-json-1.0"}
+    )
