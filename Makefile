@@ -58,6 +58,7 @@ e2e: .venv/dev/.ready  ## One file through a stack in your account: make e2e STA
 .PHONY: bench
 bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 	$(dev)/python -m benchmarks
+	$(dev)/python -m benchmarks.throughput
 
 .PHONY: lock
 lock:  ## Pin anew what requirements/*.in and src/requirements.in ask for; needs uv.

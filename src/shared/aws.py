@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, ParamValidationError
 from botocore.exceptions import ConnectionError as NotConnectedError
 
 from shared.errors import CallError, CallRefusedError, CallUnansweredError, Cause
@@ -25,8 +25,11 @@ USER_AGENT = "file-arrival-trigger"
 
 DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "Forbidden", "KmsAccessDeniedException"})
 THROTTLED = frozenset(
-    {"429", "503", "KmsThrottlingException", "SlowDown", "Throttling", "ThrottlingException", "ExecutionLimitExceeded"}
+    {"503", "ExecutionLimitExceeded", "KmsThrottlingException", "SlowDown", "Throttling", "ThrottlingException"}
 )
+# The runtime renews its credentials by itself; the next attempt has fresh ones.
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException"})
+TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 
 
@@ -58,8 +61,11 @@ def call(operation: str, subject: str) -> Iterator[None]:
     except NoCredentialsError as error:
         message = f"{operation} on {subject}: no credentials. Give the function a role, or set AWS_ACCESS_KEY_ID."
         raise CallUnansweredError(message, Cause.ACCESS_DENIED) from error
-    except BotoCoreError as error:
+    except ParamValidationError as error:
         raise CallRefusedError(f"{operation} on {subject}: {error}.", Cause.REFUSED) from error
+    except BotoCoreError as error:
+        message = f"{operation} on {subject}: {error}. Lambda tries again."
+        raise CallUnansweredError(message, Cause.SERVICE_ERROR) from error
 
 
 def code_of(error: ClientError) -> str:
@@ -73,7 +79,9 @@ def _from_response(operation: str, subject: str, error: ClientError) -> CallErro
     said = f"{operation} on {subject}: {code} {error.response.get('Error', {}).get('Message', '')}".rstrip()
     if code in DENIED:
         return CallUnansweredError(f"{said}. Check the function's role and the bucket's policy.", Cause.ACCESS_DENIED)
-    if code in THROTTLED:
+    if code in EXPIRED:
+        return CallUnansweredError(f"{said}. The credentials ran out; Lambda tries again.", Cause.ACCESS_DENIED)
+    if code in THROTTLED or status == TOO_MANY_REQUESTS:
         return CallUnansweredError(f"{said}. Too many calls at once; Lambda tries again.", Cause.THROTTLED)
     if status >= SERVER_ERROR:
         return CallUnansweredError(f"{said}. The service is ill; Lambda tries again.", Cause.SERVICE_ERROR)

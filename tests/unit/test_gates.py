@@ -9,7 +9,14 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.exceptions import (
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
 from moto import mock_aws
 
 from shared.arrival import Skip, SkipReason
@@ -117,6 +124,10 @@ FAILURES = [
     (ConnectTimeoutError(endpoint_url="x"), CallUnansweredError, Cause.TIMEOUT),
     (EndpointConnectionError(endpoint_url="x"), CallUnansweredError, Cause.TIMEOUT),
     (NoCredentialsError(), CallUnansweredError, Cause.ACCESS_DENIED),
+    (refusal("TooManyRequestsException", 429), CallUnansweredError, Cause.THROTTLED),
+    (refusal("ExpiredTokenException"), CallUnansweredError, Cause.ACCESS_DENIED),
+    (IncompleteReadError(actual_bytes=1, expected_bytes=2), CallUnansweredError, Cause.SERVICE_ERROR),
+    (ParamValidationError(report="no"), CallRefusedError, Cause.REFUSED),
     (refusal("400", 400), CallRefusedError, Cause.REFUSED),
     (refusal("StateMachineDoesNotExist"), CallRefusedError, Cause.REFUSED),
 ]

@@ -35,6 +35,23 @@ def test_an_arrival_is_parsed_from_both_sources(name: str, version_id: str | Non
     assert ObjectCreated(BUCKET, KEY, version_id, ACCOUNT, source) == parse_event(event(name))
 
 
+@pytest.mark.parametrize("name", ["PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"])
+def test_all_four_calls_arrive(name: str) -> None:
+    """The workshop's rule knew one of them."""
+    assert parse_event(event("cloudtrail-put-object")) == parse_event(
+        event("cloudtrail-put-object", detail__eventName=name)
+    )
+
+
+@pytest.mark.parametrize("code", ["", 0, "NoSuchBucket"])
+def test_any_error_code_is_a_failed_call(code: object) -> None:
+    """It is there only when the call failed, whatever it says."""
+    skip = parse_event(event("cloudtrail-put-object", detail__errorCode=code))
+
+    assert isinstance(skip, Skip)
+    assert SkipReason.FAILED_CALL == skip.reason
+
+
 def test_a_key_is_taken_verbatim() -> None:
     """Nothing is decoded: a plus stays a plus, and %25 stays %25."""
     parsed = parse_event(event("object-created-key-characters"))
