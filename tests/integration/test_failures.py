@@ -2,7 +2,7 @@
 
 import json
 
-from tests.integration.conftest import Arrivals
+from tests.integration.conftest import Arrivals, until
 
 
 def test_a_malformed_event_ends_in_the_failure_queue(arrivals: Arrivals, key: str) -> None:
@@ -80,7 +80,7 @@ def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(arriva
 
 
 def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: str) -> None:
-    """A run that fails is not swallowed: the execution fails with the job's own words."""
+    """A run that fails is not swallowed: the execution fails with the job's own words; mended, a redrive runs it again."""
     described = arrivals.client("cloudformation").describe_stack_resource(
         StackName=arrivals.stack.name, LogicalResourceId="FailureTopic"
     )
@@ -110,4 +110,12 @@ def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: 
     assert "FAILED" == ended["status"]
     assert "Path does not exist" in ended["cause"]
     [message] = sqs.receive_message(QueueUrl=inbox, WaitTimeSeconds=5)["Messages"]
-    assert key in json.loads(message["Body"])["Message"]
+    told = json.loads(json.loads(message["Body"])["Message"])["detail"]
+    assert ("FAILED", ended["executionArn"]) == (told["status"], told["executionArn"])
+    assert key == json.loads(told["input"])["SRC_PREFIX"]
+
+    arrivals.put(key)
+    arrivals.decided(key)
+    states = arrivals.client("stepfunctions")
+    states.redrive_execution(executionArn=ended["executionArn"])
+    until(lambda: states.describe_execution(executionArn=ended["executionArn"])["status"] == "SUCCEEDED")
