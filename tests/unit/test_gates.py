@@ -20,6 +20,7 @@ from botocore.exceptions import (
 from moto import mock_aws
 
 from shared.arrival import Skip, SkipReason
+from shared.aws import read_timestamp
 from shared.errors import CallError, CallRefusedError, CallUnansweredError, Cause
 from shared.outcome import Duplicate, Started
 from shared.plan import Execution
@@ -177,3 +178,9 @@ def test_the_clock_is_this_machines() -> None:
     answer = {"executionArn": EXECUTION.arn, "startDate": datetime.fromtimestamp(time.time(), UTC)}
 
     assert Started(EXECUTION.arn) == start_execution(Client(answer), EXECUTION, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("said", [1795497600, 1795497600.0, "Tue, 24 Nov 2026 05:20:00 GMT", "2026-11-24T05:20:00Z"])
+def test_a_timestamp_is_read_in_any_form(said: float | str) -> None:
+    """Step Functions counts seconds, S3 writes a date of RFC 822, and some write ISO 8601."""
+    assert datetime(2026, 11, 24, 5, 20, tzinfo=UTC) == read_timestamp(said)
