@@ -67,8 +67,9 @@ def main() -> int:
     with process.start(log=LOG) as cloud:
         say("Deploying", "sam deploy of template.yaml")
         demo = Demo(stack.deploy(cloud))
-        watch_calls(demo.stack)
-        inbox = subscribe(demo.stack)
+        # The workshop brings a trail, so that both kinds of events come.
+        stack.start_trail(demo.stack, "workshop")
+        inbox = stack.subscribe_queue(demo.stack, "inbox", "SuccessTopic", "FailureTopic")
         arrival(demo, inbox)
         situations(demo)
     for failure in demo.failures:
@@ -179,39 +180,6 @@ SITUATIONS: list[tuple[str, Callable[[Demo], None], list[str]]] = [
     ("quote, plus, emoji", lambda demo: demo.put(ODD_KEY, b"a,b\n1,2\n"), ["duplicate", "started"]),
     ("failed call", denied, ["skipped, failed_call"]),
 ]
-
-
-def watch_calls(deployed: Stack) -> None:
-    """Turn on the trail that the workshop brings, so that both kinds of events come."""
-    trail = deployed.client("cloudtrail")
-    bucket = deployed.outputs["SourceBucketName"]
-    trail.create_trail(Name="workshop", S3BucketName=bucket)
-    resources = [{"Type": "AWS::S3::Object", "Values": [f"arn:aws:s3:::{bucket}/"]}]
-    trail.put_event_selectors(
-        TrailName="workshop", EventSelectors=[{"ReadWriteType": "WriteOnly", "DataResources": resources}]
-    )
-    trail.start_logging(Name="workshop")
-
-
-def subscribe(deployed: Stack) -> str:
-    """Subscribe a queue to both topics of the workflow, so that the notification can be shown."""
-    sqs, sns = deployed.client("sqs"), deployed.client("sns")
-    url: str = sqs.create_queue(QueueName="inbox")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    for topic in ("SuccessTopic", "FailureTopic"):
-        resource = deployed.client("cloudformation").describe_stack_resource(
-            StackName=deployed.name, LogicalResourceId=topic
-        )
-        sns.subscribe(TopicArn=resource["StackResourceDetail"]["PhysicalResourceId"], Protocol="sqs", Endpoint=arn)
-    return url
 
 
 def follow(deployed: Stack, arn: str) -> str:

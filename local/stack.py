@@ -1,5 +1,6 @@
 """Build the application and deploy its own template to the local cloud, by the same commands as to AWS."""
 
+import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -56,6 +57,38 @@ def make_bucket(cloud: Emulator, name: str) -> None:
     s3 = client(cloud, "s3")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": cloud.credentials["region_name"]})
     s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+
+
+def start_trail(deployed: Stack, name: str) -> None:
+    """Log S3 data events of the stack's bucket, so that its uploads are announced by CloudTrail too."""
+    trails, bucket = deployed.client("cloudtrail"), deployed.outputs["SourceBucketName"]
+    resources = [{"Type": "AWS::S3::Object", "Values": [f"arn:aws:s3:::{bucket}/"]}]
+    trails.create_trail(Name=name, S3BucketName=bucket)
+    trails.put_event_selectors(
+        TrailName=name, EventSelectors=[{"ReadWriteType": "WriteOnly", "DataResources": resources}]
+    )
+    trails.start_logging(Name=name)
+
+
+def subscribe_queue(deployed: Stack, name: str, *topics: str) -> str:
+    """Make a queue that gets what some of the stack's topics, by logical id, are told; give its URL."""
+    sqs, sns = deployed.client("sqs"), deployed.client("sns")
+    url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    for topic in topics:
+        resource = deployed.client("cloudformation").describe_stack_resource(
+            StackName=deployed.name, LogicalResourceId=topic
+        )
+        sns.subscribe(TopicArn=resource["StackResourceDetail"]["PhysicalResourceId"], Protocol="sqs", Endpoint=arn)
+    return url
 
 
 def client(cloud: Emulator, service: str, **credentials: str) -> Any:

@@ -168,11 +168,7 @@ def key() -> str:
 @pytest.fixture
 def trail(arrivals: Arrivals) -> Iterator[None]:
     """Log S3 data events while a test runs."""
-    trails, name = arrivals.client("cloudtrail"), uuid.uuid4().hex
-    trails.create_trail(Name=name, S3BucketName=arrivals.bucket)
-    values = [f"arn:aws:s3:::{arrivals.bucket}/"]
-    selector = {"ReadWriteType": "WriteOnly", "DataResources": [{"Type": "AWS::S3::Object", "Values": values}]}
-    trails.put_event_selectors(TrailName=name, EventSelectors=[selector])
-    trails.start_logging(Name=name)
+    name = uuid.uuid4().hex
+    local_stack.start_trail(arrivals.stack, name)
     yield
-    trails.delete_trail(Name=name)
+    arrivals.client("cloudtrail").delete_trail(Name=name)

@@ -2,6 +2,7 @@
 
 import json
 
+from local import stack as local_stack
 from tests.integration.conftest import Arrivals, until
 
 
@@ -81,22 +82,7 @@ def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(arriva
 
 def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: str) -> None:
     """A run that fails is not swallowed: the execution fails with the job's own words; mended, a redrive runs it again."""
-    described = arrivals.client("cloudformation").describe_stack_resource(
-        StackName=arrivals.stack.name, LogicalResourceId="FailureTopic"
-    )
-    sqs, sns = arrivals.client("sqs"), arrivals.client("sns")
-    inbox = sqs.create_queue(QueueName="failure-inbox")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-    }
-    sqs.set_queue_attributes(
-        QueueUrl=inbox, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
-    )
-    sns.subscribe(TopicArn=described["StackResourceDetail"]["PhysicalResourceId"], Protocol="sqs", Endpoint=arn)
+    inbox = local_stack.subscribe_queue(arrivals.stack, "failure-inbox", "FailureTopic")
     given = {
         "glue_max_capacity_dpus": 2,
         "JOB_NAME": "ny-taxi-transformed-console-jb",
@@ -109,7 +95,7 @@ def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: 
 
     assert "FAILED" == ended["status"]
     assert "Path does not exist" in ended["cause"]
-    [message] = sqs.receive_message(QueueUrl=inbox, WaitTimeSeconds=5)["Messages"]
+    [message] = arrivals.client("sqs").receive_message(QueueUrl=inbox, WaitTimeSeconds=5)["Messages"]
     told = json.loads(json.loads(message["Body"])["Message"])["detail"]
     assert ("FAILED", ended["executionArn"]) == (told["status"], told["executionArn"])
     assert key == json.loads(told["input"])["SRC_PREFIX"]
