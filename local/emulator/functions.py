@@ -128,26 +128,6 @@ def _count(config: Json, metric: str, value: float = 1, unit: str = "Count") -> 
     cloudwatch.record_metric("AWS/Lambda", metric, value, unit, {"FunctionName": config["FunctionName"]})
 
 
-# ── How many run at once ──
-
-
-@seams.replaces(lambda_svc, "_acquire_execution_slot")
-def acquire_execution_slot(original: Callable[..., tuple[str | None, str | None]], *args: Any) -> Any:
-    """Wait for room before ministack counts the invocation: beyond a thousand it would throttle what only waits."""
-    _environments.acquire()
-    slot, limit = original(*args)
-    if slot is None:
-        _environments.release()
-    return slot, limit
-
-
-@seams.replaces(lambda_svc, "_release_execution_slot")
-def release_execution_slot(original: Callable[[str], None], slot: str) -> None:
-    """Make room for the next."""
-    original(slot)
-    _environments.release()
-
-
 @seams.replaces(lambda_svc, "_execute_function_dispatch")
 def execute_function_dispatch(
     original: Callable[..., Json], function: Json, config: Json, event: object, request_id: str, started: float
@@ -169,8 +149,9 @@ def detect_runtime_binary(original: Callable[[str], tuple[str, str]], runtime: s
 
 @seams.replaces(lambda_svc, "_execute_function_warm")
 def execute_function_warm(original: Callable[..., Json], function: Json, event: object, request_id: str) -> Json:
-    """Invoke the function, and name its error as AWS does."""
-    result = original(function, event, request_id)
+    """Invoke the function when there is room, and name its error as AWS does."""
+    with _environments:
+        result = original(function, event, request_id)
     content = result.get("body")
     if isinstance(content, dict) and "_function_error" in content:
         return {**result, "body": content["_function_error"], "error": True}

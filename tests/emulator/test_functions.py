@@ -87,6 +87,43 @@ def test_a_throttled_event_is_tried_until_there_is_room(cloud: Cloud) -> None:
     assert "Messages" not in cloud.client("sqs").receive_message(QueueUrl=url)
 
 
+def test_a_burst_waits_and_is_not_throttled(cloud: Cloud) -> None:
+    """Also beyond the thousand at once that AWS grants an account: here an event that waits is not yet running."""
+    code = "import time\ndef handler(event, context):\n    time.sleep(event['detail']['seconds'])"
+    function = cloud.function(code, Timeout=20)
+    _, rule = cloud.listen({"source": ["burst"]}, Arn=function)
+    cloud.client("lambda").add_permission(
+        FunctionName=function,
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    events = [
+        {"Source": "burst", "DetailType": "file", "Detail": json.dumps({"seconds": 2 if number < 8 else 0})}
+        for number in range(1_100)
+    ]
+    for begin in range(0, len(events), 10):
+        cloud.client("events").put_events(Entries=events[begin : begin + 10])
+
+    until(lambda: len(events) == _sum(cloud, "Invocations", function), patience=30)
+    assert 0 == _sum(cloud, "Throttles", function)
+
+
+def _sum(cloud: Cloud, metric: str, function: str) -> float:
+    now = time.time()
+    answer = cloud.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName=metric,
+        Dimensions=[{"Name": "FunctionName", "Value": function.rsplit(":", 1)[-1]}],
+        StartTime=now - 600,
+        EndTime=now + 600,
+        Period=1200,
+        Statistics=["Sum"],
+    )
+    return float(sum(point["Sum"] for point in answer["Datapoints"]))
+
+
 def test_an_error_is_named_and_the_environment_survives_it(cloud: Cloud) -> None:
     """With type, message and stack; the next invocation is warm."""
     code = (
