@@ -75,20 +75,23 @@ def install(architecture: str, target: Path) -> None:
 
 
 def trim(target: Path) -> None:
-    """Drop what no function reads: other services, other operations, other endpoints, command-line scripts."""
+    """Drop what no function reads: other services, operations and endpoints, examples, paginators, command-line scripts."""
     shutil.rmtree(target / "bin", ignore_errors=True)
     data = target / "botocore" / "data"
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in OPERATIONS:
             shutil.rmtree(folder)
     for service, operations in OPERATIONS.items():
-        for model in (data / service).rglob("*.json.gz"):
-            content = json.loads(gzip.decompress(model.read_bytes()))
-            if model.name.startswith("service-2."):
-                content = with_only(content, operations)
-            # Plain JSON: unpacking it again at each cold start would cost more than the zip saves.
-            write_json(model.with_suffix(""), content)
-            model.unlink()
+        for model in (data / service).rglob("*.json*"):
+            if model.name.startswith(("examples-", "paginators-", "waiters-")):
+                model.unlink()
+            elif model.suffix == ".gz":
+                content = json.loads(gzip.decompress(model.read_bytes()))
+                if model.name.startswith("service-2."):
+                    content = with_only(content, operations)
+                # Plain JSON: unpacking it again at each cold start would cost more than the zip saves.
+                write_json(model.with_suffix(""), content)
+                model.unlink()
     endpoints = json.loads((data / "endpoints.json").read_text())
     prefixes = {"s3", "states"}
     for partition in endpoints["partitions"]:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -35,9 +36,12 @@ class Stack:
         return client(self.cloud, service)
 
 
-def build() -> None:
-    """Run a plain `sam build`."""
-    _sam(["build"], {})
+def build(*arguments: str | Path) -> None:
+    """Run `sam build`, plain unless there are arguments.
+
+    Raises SamError.
+    """
+    _sam(["build", *map(str, arguments)], {})
 
 
 def deploy(cloud: Emulator, name: str = "glueworkshop", parameters: "Mapping[str, str] | None" = None) -> Stack:

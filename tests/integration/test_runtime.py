@@ -1,28 +1,23 @@
 """Every file of events/ in Lambda's own runtime, on the artifact of `sam build`: sam local invoke without Docker."""
 
 import json
-import os
-import platform
 import shutil
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from local import runtime as local_runtime
 from local import stack as local_stack
-from local.emulator import process
 from local.emulator.process import REPOSITORY
+from local.runtime import Runtime
 from tests.integration.conftest import Arrivals
 
 BUCKET = "glueworkshop-123456789012-us-east-2"
 ARTIFACT = REPOSITORY / ".aws-sam" / "build" / "StartExecutionFunction"
-ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
-RIE = next((REPOSITORY / ".venv" / "sam").glob(f"lib/*/site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}"))
+LOG = Path(".local", "runtime.log")
+# The machine field of an ELF header: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+AARCH64 = 183
 EVENTS = sorted((REPOSITORY / "events").glob("*.json"))
 # Versions that the events name are not in the bucket of the test: such an object is gone.
 EXPECTED = {
@@ -38,8 +33,8 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def runtime(arrivals: Arrivals) -> Iterator[str]:
-    """Run the function in the runtime interface emulator, in an environment that holds only the runtime client."""
+def runtime(arrivals: Arrivals) -> Iterator[Runtime]:
+    """Run the function in Lambda's runtime, beside a bucket that holds the objects the events announce."""
     local_stack.make_bucket(arrivals.stack.cloud, BUCKET)
     for path in EVENTS:
         detail = json.loads(path.read_text())["detail"]
@@ -49,48 +44,20 @@ def runtime(arrivals: Arrivals) -> Iterator[str]:
             arrivals.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
     function = arrivals.stack.outputs["StartExecutionFunctionName"]
     variables = arrivals.client("lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    port, runtime_port = process.free_port(), process.free_port()
     environment = {
-        "PATH": os.environ["PATH"],
         **arrivals.stack.cloud.environment,
         **variables,
         "SOURCE_BUCKET_NAME": BUCKET,
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
-        "LAMBDA_TASK_ROOT": str(ARTIFACT),
     }
-    command = [
-        *(str(RIE), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
-        *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
-        *(
-            str(REPOSITORY / ".venv" / "lambda" / "bin" / "python"),
-            "-m",
-            "awslambdaric",
-            "handlers.start_execution.handler",
-        ),
-    ]
-    with Path(".local", "runtime.log").open("w") as log:
-        running = subprocess.Popen(command, cwd=ARTIFACT, env=environment, stdout=log, stderr=log)
-        yield f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        running.terminate()
-        running.wait(timeout=10)
-
-
-def invoke(url: str, payload: bytes) -> Any:
-    """Invoke the function, once the emulator is there."""
-    request = urllib.request.Request(url, data=payload)  # noqa: S310 - the loopback address
-    for _ in range(50):
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - likewise
-                return json.loads(answer.read())
-        except (ConnectionError, urllib.error.URLError):
-            time.sleep(0.1)
-    raise TimeoutError(url)
+    with local_runtime.run(ARTIFACT, "handlers.start_execution.handler", environment, LOG) as running:
+        yield running
 
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
-def test_every_event_is_answered(runtime: str, path: Path) -> None:
+def test_every_event_is_answered(runtime: Runtime, path: Path) -> None:
     """Outcome, reason and execution, or the one error for malformed events."""
-    answer = invoke(runtime, path.read_bytes())
+    answer = runtime.invoke(path.read_bytes())
 
     expected = EXPECTED.get(path.stem)
     if expected is None:
@@ -113,3 +80,13 @@ def test_the_artifact_is_small_and_compiled(tmp_path: Path) -> None:
     assert {"s3", "stepfunctions"} == {
         path.name for path in (ARTIFACT / "botocore" / "data").iterdir() if path.is_dir()
     }
+
+
+def test_wheels_are_picked_for_the_architecture_that_will_run_them(tmp_path: Path) -> None:
+    """`sam build` for arm64, on whatever machine this is: every native module is one for AArch64."""
+    local_stack.build("StartExecutionFunction", "--parameter-overrides", "Architecture=arm64", "--build-dir", tmp_path)
+    native = list((tmp_path / "StartExecutionFunction").rglob("*.so"))
+
+    assert native
+    for module in native:
+        assert AARCH64 == int.from_bytes(module.read_bytes()[18:20], "little"), module
