@@ -22,8 +22,8 @@ demo: .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready  
 	$(dev)/python -m local.demo
 
 .PHONY: local
-local: $(envs)  ## Keep the local cloud up, with the stack deployed, until Ctrl-C.
-	$(dev)/python -m local.playground
+local: $(envs)  ## Keep the local cloud up, with the stack deployed, until Ctrl-C. For containers: HOST=172.17.0.1
+	$(dev)/python -m local.playground --host "$(HOST)"
 
 .PHONY: test
 test: lint build unit integration  ## Everything that CI runs.

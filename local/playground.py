@@ -1,5 +1,6 @@
 """Keep the local cloud up, with the application deployed, until Ctrl-C."""
 
+import argparse
 import contextlib
 import signal
 import sys
@@ -13,12 +14,15 @@ PORT = 4566
 
 def main() -> int:
     """Build, start, deploy, say what to try, and wait."""
+    parser = argparse.ArgumentParser(prog="local.playground", description=__doc__)
+    parser.add_argument("--host", default="", help="another address to listen on, so that containers can call")
+    arguments = parser.parse_args()
     print("Building and deploying to the local cloud …", flush=True)
     stack.build()
     try:
-        cloud = process.start(PORT, log=Path(".local") / "local.log")
+        cloud = process.start(PORT, log=Path(".local") / "local.log", settings={"ALSO_LISTEN_ON": arguments.host})
     except process.StartError as error:
-        print(f"Port {PORT} may be in use. {error}")
+        print(f"Port {PORT} may be in use, or {arguments.host or 'localhost'} be no address of this machine. {error}")
         return 1
     with cloud:
         # The bucket that the files in events/ name.

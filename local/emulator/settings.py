@@ -23,6 +23,8 @@ DEFAULTS = {
     # On AWS alarms and schedules are looked at once a minute.
     "ALARM_INTERVAL_SECONDS": "1",
     "SCHEDULE_INTERVAL_SECONDS": "1",
+    # A second address to answer at, for containers on this machine.
+    "ALSO_LISTEN_ON": "",
 }
 
 FIXED = {

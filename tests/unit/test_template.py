@@ -44,6 +44,14 @@ def test_the_environment_is_the_routes() -> None:
     assert set(VARIABLES.values()) | others == set(GLOBALS["Environment"]["Variables"])
 
 
+def test_sam_local_can_set_what_it_is_given() -> None:
+    """`--env-vars` silently ignores a variable that the template doesn't declare."""
+    given = json.loads((REPOSITORY / "local" / "sam-local.json").read_text())["Parameters"]
+
+    assert {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SFN"} == set(given)
+    assert set(given) <= set(GLOBALS["Environment"]["Variables"])
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_handler_imports(name: str) -> None:
     """A typo would be found by the first event otherwise."""
