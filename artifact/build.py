@@ -28,6 +28,9 @@ PLATFORMS = {"x86_64": "manylinux_2_17_x86_64", "arm64": "manylinux_2_17_aarch64
 # HeadBucket is botocore's own: it asks for the bucket's region when a HEAD is answered 301 or 400.
 OPERATIONS = {"s3": {"GetObject", "HeadBucket", "HeadObject"}, "stepfunctions": {"DescribeExecution", "StartExecution"}}
 
+# What the functions read of HeadObject's answer. Every other member would be looked for too, for 6 % of an event.
+MEMBERS = {"HeadObjectOutput": {"ContentLength", "ETag", "LastModified", "VersionId"}}
+
 
 def main() -> None:
     """Fill the directory SAM names with a copy of the staged package and the functions' own code."""
@@ -100,14 +103,17 @@ def trim(target: Path) -> None:
 
 
 def with_only(model: dict[str, Any], operations: set[str]) -> dict[str, Any]:
-    """Cut a service model to some operations and the shapes they reach."""
+    """Cut a service model to some operations, the shapes they reach, and of MEMBERS' shapes to these members."""
     kept = {name: model["operations"][name] for name in sorted(operations)}
     reached: dict[str, Any] = {}
     pending = [kept]
     while pending:
         for name in shapes_in(pending.pop()) - reached.keys():
-            reached[name] = model["shapes"][name]
-            pending.append(reached[name])
+            shape = model["shapes"][name]
+            if name in MEMBERS:
+                shape = {**shape, "members": {member: shape["members"][member] for member in sorted(MEMBERS[name])}}
+            reached[name] = shape
+            pending.append(shape)
     documentation = {"documentation", "documentationUrl"}
     return {**model, "operations": without(kept, documentation), "shapes": without(reached, documentation)}
 

@@ -78,6 +78,14 @@ def test_the_artifact_holds_every_operation_that_is_called() -> None:
     assert ours | {"HeadBucket"} == set().union(*build.OPERATIONS.values())
 
 
+def test_the_artifact_holds_every_member_that_is_read() -> None:
+    """Of what S3 says of an object: one more field to read needs one more entry."""
+    source = (REPOSITORY / "src" / "shared" / "s3.py").read_text()
+    read = re.findall(r"\bhead(?:\[|\.get\()\"(\w+)\"", source)
+
+    assert sorted(build.MEMBERS["HeadObjectOutput"]) == sorted(read)
+
+
 def test_the_contract_is_kept() -> None:
     """Parameters with defaults, outputs and logical ids that users rely on."""
     parameters = {

@@ -1,11 +1,14 @@
-"""The real clients, with answers put in at the last step before the network."""
+"""The real clients, with the models that the artifact holds, and answers put in at the last step before the network."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.loaders import Loader
 
+from artifact import build
 from shared.aws import connect
 
 if TYPE_CHECKING:
@@ -16,7 +19,15 @@ if TYPE_CHECKING:
 @cache
 def clients() -> "tuple[S3Client, SFNClient]":
     """Make the clients as the functions do, once for all tests."""
-    return connect()
+    load = Loader.load_service_model
+
+    def cut(loader: Loader, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+        model = load(loader, service_name, type_name, api_version)
+        return build.with_only(dict(model), build.OPERATIONS[service_name]) if type_name == "service-2" else model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loader, "load_service_model", cut)
+        return connect()
 
 
 class Wire:
