@@ -5,7 +5,6 @@ The interpreter holds nothing but that client, so whatever the artifact lacks is
 
 import json
 import os
-import platform
 import subprocess
 import time
 import urllib.error
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from local.emulator.process import REPOSITORY, free_port
+from local.stack import ARCHITECTURE
 
-ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 PYTHON = REPOSITORY / ".venv" / "lambda" / "bin" / "python"
 
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+import platform
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,9 @@ from local.emulator.process import REPOSITORY, Emulator
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# What runs here must be built for here.
+ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
+PARAMETERS = {} if ARCHITECTURE == "x86_64" else {"Architecture": ARCHITECTURE}
 SAM = REPOSITORY / ".venv" / "sam" / "bin" / "sam"
 # `sam build` looks for python3.13 on the PATH, and a shim will not do.
 PATH = f"{REPOSITORY / '.venv' / 'dev' / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -37,11 +42,15 @@ class Stack:
 
 
 def build(*arguments: str | Path) -> None:
-    """Run `sam build`, plain unless there are arguments.
+    """Run `sam build`, plain unless there are arguments or this machine isn't an x86_64.
 
     Raises SamError.
     """
-    _sam(["build", *map(str, arguments)], {})
+    if sys.platform != "linux":
+        raise SamError(
+            "The artifact holds wheels for Linux, as Lambda needs them: run this on Linux or in a container."
+        )
+    _sam(["build", *map(str, arguments or _overrides(PARAMETERS))], {})
 
 
 def deploy(cloud: Emulator, name: str = "glueworkshop", parameters: "Mapping[str, str] | None" = None) -> Stack:
@@ -49,9 +58,7 @@ def deploy(cloud: Emulator, name: str = "glueworkshop", parameters: "Mapping[str
 
     Raises SamError.
     """
-    overrides = [f"{key}={value}" for key, value in (parameters or {}).items()]
-    arguments = ["deploy", "--stack-name", name]
-    _sam([*arguments, "--parameter-overrides", *overrides] if overrides else arguments, cloud.environment)
+    _sam(["deploy", "--stack-name", name, *_overrides({**PARAMETERS, **(parameters or {})})], cloud.environment)
     described = client(cloud, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
 
@@ -99,6 +106,10 @@ def client(cloud: Emulator, service: str, **credentials: str) -> Any:
     """Make a boto3 client for the local cloud, as root unless credentials say otherwise."""
     who = {**cloud.credentials, **credentials}
     return boto3.client(service, endpoint_url=cloud.endpoint_url, **who)  # type: ignore[call-overload]
+
+
+def _overrides(parameters: "Mapping[str, str]") -> list[str]:
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())] if parameters else []
 
 
 def _sam(arguments: list[str], environment: "Mapping[str, str]") -> None:

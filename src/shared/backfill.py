@@ -28,7 +28,8 @@ class RequestInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    prefix: str | None = None
+    # As long as a key; the length also makes pydantic refuse lone surrogates, as in shared/parse.py.
+    prefix: Annotated[str, StringConstraints(max_length=1024)] | None = None
     since: str | None = None
     until: str | None = None
     dry_run: bool = True

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import gauges
 from local import runtime as local_runtime
 from local import stack as local_stack
 from local.emulator.process import REPOSITORY
@@ -67,6 +68,20 @@ def test_every_event_is_answered(runtime: Runtime, path: Path) -> None:
         assert expected == answer["errorType"]
     else:
         assert {"outcome": "skipped", "reason": expected, "execution_arn": None} == answer
+
+
+def test_the_benchmark_reads_the_runtime(runtime: Runtime) -> None:
+    """One duration for init and one for each event, as the emulator's log has them; CPU and memory of the real process."""
+    before = len(gauges.durations(LOG)[1])
+    used = gauges.cpu(runtime.process())
+    for _ in range(3):
+        runtime.invoke((REPOSITORY / "events" / "object-deleted.json").read_bytes())
+    init, events = gauges.durations(LOG)
+
+    assert 3 == len(events) - before
+    assert min(init, *events) > 0
+    assert 0 < used < gauges.cpu(runtime.process())
+    assert 20 < gauges.peak_memory(runtime.process()) < 512
 
 
 def test_the_artifact_is_small_and_compiled(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.unit.test_parse import json_values
     | st.fixed_dictionaries(
         {},
         optional={
-            "prefix": st.sampled_from(["", PREFIX, PREFIX + "a", "x"]) | json_values,
+            "prefix": st.sampled_from(["", PREFIX, PREFIX + "a", PREFIX + "\ud800", "x"]) | json_values,
             "since": st.sampled_from(["PT1H", "P1DT2H3M", "P", "PT", "2026-11-17", "-P1D"]) | json_values,
             "until": st.datetimes().map(datetime.isoformat) | json_values,
             "dry_run": json_values,
@@ -31,10 +31,10 @@ from tests.unit.test_parse import json_values
     )
 )
 def test_any_request_is_read_or_malformed(asked: object) -> None:
-    """And what is read never leaves the source prefix, nor has a window that is empty."""
+    """And what is read can be asked of S3, never leaves the source prefix, nor has a window that is empty."""
     with contextlib.suppress(MalformedEventError):
         request = read_request(asked, route(), NOW)
-        assert request.prefix.startswith(PREFIX)
+        assert request.prefix.encode().startswith(PREFIX.encode())
         assert request.since is None or request.until is None or request.since < request.until
 
 

@@ -1,5 +1,7 @@
 """The handler: parse, plan, start; one log line and one EMF line a decision."""
 
+import contextlib
+import io
 import json
 import sys
 from collections import Counter
@@ -8,24 +10,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from handlers import start_execution as live
 from shared.errors import CallUnansweredError, ForeignObjectError, MalformedEventError
 from tests.unit.builders import EVENTS, KEY, Client, event, refusal
+from tests.unit.test_parse import json_values, mutated
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="request-1")
 HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC), "ContentLength": 12}
+STARTED = {"executionArn": "arn:aws:states:r:a:execution:m:name", "startDate": datetime(2999, 1, 1, tzinfo=UTC)}
+EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 ENDINGS = ("Started", "Duplicates", "Skipped", "Failed")
 
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Put an S3 that has every object and a Step Functions that starts everything in the handler's place for them."""
-    both = SimpleNamespace(s3=Client(HEAD), states=Client(None))
-    both.states.answer = {
-        "executionArn": "arn:aws:states:r:a:execution:m:name",
-        "startDate": datetime(2999, 1, 1, tzinfo=UTC),
-    }
+    both = SimpleNamespace(s3=Client(HEAD), states=Client(STARTED))
     monkeypatch.setattr(live, "s3", both.s3)
     monkeypatch.setattr(live, "states", both.states)
     # The logger keeps the stream it was made with, pytest changes it for each test.
@@ -82,6 +85,31 @@ def test_every_event_is_counted_once(clients: SimpleNamespace, capsys: pytest.Ca
     assert clients.states.calls
     assert len(EVENTS) == counted["Received"] == sum(counted[ending] for ending in ENDINGS)
     assert 1 == counted["Failed"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    json_values | mutated(),
+    st.sampled_from([HEAD, HEAD | {"ContentLength": 0}, refusal("404"), refusal("403"), refusal("400"), OSError("oh")]),
+    st.sampled_from(
+        [STARTED, STARTED | {"startDate": EARLIER}, refusal("ExecutionAlreadyExists"), refusal("ThrottlingException")]
+    ),
+)
+def test_whatever_comes_ends_in_one_place(
+    clients: SimpleNamespace, payload: object, s3_says: object, states_says: object
+) -> None:
+    """One log line and one EMF line with one ending, beside one answer or one error, in whatever state AWS is."""
+    clients.s3.answer, clients.states.answer = s3_says, states_says
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            ended = live.handler(payload, CONTEXT)["outcome"]
+        except Exception:  # noqa: BLE001 - what Lambda would see
+            ended = "failed"
+
+    [line], [embedded] = lines(printed.getvalue())
+    word = {"started": "Started", "duplicate": "Duplicates", "skipped": "Skipped", "failed": "Failed"}[str(ended)]
+    assert (ended, [1.0]) == (line["message"], embedded["Received"])
+    assert {word: [1.0]} == {ending: embedded[ending] for ending in ENDINGS if ending in embedded}
 
 
 @pytest.mark.parametrize(
