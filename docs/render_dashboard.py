@@ -1,8 +1,9 @@
 # ruff: noqa: INP001 - a script, not a package
 """Draw the dashboard of template.yaml over made-up data, as docs/dashboard.png.
 
-A tool of the docs only, and no part of the requirements: run it from the repository's root in an environment of its own
-that has matplotlib and PyYAML. The layout, titles, metrics and labels are the template's; the numbers are invented.
+A tool of the docs only, and no part of the requirements: run `python -m docs.render_dashboard` in the repository's root,
+in an environment of its own that has matplotlib and PyYAML. The layout, titles, metrics and labels are the template's;
+the numbers are invented.
 """
 
 import json
@@ -14,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl  # type: ignore[import-not-found]
-import yaml
 from matplotlib import pyplot as plt
+
+from local.template import read_template
 
 mpl.use("Agg")
 
 DOCS = Path(__file__).resolve().parent
-TEMPLATE = DOCS.parent / "template.yaml"
 PICTURE = DOCS / "dashboard.png"
 POINTS = 37  # three hours of five minutes each
 COLUMNS, CELL = 24, 0.7  # of the dashboard's grid, and inches a cell
@@ -62,25 +63,9 @@ DELAYED = {"ExecutionsSucceeded", "ServiceIntegrationsSucceeded"}
 IN_ALARM = ("BackfilledAlarm", "ExecutionsFailedAlarm", "GlueRunsFailedAlarm")
 
 
-class Loader(yaml.SafeLoader):
-    """Reads a template, with intrinsic functions as plain values."""
-
-
-def _intrinsic(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-
-
-Loader.add_multi_constructor("!", _intrinsic)
-
-
 def read_widgets() -> list[dict[str, Any]]:
     """Read the dashboard's widgets as a stack of the name glueworkshop has them, with every alarm."""
-    template = yaml.load(TEMPLATE.read_text(), Loader)  # noqa: S506 - a SafeLoader
-    body, values = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
+    body, values = read_template()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
     for name, value in values.items():
         if isinstance(value[1], str) and value[1].startswith(","):  # an alarm that not every stack has
             body = body.replace(f"${{{name}}}", value[1])

@@ -89,6 +89,16 @@ class Cloud:
         events.put_targets(Rule=name, Targets=[{"Id": "target", "Arn": arn} | target])
         return url, rule_arn
 
+    def permit(self, function_arn: str, rule_arn: str) -> None:
+        """Let a rule invoke a function."""
+        self.client("lambda").add_permission(
+            FunctionName=function_arn,
+            StatementId="rule",
+            Action="lambda:InvokeFunction",
+            Principal="events.amazonaws.com",
+            SourceArn=rule_arn,
+        )
+
     def function(self, code: str, role_arn: str | None = None, **options: Any) -> str:
         """Make a Python function whose handler is `handler` in the code, and return its ARN."""
         archive = io.BytesIO()

@@ -10,16 +10,6 @@ CREATED = {"source": ["aws.s3"], "detail-type": ["Object Created"]}
 RECORD = "def handler(event, context):\n    print('got', event['detail']['object']['key'])\n"
 
 
-def _permit(cloud: Cloud, function: str, rule_arn: str) -> None:
-    cloud.client("lambda").add_permission(
-        FunctionName=function,
-        StatementId="rule",
-        Action="lambda:InvokeFunction",
-        Principal="events.amazonaws.com",
-        SourceArn=rule_arn,
-    )
-
-
 def _log(cloud: Cloud, function: str) -> list[str]:
     return [line for line in cloud.log(f"/aws/lambda/{function.rsplit(':', 1)[-1]}") if line.startswith("got ")]
 
@@ -34,7 +24,7 @@ def test_a_permitted_rule_invokes_the_function(cloud: Cloud) -> None:
     """Its log reaches CloudWatch Logs."""
     function = cloud.function(RECORD)
     _, rule = cloud.listen(CREATED, Arn=function)
-    _permit(cloud, function, rule)
+    cloud.permit(function, rule)
     cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
 
     until(lambda: _log(cloud, function) == ["got key"])
@@ -45,7 +35,7 @@ def test_a_rule_without_permission_ends_in_its_dead_letter_queue(cloud: Cloud) -
     function = cloud.function(RECORD)
     url, queue = cloud.queue(sender="events.amazonaws.com")
     _, rule = cloud.listen(CREATED, Arn=function, DeadLetterConfig={"Arn": queue})
-    _permit(cloud, function, rule.replace("rule-", "other-"))
+    cloud.permit(function, rule.replace("rule-", "other-"))
     cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
     event, attributes = _letter(cloud, url)
 

@@ -92,13 +92,7 @@ def test_a_burst_waits_and_is_not_throttled(cloud: Cloud) -> None:
     code = "import time\ndef handler(event, context):\n    time.sleep(event['detail']['seconds'])"
     function = cloud.function(code, Timeout=20)
     _, rule = cloud.listen({"source": ["burst"]}, Arn=function)
-    cloud.client("lambda").add_permission(
-        FunctionName=function,
-        StatementId="rule",
-        Action="lambda:InvokeFunction",
-        Principal="events.amazonaws.com",
-        SourceArn=rule,
-    )
+    cloud.permit(function, rule)
     events = [
         {"Source": "burst", "DetailType": "file", "Detail": json.dumps({"seconds": 2 if number < 8 else 0})}
         for number in range(1_100)

@@ -5,32 +5,17 @@ import importlib
 import inspect
 import json
 import re
-from typing import Any
 
 import pytest
-import yaml
 
 from artifact import build
+from local.template import read_template
 from shared import aws, errors
 from shared.errors import ArrivalError, SettingsError
 from shared.settings import VARIABLES, read_route, trace_header
 from tests.unit.builders import ENVIRONMENT, REPOSITORY, route
 
-
-class Loader(yaml.SafeLoader):
-    """Reads a template, with intrinsic functions as plain values."""
-
-
-def _intrinsic(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-
-
-Loader.add_multi_constructor("!", _intrinsic)
-TEMPLATE: dict[str, Any] = yaml.load((REPOSITORY / "template.yaml").read_text(), Loader)  # noqa: S506 - a SafeLoader
+TEMPLATE = read_template()
 FUNCTIONS = {
     name: one["Properties"] for name, one in TEMPLATE["Resources"].items() if one["Type"] == "AWS::Serverless::Function"
 }
