@@ -22,7 +22,7 @@ def main() -> int:
     try:
         cloud = process.start(PORT, log=Path(".local") / "local.log", settings={"ALSO_LISTEN_ON": arguments.host})
     except process.StartError as error:
-        print(f"Port {PORT} may be in use, or {arguments.host or 'localhost'} be no address of this machine. {error}")
+        print(f"Is port {PORT} in use, or {arguments.host or '127.0.0.1'} no address of this machine? {error}")
         return 1
     with cloud:
         # The bucket that the files in events/ name.

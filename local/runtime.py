@@ -5,9 +5,9 @@ The interpreter holds nothing but that client, so whatever the artifact lacks is
 
 import json
 import os
+import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,26 +21,30 @@ from local.stack import ARCHITECTURE
 PYTHON = REPOSITORY / ".venv" / "lambda" / "bin" / "python"
 
 
+class RuntimeFailedError(RuntimeError):
+    """The runtime itself failed, not just the handler; the message holds what it said last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """A running function: it starts cold with the first event, and takes one event at a time."""
 
     url: str
     emulator: int
+    log: Path
 
     def invoke(self, payload: bytes) -> Any:
-        """Send an event and give the answer, which after an error of the function names it as `errorType`.
+        """Send an event, once, and give the answer, which after an error of the function names it as `errorType`.
 
-        Raises TimeoutError when the emulator does not come up within ten seconds.
+        Raises RuntimeFailedError when there is no answer: the process ended, or the module can't be imported.
         """
         request = urllib.request.Request(self.url, data=payload)  # noqa: S310 - the loopback address
-        for _ in range(500):
-            try:
-                with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - likewise
-                    return json.loads(answer.read())
-            except (ConnectionError, urllib.error.URLError):
-                time.sleep(0.02)
-        raise TimeoutError(self.url)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=120) as answer:
+                return json.loads(answer.read())
+        except (OSError, ValueError) as error:
+            raise RuntimeFailedError(f"{error}: {self.log.read_text(errors='replace')[-2000:]}") from error
 
     def process(self) -> int:
         """Give the process id of the runtime itself.
@@ -64,7 +68,10 @@ def children(process: int) -> Iterator[int]:
 def run(
     artifact: Path, handler: str, environment: Mapping[str, str], log: Path, wrapper: Sequence[str] = ()
 ) -> Iterator[Runtime]:
-    """Run a handler of an artifact until the block ends; `wrapper` is a command to run the runtime under."""
+    """Run a handler of an artifact until the block ends; `wrapper` is a command to run the runtime under.
+
+    Raises TimeoutError when the emulator does not come up within ten seconds.
+    """
     port, api_port = free_port(), free_port()
     [emulator] = (REPOSITORY / ".venv" / "sam").glob(
         f"lib/*/site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}"
@@ -82,7 +89,17 @@ def run(
             command, cwd=artifact, env={**fixed, **environment}, stdout=stream, stderr=stream
         )
     try:
-        yield Runtime(f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations", running.pid)
+        _wait_for(port)
+        yield Runtime(f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations", running.pid, log)
     finally:
         running.terminate()
         running.wait(timeout=10)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing listens on port {port}")

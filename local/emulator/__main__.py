@@ -69,7 +69,9 @@ async def _serve(port: int, *, exit_with_parent: bool) -> None:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     config = Config()
-    config.bind = [f"{host}:{port}" for host in ("127.0.0.1", os.environ["ALSO_LISTEN_ON"]) if host]
+    also = os.environ["ALSO_LISTEN_ON"]
+    hosts = {also} if also == "0.0.0.0" else {"127.0.0.1", also}  # noqa: S104 - the user's choice
+    config.bind = [f"{host}:{port}" for host in hosts if host]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.2
     config.loglevel = os.environ["LOG_LEVEL"]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 from local.emulator import process
@@ -24,6 +25,15 @@ def test_a_stopped_emulator_leaves_no_process(tmp_path: Path) -> None:
 
     until(lambda: not _alive(worker))
     assert emulator.child.returncode == 0
+
+
+def test_it_answers_at_a_second_address_too(tmp_path: Path) -> None:
+    """Where containers can reach it, while functions go on calling the first."""
+    with process.start(log=tmp_path / "log", settings={"ALSO_LISTEN_ON": "127.0.0.2"}) as emulator:
+        second = emulator.endpoint_url.replace("127.0.0.1", "127.0.0.2")
+        for url in (emulator.endpoint_url, second):
+            with urllib.request.urlopen(f"{url}/_ministack/health", timeout=5) as answer:  # noqa: S310 - loopback
+                assert 200 == answer.status
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:

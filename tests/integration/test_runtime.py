@@ -11,7 +11,7 @@ from benchmarks import gauges
 from local import runtime as local_runtime
 from local import stack as local_stack
 from local.emulator.process import REPOSITORY
-from local.runtime import Runtime
+from local.runtime import Runtime, RuntimeFailedError
 from tests.integration.conftest import Arrivals
 
 BUCKET = "glueworkshop-123456789012-us-east-2"
@@ -70,12 +70,36 @@ def test_every_event_is_answered(runtime: Runtime, path: Path) -> None:
         assert {"outcome": "skipped", "reason": expected, "execution_arn": None} == answer
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import os\ndef handler(event, _):\n    open(event, 'a').write('x')\n    os._exit(1)", "Runtime.ExitError"),
+        ("import nothing", "No module named 'nothing'"),
+    ],
+)
+def test_a_runtime_that_fails_says_why(tmp_path: Path, code: str, says: str) -> None:
+    """Lambda would send the event again; here it is sent once, so that nothing is hidden."""
+    (tmp_path / "app.py").write_text(code)
+    calls = tmp_path / "calls"
+    environment = {"AWS_LAMBDA_FUNCTION_TIMEOUT": "60"}
+
+    with (
+        local_runtime.run(tmp_path, "app.handler", environment, tmp_path / "log") as failing,
+        pytest.raises(RuntimeFailedError, match=says),
+    ):
+        failing.invoke(json.dumps(str(calls)).encode())
+
+    assert not calls.exists() or "x" == calls.read_text()
+
+
 def test_the_benchmark_reads_the_runtime(runtime: Runtime) -> None:
     """One duration for init and one for each event, as the emulator's log has them; CPU and memory of the real process."""
+    payload = (REPOSITORY / "events" / "object-deleted.json").read_bytes()
+    runtime.invoke(payload)
     before = len(gauges.durations(LOG)[1])
     used = gauges.cpu(runtime.process())
     for _ in range(3):
-        runtime.invoke((REPOSITORY / "events" / "object-deleted.json").read_bytes())
+        runtime.invoke(payload)
     init, events = gauges.durations(LOG)
 
     assert 3 == len(events) - before
