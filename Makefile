@@ -62,7 +62,7 @@ bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 
 .PHONY: lock
 lock:  ## Pin anew what requirements/*.in and src/requirements.in ask for; needs uv.
-	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda; do \
+	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda requirements/peers; do \
 		uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --no-emit-index-url \
 			--no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
 

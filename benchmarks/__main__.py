@@ -33,6 +33,7 @@ ROUTE = {
     "TARGET_PREFIX": "target/event-transformed",
     "GLUE_MAX_CAPACITY_DPUS": "2",
     "POWERTOOLS_SERVICE_NAME": "glueworkshop",
+    # Without X-Ray's header, which only AWS sends, the peer's Tracer would do nothing but warn.
     "POWERTOOLS_TRACE_DISABLED": "true",
 }
 BATCH = 20
@@ -43,7 +44,7 @@ COUNTED_EVENTS = 40
 def main() -> None:
     """Prepare the artifacts, measure in turn, print the tables."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=9, help="cold starts of each (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=11, help="cold starts of each (%(default)s)")
     parser.add_argument("--batches", type=int, default=10, help=f"of {BATCH} warm events, each round (%(default)s)")
     arguments = parser.parse_args()
     stack.build()
@@ -144,7 +145,7 @@ def invoke(one: Runtime) -> None:
 
 
 def say(progress: str) -> None:
-    """Show what is being done, on the line before."""
+    """Show what is being done, in the place of what was."""
     print(f"{progress:<79}", end="\r", file=sys.stderr, flush=True)
 
 

@@ -46,7 +46,7 @@ def prepare(scratch: Path) -> list[Contender]:
     compiled = scratch / "compiled"
     shutil.copytree(bare, compiled)
     compileall.compile_dir(compiled, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-    typical = install(scratch / "typical", "boto3", "aws-lambda-powertools[all]")
+    typical = install(scratch / "typical", "boto3", "aws-lambda-powertools[parser,tracer]")
     plain = install(scratch / "plain", "-r", str(REPOSITORY / "src" / "requirements.txt"))
     for package in ("handlers", "shared"):
         shutil.copytree(REPOSITORY / "src" / package, plain / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -61,17 +61,17 @@ def prepare(scratch: Path) -> list[Contender]:
 
 
 def install(target: Path, *what: str) -> Path:
-    """Install without bytecode, as sam build does, with the pins of the tests where they know a name."""
+    """Install without bytecode, as `sam build` does; what is named without a version gets that of requirements/peers.txt."""
     pins = [
         line.partition(" ")[0]
-        for line in (REPOSITORY / "requirements" / "dev.txt").read_text().splitlines()
+        for line in (REPOSITORY / "requirements" / "peers.txt").read_text().splitlines()
         if "==" in line and not line.startswith((" ", "#"))
     ]
     constraints = target.with_suffix(".txt")
-    constraints.write_text("\n".join(pin for pin in pins if "[" not in pin))
+    constraints.write_text("\n".join(pins))
     extra = [] if "-r" in what else ["-c", str(constraints)]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    subprocess.run([*pip, "--target", str(target), *extra, *what], check=True, stderr=subprocess.DEVNULL)  # noqa: S603 - our own arguments
+    subprocess.run([*pip, "--target", str(target), *extra, *what], check=True)  # noqa: S603 - our own arguments
     for peer in PEERS.glob("*.py"):
         shutil.copy(peer, target)
     return target

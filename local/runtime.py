@@ -3,12 +3,12 @@
 The interpreter holds nothing but that client, so whatever the artifact lacks is missed.
 """
 
+import http.client
 import json
 import os
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class RuntimeFailedError(RuntimeError):
 class Runtime:
     """A running function: it starts cold with the first event, and takes one event at a time."""
 
-    url: str
+    port: int
     emulator: int
     log: Path
 
@@ -38,13 +38,21 @@ class Runtime:
 
         Raises RuntimeFailedError when there is no answer: the process ended, or the module can't be imported.
         """
-        request = urllib.request.Request(self.url, data=payload)  # noqa: S310 - the loopback address
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
-            with opener.open(request, timeout=120) as answer:
-                return json.loads(answer.read())
-        except (OSError, ValueError) as error:
-            raise RuntimeFailedError(f"{error}: {self.log.read_text(errors='replace')[-2000:]}") from error
+            connection.request("POST", "/2015-03-31/functions/function/invocations", payload)
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise RuntimeFailedError(f"{error}: {self._last_words()}") from error
+        finally:
+            connection.close()
+        if answer.status != http.HTTPStatus.OK:
+            raise RuntimeFailedError(f"{answer.status} {answer.reason}: {self._last_words()}")
+        return json.loads(body)
+
+    def _last_words(self) -> str:
+        return self.log.read_text(errors="replace")[-2000:]
 
     def process(self) -> int:
         """Give the process id of the runtime itself.
@@ -90,7 +98,7 @@ def run(
         )
     try:
         _wait_for(port)
-        yield Runtime(f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations", running.pid, log)
+        yield Runtime(port, running.pid, log)
     finally:
         running.terminate()
         running.wait(timeout=10)
