@@ -33,6 +33,18 @@ class Runtime:
     emulator: int
     log: Path
 
+    def wait(self) -> None:
+        """Return once the emulator listens.
+
+        Raises RuntimeFailedError when it does not within ten seconds.
+        """
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with suppress(ConnectionError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.02)
+        raise RuntimeFailedError(f"nothing listens on port {self.port}: {self._last_words()}")
+
     def invoke(self, payload: bytes) -> Any:
         """Send an event, once, and give the answer, which after an error of the function names it as `errorType`.
 
@@ -78,7 +90,7 @@ def run(
 ) -> Iterator[Runtime]:
     """Run a handler of an artifact until the block ends; `wrapper` is a command to run the runtime under.
 
-    Raises TimeoutError when the emulator does not come up within ten seconds.
+    Raises RuntimeFailedError when the emulator does not come up.
     """
     port, api_port = free_port(), free_port()
     [emulator] = (REPOSITORY / ".venv" / "sam").glob(
@@ -97,17 +109,9 @@ def run(
             command, cwd=artifact, env={**fixed, **environment}, stdout=stream, stderr=stream
         )
     try:
-        _wait_for(port)
-        yield Runtime(port, running.pid, log)
+        one = Runtime(port, running.pid, log)
+        one.wait()
+        yield one
     finally:
         running.terminate()
         running.wait(timeout=10)
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.02)
-    raise TimeoutError(f"nothing listens on port {port}")

@@ -8,6 +8,7 @@ with process.start() as cloud:
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -115,11 +116,15 @@ def start(
 
 
 def free_port() -> int:
-    """Return a port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port that nobody uses at the moment, and that no outgoing connection is given before it is used.
+
+    Linux takes those from 32768 on: https://docs.kernel.org/networking/ip-sysctl.html
+    """
+    while True:
+        port = 10_240 + secrets.randbelow(32_768 - 10_240)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _environment() -> dict[str, str]:
