@@ -51,7 +51,7 @@ def connect(attempts: int = ATTEMPTS) -> "tuple[S3Client, SFNClient]":
 
 
 def read_timestamp(value: float | str) -> datetime:
-    """Read the two forms these services answer in; botocore tries five others first, for 5 % of an event."""
+    """Read the two forms these services answer in; botocore tries five others first, for 6 % more instructions an event."""
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
     return parsedate_to_datetime(value) if value.endswith("GMT") else parse_timestamp(value)
