@@ -18,7 +18,7 @@ envs := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready
 setup: $(envs)  ## Make the four environments; -j2 is quicker.
 
 .PHONY: demo
-demo: .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready  ## Build, deploy to a local cloud, upload a file, and watch it arrive.
+demo: $(envs)  ## Build, deploy to a local cloud, upload a file, and watch it arrive.
 	$(dev)/python -m local.demo
 
 .PHONY: local

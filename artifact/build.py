@@ -41,14 +41,18 @@ def main() -> None:
     if sys.version_info[:2] != PYTHON:
         sys.exit(f"Bytecode is valid for one Python version only: run this with Python {PYTHON[0]}.{PYTHON[1]}.")
     shutil.copytree(dependencies(arguments.architecture), arguments.artifact, dirs_exist_ok=True)
-    for package in ("handlers", "shared"):
+    for package in copy_code(arguments.artifact):
+        compile_tree(package, arguments.artifact)
+
+
+def copy_code(artifact: Path) -> list[Path]:
+    """Copy the functions' own code, without what a local run left beside it, and give its packages there."""
+    packages = [artifact / name for name in ("handlers", "shared")]
+    for package in packages:
         shutil.copytree(
-            SOURCE / package,
-            arguments.artifact / package,
-            ignore=shutil.ignore_patterns("__pycache__"),
-            dirs_exist_ok=True,
+            SOURCE / package.name, package, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
         )
-        compile_tree(arguments.artifact / package, arguments.artifact)
+    return packages
 
 
 def dependencies(architecture: str) -> Path:

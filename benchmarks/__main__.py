@@ -6,7 +6,6 @@ ratios. Instructions, counted under valgrind where it is installed, do not depen
 """
 
 import argparse
-import contextlib
 import os
 import signal
 import statistics
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import gauges, stub
 from benchmarks.contenders import Contender, prepare
-from local import runtime, stack
+from local import processes, runtime, stack
 from local.emulator.process import REPOSITORY
 from local.runtime import Runtime
 
@@ -116,18 +115,11 @@ def count_instructions(contender: Contender, environment: Mapping[str, str], scr
             process = one.process()
             os.kill(process, signal.SIGTERM)
             # It writes its report when it ends, and the emulator would give it no time for that.
-            while alive(process):
+            while processes.alive(process):
                 time.sleep(0.05)
         counts.append(gauges.instructions(report))
     cold, both = counts
     return cold, (both - cold) / COUNTED_EVENTS
-
-
-def alive(process: int) -> bool:
-    """Say whether a process still runs; one that has ended stays listed until its parent asks for it."""
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def start(

@@ -1,17 +1,17 @@
 """The function and its peers, each as an artifact of its own."""
 
-import compileall
-import py_compile
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from artifact import build
 from local.emulator.process import REPOSITORY
+from local.stack import ARTIFACT
 
 PEERS = REPOSITORY / "benchmarks" / "peers"
-OURS = REPOSITORY / ".aws-sam" / "build" / "StartExecutionFunction"
+REQUIREMENTS = REPOSITORY / "requirements"
 
 
 @dataclass
@@ -42,36 +42,30 @@ class Contender:
 
 def prepare(scratch: Path) -> list[Contender]:
     """Make the artifacts; the first contender is the one to compare cold starts with, the second warm events."""
-    bare = install(scratch / "bare", "boto3")
+    pins = scratch / "pins.txt"
+    lines = (REQUIREMENTS / "peers.txt").read_text().splitlines()
+    pins.write_text("\n".join(line.removesuffix(" \\") for line in lines if line[:1].isalpha()))
+    bare = install(scratch / "bare", "--constraint", pins, "boto3")
     compiled = scratch / "compiled"
     shutil.copytree(bare, compiled)
-    compileall.compile_dir(compiled, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-    typical = install(scratch / "typical", "boto3", "aws-lambda-powertools[parser,tracer]")
-    plain = install(scratch / "plain", "-r", str(REPOSITORY / "src" / "requirements.txt"))
-    for package in ("handlers", "shared"):
-        shutil.copytree(REPOSITORY / "src" / package, plain / package, ignore=shutil.ignore_patterns("__pycache__"))
+    build.compile_tree(compiled, compiled)
+    typical = install(scratch / "typical", "--requirement", pins)
+    plain = install(scratch / "plain", "--requirement", build.REQUIREMENTS)
+    build.copy_code(plain)
     return [
         Contender("bare: boto3, one call, bytecode", compiled, "bare.handler"),
         Contender("bare, plus HeadObject", compiled, "bare_two.handler"),
         Contender("bare as plain sam build packages it", bare, "bare.handler"),
         Contender("typical Powertools handler, plain sam build", typical, "typical.handler"),
         Contender("ours, as plain sam build would package it", plain, "handlers.start_execution.handler"),
-        Contender("**ours**", OURS, "handlers.start_execution.handler"),
+        Contender("**ours**", ARTIFACT, "handlers.start_execution.handler"),
     ]
 
 
-def install(target: Path, *what: str) -> Path:
-    """Install without bytecode, as `sam build` does; what is named without a version gets that of requirements/peers.txt."""
-    pins = [
-        line.partition(" ")[0]
-        for line in (REPOSITORY / "requirements" / "peers.txt").read_text().splitlines()
-        if "==" in line and not line.startswith((" ", "#"))
-    ]
-    constraints = target.with_suffix(".txt")
-    constraints.write_text("\n".join(pins))
-    extra = [] if "-r" in what else ["-c", str(constraints)]
+def install(target: Path, *what: str | Path) -> Path:
+    """Install without bytecode, as `sam build` does, and put the peers' handlers beside it."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    subprocess.run([*pip, "--target", str(target), *extra, *what], check=True)  # noqa: S603 - our own arguments
+    subprocess.run([*pip, "--target", str(target), *map(str, what)], check=True)  # noqa: S603 - our own arguments
     for peer in PEERS.glob("*.py"):
         shutil.copy(peer, target)
     return target

@@ -5,6 +5,8 @@ import re
 import shutil
 from pathlib import Path
 
+from local import processes
+
 HAS_VALGRIND = shutil.which("valgrind") is not None
 
 
@@ -18,11 +20,8 @@ def cpu(process: int) -> float:
 
 
 def cpu_ever(process: int) -> float:
-    """Give the CPU that all threads have used, those that have ended included; in milliseconds, counted in ticks of ten.
-
-    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
-    """
-    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    """Give the CPU that all threads have used, those that have ended included; in milliseconds, counted in ticks of ten."""
+    user, system = processes.stat(process)[11:13]
     return (int(user) + int(system)) * 1000 / os.sysconf("SC_CLK_TCK")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib as mpl  # type: ignore[import-not-found]
 from matplotlib import pyplot as plt
 
-from local.template import read_template
+from local.template import dashboard_body, read_template
 
 mpl.use("Agg")
 
@@ -65,10 +65,7 @@ IN_ALARM = ("BackfilledAlarm", "ExecutionsFailedAlarm", "GlueRunsFailedAlarm")
 
 def read_widgets() -> list[dict[str, Any]]:
     """Read the dashboard's widgets as a stack of the name glueworkshop has them, with every alarm."""
-    body, values = read_template()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
-    for name, value in values.items():
-        if isinstance(value[1], str) and value[1].startswith(","):  # an alarm that not every stack has
-            body = body.replace(f"${{{name}}}", value[1])
+    body = dashboard_body(read_template())
     known = {"AWS::StackName": "glueworkshop", "AWS::Region": "us-east-2"}
     widgets = json.loads(re.sub(r"\$\{([^}]+)\}", lambda match: known.get(match[1], match[1]), body))["widgets"]
     return list(widgets)

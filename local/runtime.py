@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from local.emulator.process import REPOSITORY, free_port
+from local.processes import children
 from local.stack import ARCHITECTURE
 
 PYTHON = REPOSITORY / ".venv" / "lambda" / "bin" / "python"
@@ -74,14 +75,6 @@ class Runtime:
         for child in children(self.emulator):
             return child
         raise LookupError(self.emulator)
-
-
-def children(process: int) -> Iterator[int]:
-    """Find the processes that a process has started and that still run; on Linux."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == process:
-                yield int(stat.parent.name)
 
 
 @contextmanager

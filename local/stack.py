@@ -1,5 +1,6 @@
 """Build the application and deploy its own template to the local cloud, by the same commands as to AWS."""
 
+import functools
 import json
 import os
 import platform
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 # What runs here must be built for here.
 ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 PARAMETERS = {} if ARCHITECTURE == "x86_64" else {"Architecture": ARCHITECTURE}
+# What `sam build` makes of the function that live events start.
+ARTIFACT = REPOSITORY / ".aws-sam" / "build" / "StartExecutionFunction"
 SAM = REPOSITORY / ".venv" / "sam" / "bin" / "sam"
 # `sam build` looks for python3.13 on the PATH, and a shim will not do.
 PATH = f"{REPOSITORY / '.venv' / 'dev' / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -37,8 +40,16 @@ class Stack:
     outputs: "Mapping[str, str]"
 
     def client(self, service: str) -> Any:
-        """Make a boto3 client for the cloud the stack lives in."""
+        """Give the boto3 client for the cloud the stack lives in."""
         return client(self.cloud, service)
+
+    def physical_id(self, logical_id: str) -> str:
+        """Give the physical id of a resource by the name it has in the template."""
+        described = self.client("cloudformation").describe_stack_resource(
+            StackName=self.name, LogicalResourceId=logical_id
+        )
+        found: str = described["StackResourceDetail"]["PhysicalResourceId"]
+        return found
 
 
 def build(*arguments: str | Path) -> None:
@@ -95,15 +106,13 @@ def subscribe_queue(deployed: Stack, name: str, *topics: str) -> str:
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
     for topic in topics:
-        resource = deployed.client("cloudformation").describe_stack_resource(
-            StackName=deployed.name, LogicalResourceId=topic
-        )
-        sns.subscribe(TopicArn=resource["StackResourceDetail"]["PhysicalResourceId"], Protocol="sqs", Endpoint=arn)
+        sns.subscribe(TopicArn=deployed.physical_id(topic), Protocol="sqs", Endpoint=arn)
     return url
 
 
+@functools.cache
 def client(cloud: Emulator, service: str, **credentials: str) -> Any:
-    """Make a boto3 client for the local cloud, as root unless credentials say otherwise."""
+    """Give the boto3 client for the local cloud, as root unless credentials say otherwise; making one takes a while."""
     who = {**cloud.credentials, **credentials}
     return boto3.client(service, endpoint_url=cloud.endpoint_url, **who)  # type: ignore[call-overload]
 

@@ -27,3 +27,13 @@ def read_template() -> dict[str, Any]:
     """Read it, each intrinsic function as its argument."""
     template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506 - a SafeLoader
     return template
+
+
+def dashboard_body(template: dict[str, Any]) -> str:
+    """Give the dashboard's body with the alarms that only some stacks have, its other references left as they are."""
+    body: str
+    body, values = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
+    for name, value in values.items():
+        if isinstance(value[1], str) and value[1].startswith(","):
+            body = body.replace(f"${{{name}}}", value[1])
+    return body

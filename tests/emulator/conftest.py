@@ -1,9 +1,7 @@
 """One emulator for all tests, emptied before each; everything goes through AWS APIs."""
 
-import functools
 import io
 import json
-import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ import pytest
 
 from local import stack
 from local.emulator import process
+from tests import waiting
 
 PATIENCE = 10
 # Seconds to wait for what must not happen.
@@ -29,8 +28,8 @@ class Cloud:
     emulator: process.Emulator
 
     def client(self, service: str, **credentials: str) -> Any:
-        """Give a boto3 client, as root unless credentials say otherwise; making one takes as long as a test."""
-        return stack.client(self.emulator, service, **credentials) if credentials else _root(self.emulator, service)
+        """Give the boto3 client, as root unless credentials say otherwise."""
+        return stack.client(self.emulator, service, **credentials)
 
     def role(self, *statements: dict[str, Any]) -> str:
         """Make a role that anyone may assume and return its ARN."""
@@ -154,11 +153,6 @@ class Cloud:
         return self.ended(started["executionArn"])
 
 
-@functools.cache
-def _root(emulator: process.Emulator, service: str) -> Any:
-    return stack.client(emulator, service)
-
-
 def allow(action: str | list[str], resource: str | list[str]) -> dict[str, Any]:
     """Make a statement of a policy."""
     return {"Effect": "Allow", "Action": action, "Resource": resource}
@@ -166,10 +160,7 @@ def allow(action: str | list[str], resource: str | list[str]) -> dict[str, Any]:
 
 def until(holds: Callable[[], object], patience: float = PATIENCE) -> None:
     """Wait until something holds, or fail."""
-    deadline = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+    waiting.until(holds, patience)
 
 
 def _policy(*statements: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import pytest
 from local import stack as local_stack
 from local.emulator import process
 from local.stack import Stack
+from tests import waiting
 
 PREFIX = "input/lab2/eventdriven/"
 PATIENCE = 20
@@ -38,7 +39,7 @@ class Arrivals:
         return self.stack.outputs["StateMachineArn"]
 
     def client(self, service: str) -> Any:
-        """Make a boto3 client for the local cloud."""
+        """Give the boto3 client for the local cloud."""
         return self.stack.client(service)
 
     def put(self, key: str, content: bytes = b"a,b\n1,2\n") -> dict[str, Any]:
@@ -134,10 +135,7 @@ class Arrivals:
 
 def until(holds: Callable[[], object], patience: float = PATIENCE) -> None:
     """Wait until something holds, or fail."""
-    deadline = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
+    waiting.until(holds, patience)
 
 
 @pytest.fixture(scope="session")

@@ -33,9 +33,8 @@ def watched(cloud: process.Emulator) -> Arrivals:
 
 def alarm_of(watched: Arrivals, logical_id: str) -> dict[str, Any]:
     """Describe an alarm by its logical id."""
-    stack = watched.client("cloudformation")
-    made = stack.describe_stack_resource(StackName="watched", LogicalResourceId=logical_id)["StackResourceDetail"]
-    [alarm] = watched.client("cloudwatch").describe_alarms(AlarmNames=[made["PhysicalResourceId"]])["MetricAlarms"]
+    name = watched.stack.physical_id(logical_id)
+    [alarm] = watched.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     described: dict[str, Any] = alarm
     return described
 

@@ -12,10 +12,10 @@ from local import runtime as local_runtime
 from local import stack as local_stack
 from local.emulator.process import REPOSITORY
 from local.runtime import Runtime, RuntimeFailedError
+from local.stack import ARTIFACT
 from tests.integration.conftest import Arrivals
 
 BUCKET = "glueworkshop-123456789012-us-east-2"
-ARTIFACT = REPOSITORY / ".aws-sam" / "build" / "StartExecutionFunction"
 LOG = Path(".local", "runtime.log")
 # The machine field of an ELF header: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 AARCH64 = 183

@@ -7,8 +7,8 @@ import time
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.simulation.quiet import quiet  # isort: skip - sets the environment first
 from tests.simulation.machine import TOTALS, Arrivals
+from tests.simulation.quiet import quiet
 
 
 def main() -> None:

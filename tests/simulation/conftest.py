@@ -1,4 +1,4 @@
-"""The environment of the handlers, and quiet ones."""
+"""Quiet handlers."""
 
 from collections.abc import Iterator
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
+from tests.unit.builders import refusal
+
 LATENCY = 0.015  # seconds, each way
 TIMEOUT = 3.0
 RETENTION = 90 * 24 * 3600.0  # how long Step Functions keeps the name of a closed execution
@@ -56,12 +58,6 @@ AFTER = frozenset({Fault.LOST, Fault.KILLED_AFTER, Fault.RETRIED})
 HARMLESS = frozenset({Fault.RETRIED, Fault.OVERTAKEN})
 
 
-def refusal(operation: str, code: str, status: int) -> ClientError:
-    """Make the error that botocore raises for an answer."""
-    answer: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, operation)
-
-
 @dataclass
 class Clock:
     """The one clock of the simulated world, in seconds since 1970."""
@@ -97,7 +93,7 @@ class Wire:
         if fault is Fault.OVERTAKEN:
             self.meanwhile()
         if fault in refusals:
-            raise refusal(operation, *refusals[fault])
+            raise refusal(*refusals[fault], operation)
         if fault is Fault.UNREACHABLE:
             raise ConnectTimeoutError(endpoint_url=operation)
         if fault is Fault.KILLED_BEFORE:
@@ -171,12 +167,12 @@ class FakeS3:
 
         def effect() -> dict[str, Any]:
             if ExpectedBucketOwner not in (None, self.owner):
-                raise refusal("HeadObject", "403", 403)
+                raise refusal("403", 403, "HeadObject")
             found = self.find(Key, VersionId) if Bucket == self.bucket else None
             if found is None or (found.etag is None and VersionId is None):
-                raise refusal("HeadObject", "404", 404)
+                raise refusal("404", 404, "HeadObject")
             if found.etag is None:
-                raise refusal("HeadObject", "405", 405)
+                raise refusal("405", 405, "HeadObject")
             return {
                 "ETag": f'"{found.etag}"',
                 "LastModified": datetime.fromtimestamp(found.second, UTC),
@@ -225,20 +221,20 @@ class FakeStepFunctions:
 
         def effect() -> dict[str, Any]:
             if stateMachineArn != self.arn:
-                raise refusal("StartExecution", "StateMachineDoesNotExist", 400)
+                raise refusal("StateMachineDoesNotExist", 400, "StartExecution")
             if not LEGAL_NAME.fullmatch(name):
-                raise refusal("StartExecution", "InvalidName", 400)
+                raise refusal("InvalidName", 400, "StartExecution")
             try:
                 json.loads(input)
             except ValueError:
-                raise refusal("StartExecution", "InvalidExecutionInput", 400) from None
+                raise refusal("InvalidExecutionInput", 400, "StartExecution") from None
             if len(input.encode()) > LARGEST_INPUT:
-                raise refusal("StartExecution", "InvalidExecutionInput", 400)
+                raise refusal("InvalidExecutionInput", 400, "StartExecution")
             self.inputs[name].add(input)
             arn = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
             known = self._find(arn)
             if known and (known.closed is not None or known.input != input):
-                raise refusal("StartExecution", "ExecutionAlreadyExists", 400)
+                raise refusal("ExecutionAlreadyExists", 400, "StartExecution")
             if not known:
                 known = self.by_arn[arn] = FakeExecution(arn, input, self.wire.clock.now, asking)
                 self.executions.append(known)
@@ -252,7 +248,7 @@ class FakeStepFunctions:
         def effect() -> dict[str, Any]:
             known = self._find(executionArn)
             if not known:
-                raise refusal("DescribeExecution", "ExecutionDoesNotExist", 400)
+                raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
             return {"executionArn": known.arn, "status": "RUNNING" if known.closed is None else "SUCCEEDED"}
 
         return self.wire.call("DescribeExecution", effect, STATES_REFUSALS)

@@ -1,14 +1,9 @@
 """The handlers as they are, without what they print; that is the unit tests' business."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
-
-from tests.unit.builders import ENVIRONMENT
-
-os.environ.update(ENVIRONMENT)
 
 from handlers import backfill_batch, start_execution
 from shared import step_functions

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.template import dashboard_body
 from shared import telemetry
 from shared.arrival import Skip, SkipReason
 from shared.errors import CallUnansweredError, Cause
@@ -18,16 +19,8 @@ from tests.unit.test_template import TEMPLATE
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")
 RESOURCES = TEMPLATE["Resources"]
+DASHBOARD = dashboard_body(TEMPLATE)
 ALARMS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
-
-
-def dashboard() -> str:
-    """Give the dashboard's body with the alarms that not every stack has."""
-    body, values = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]
-    for name, value in values.items():
-        if isinstance(value[1], str) and value[1].startswith(","):
-            body = body.replace(f"${{{name}}}", value[1])
-    return str(body)
 
 
 def read(name: str) -> str:
@@ -76,12 +69,12 @@ def test_integrations_are_named_as_metrics_name_them() -> None:
     arn = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:glue:startJobRun.sync"
 
     assert [{"Name": "ServiceIntegrationResourceArn", "Value": arn}] == ALARMS["GlueRunsFailedAlarm"]["Dimensions"]
-    assert {arn} == set(re.findall(r'"ServiceIntegrationResourceArn", "([^"]+)"', dashboard()))
+    assert {arn} == set(re.findall(r'"ServiceIntegrationResourceArn", "([^"]+)"', DASHBOARD))
 
 
 def test_the_dashboard_shows_every_alarm() -> None:
     """Also those that a condition makes."""
-    [shown] = [one["properties"]["alarms"] for one in json.loads(dashboard())["widgets"] if one["type"] == "alarm"]
+    [shown] = [one["properties"]["alarms"] for one in json.loads(DASHBOARD)["widgets"] if one["type"] == "alarm"]
 
     assert ALARMS.keys() == {arn.removeprefix("${").removesuffix(".Arn}") for arn in shown}
 
@@ -121,7 +114,7 @@ def test_the_words_of_the_table_are_true() -> None:
 
 def test_alarms_and_dashboard_show_what_is_emitted(emitted: dict[str, tuple[str, set[str]]]) -> None:
     """A misspelt metric would never alarm."""
-    body = dashboard()
+    body = DASHBOARD
     named = {
         (alarm["MetricName"], ", ".join(one["Name"] for one in alarm["Dimensions"]))
         for alarm in ALARMS.values()
