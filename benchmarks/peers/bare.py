@@ -5,13 +5,13 @@ import os
 
 import boto3
 
-states = boto3.client("stepfunctions")
+sfn = boto3.client("stepfunctions")
 
 
 def handler(event, _context):
     """Start the workflow with whatever the event says."""
     found = event["detail"]["object"]
-    started = states.start_execution(
+    started = sfn.start_execution(
         stateMachineArn=os.environ["STATE_MACHINE_ARN"],
         input=json.dumps({"BUCKET_NAME": event["detail"]["bucket"]["name"], "SRC_PREFIX": found["key"]}),
     )

@@ -6,14 +6,14 @@ import os
 import boto3
 
 s3 = boto3.client("s3")
-states = boto3.client("stepfunctions")
+sfn = boto3.client("stepfunctions")
 
 
 def handler(event, _context):
     """Look at the object, then start the workflow."""
     bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
     head = s3.head_object(Bucket=bucket, Key=key)
-    started = states.start_execution(
+    started = sfn.start_execution(
         stateMachineArn=os.environ["STATE_MACHINE_ARN"],
         name=head["ETag"].strip('"'),
         input=json.dumps({"BUCKET_NAME": bucket, "SRC_PREFIX": key}),

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEve
 
 logger, metrics, tracer = Logger(), Metrics(namespace="Typical"), Tracer()
 s3 = boto3.client("s3")
-states = boto3.client("stepfunctions")
+sfn = boto3.client("stepfunctions")
 
 
 @logger.inject_lambda_context
@@ -22,7 +22,7 @@ def handler(detail, _context):
     """Look at the object, then start the workflow."""
     bucket, key = detail.bucket.name, detail.object.key
     head = s3.head_object(Bucket=bucket, Key=key)
-    started = states.start_execution(
+    started = sfn.start_execution(
         stateMachineArn=os.environ["STATE_MACHINE_ARN"],
         name=head["ETag"].strip('"'),
         input=json.dumps({"BUCKET_NAME": bucket, "SRC_PREFIX": key}),

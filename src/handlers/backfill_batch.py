@@ -4,13 +4,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shared.arrival import ObjectCreated, Skip
-from shared.aws import connect
+from shared.aws import make_s3, make_sfn
 from shared.backfill import Request, read_batch, run_batch
+from shared.decide import plan_for, start_for
 from shared.outcome import Duplicate, Outcome, Started
 from shared.settings import read_route, trace_header
 from shared.step_functions import has_started
 from shared.telemetry import make_logger, make_metrics, report_backfill
-from shared.workflow import plan_for, start_for
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,7 +19,7 @@ logger = make_logger()
 metrics = make_metrics()
 route = read_route()
 # Nobody waits for a backfill, and live arrivals go first: be patient with throttling.
-s3, states = connect(attempts=8)
+s3, sfn = make_s3(attempts=8), make_sfn(attempts=8)
 
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
@@ -31,7 +31,7 @@ def decide(created: ObjectCreated, request: Request) -> Outcome:
     """Decide on one object by the code that decides on live events."""
     decision = plan_for(s3, created, route, request.reprocess)
     if request.dry_run and not isinstance(decision, Skip):
-        return Duplicate(decision.arn) if has_started(states, decision) else Started(decision.arn)
-    outcome = start_for(states, decision, trace_header())
+        return Duplicate(decision.arn) if has_started(sfn, decision) else Started(decision.arn)
+    outcome = start_for(sfn, decision, trace_header())
     report_backfill(logger, metrics, created, outcome, request.reprocess)
     return outcome

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from shared.aws import connect
+from shared.aws import make_s3
 from shared.backfill import report
 from shared.s3 import read_map_results
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-s3, _ = connect(attempts=8)
+s3 = make_s3(attempts=8)
 
 
 def handler(event: dict[str, Any], _context: "LambdaContext") -> dict[str, Any]:

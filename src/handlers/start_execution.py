@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from shared.arrival import Skip
-from shared.aws import connect
+from shared.aws import make_s3, make_sfn
+from shared.decide import plan_for, start_for
 from shared.outcome import as_response
 from shared.parse import parse_event
 from shared.settings import read_route, trace_header
 from shared.telemetry import make_logger, make_metrics, report_failure, report_outcome
-from shared.workflow import plan_for, start_for
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 logger = make_logger()
 metrics = make_metrics()
 route = read_route()
-s3, states = connect()
+s3, sfn = make_s3(), make_sfn()
 
 
 def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
@@ -24,7 +24,7 @@ def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
     try:
         created = parse_event(event)
         decision = created if isinstance(created, Skip) else plan_for(s3, created, route)
-        outcome = start_for(states, decision, trace_header())
+        outcome = start_for(sfn, decision, trace_header())
     except Exception as error:
         report_failure(logger, metrics, event, context, error)
         raise

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.parser import BaseModel, Field, ValidationE
 from pydantic import ConfigDict, StringConstraints, TypeAdapter
 
 from shared.arrival import ObjectCreated, SkipReason, Source
-from shared.errors import CallRefusedError, MalformedEventError
+from shared.errors import MalformedEventError, PermanentCallError
 from shared.outcome import Duplicate, Outcome, Started
 from shared.plan import Route
 
@@ -120,7 +120,7 @@ def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreat
 
     An object that S3 or Step Functions refuses for good is a failure of its own and stops no other. What may pass is
     raised, so that the Map tries the batch again: what it had started by then is a duplicate.
-    Raises CallUnansweredError.
+    Raises RetryableCallError.
     """
     results = Results()
     for item in items:
@@ -131,7 +131,7 @@ def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreat
         created = ObjectCreated(request.bucket, item.key, None, route.account_id, Source.BACKFILL)
         try:
             outcome = decide(created, request)
-        except CallRefusedError as error:
+        except PermanentCallError as error:
             results.failed.append({"key": item.key, "why": str(error)})
             continue
         match outcome:

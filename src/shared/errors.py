@@ -5,11 +5,11 @@
     ├── ForeignObjectError        no: the object is in another bucket or account
     ├── SettingsError             no: the function's environment is incomplete
     └── CallError                 S3 or Step Functions did not answer as hoped
-        ├── CallRefusedError      no: the call itself was judged wrong
-        └── CallUnansweredError   yes: throttled, denied (until a policy is mended), timed out, or the service is ill
+        ├── PermanentCallError    no: the call itself was judged wrong
+        └── RetryableCallError    yes: throttled, denied (until a policy is fixed), timed out, or the service has a fault
 
 An arrival that should start nothing is no error but a `Skip`. Whatever is raised here is retried by Lambda twice and
-then rests in the failure queue, so a message says what happened, to which object, and what to do.
+then waits in the failure queue, so a message says what happened, to which object, and what to do.
 """
 
 from enum import StrEnum
@@ -61,9 +61,9 @@ class CallError(ArrivalError):
         self.cause = cause
 
 
-class CallRefusedError(CallError):
+class PermanentCallError(CallError):
     """The service judged the call itself wrong: the same call will fail the same way."""
 
 
-class CallUnansweredError(CallError):
+class RetryableCallError(CallError):
     """The same call may succeed later."""

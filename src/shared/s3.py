@@ -20,7 +20,7 @@ GONE = frozenset({"404", "405"})
 def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
     """Ask S3 for the object that was announced, that very version where the event named one.
 
-    Raises CallRefusedError or CallUnansweredError.
+    Raises PermanentCallError or RetryableCallError.
     """
     version = {"VersionId": created.version_id} if created.version_id else {}
     with call("HeadObject", f"s3://{created.bucket}/{created.key!a}"):
@@ -50,7 +50,7 @@ def read_map_results(s3: "S3Client", results: Any) -> Iterator[Any]:
 
     A Map without a ResultWriter hands over the list itself.
     https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
-    Raises CallRefusedError or CallUnansweredError.
+    Raises PermanentCallError or RetryableCallError.
     """
     if isinstance(results, list):
         yield from results

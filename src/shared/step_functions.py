@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 CLOCK_TOLERANCE = 0.1
 
 
-def start_execution(states: "SFNClient", execution: "Execution", trace_header: str | None) -> Started | Duplicate:
+def start_execution(sfn: "SFNClient", execution: "Execution", trace_header: str | None) -> Started | Duplicate:
     """Start the execution unless its name is taken.
 
     While an execution runs, a second start with the same name and input is answered with the first one's ARN and start
     date instead of an error; a start date well before the request tells the two apart.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
-    Raises CallRefusedError or CallUnansweredError.
+    Raises PermanentCallError or RetryableCallError.
     """
     trace = {"traceHeader": trace_header} if trace_header else {}
     requested = time.time()
     with call("StartExecution", execution.arn):
         try:
-            answer = states.start_execution(
+            answer = sfn.start_execution(
                 stateMachineArn=execution.state_machine_arn,
                 name=execution.name,
                 input=execution.input,
@@ -45,14 +45,14 @@ def start_execution(states: "SFNClient", execution: "Execution", trace_header: s
     return Started(answer["executionArn"])
 
 
-def has_started(states: "SFNClient", execution: "Execution") -> bool:
+def has_started(sfn: "SFNClient", execution: "Execution") -> bool:
     """Say whether an execution of this name exists, without starting one.
 
-    Raises CallRefusedError or CallUnansweredError.
+    Raises PermanentCallError or RetryableCallError.
     """
     with call("DescribeExecution", execution.arn):
         try:
-            states.describe_execution(executionArn=execution.arn, includedData="METADATA_ONLY")
+            sfn.describe_execution(executionArn=execution.arn, includedData="METADATA_ONLY")
         except ClientError as error:
             if code_of(error) == "ExecutionDoesNotExist":
                 return False

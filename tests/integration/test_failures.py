@@ -49,7 +49,7 @@ def test_a_missing_permission_ends_in_the_failure_queue_and_a_replay_heals_it(ar
         iam.delete_role_policy(RoleName=role, PolicyName="deny")
 
     assert key == record["requestPayload"]["detail"]["object"]["key"]
-    assert "CallUnansweredError" == record["responsePayload"]["errorType"]
+    assert "RetryableCallError" == record["responsePayload"]["errorType"]
     assert "Check the function's role" in record["responsePayload"]["errorMessage"]
     assert [] == arrivals.executions(key)
     assert 1 == arrivals.backfill(prefix=key, dry_run=False)["started"]

@@ -48,7 +48,7 @@ HEAD_REFUSALS = {
     Fault.ILL: ("500", 500),
     Fault.REFUSED: ("400", 400),
 }
-STATES_REFUSALS = {
+SFN_REFUSALS = {
     Fault.THROTTLED: ("ThrottlingException", 400),
     Fault.DENIED: ("AccessDeniedException", 400),
     Fault.ILL: ("InternalFailure", 500),
@@ -240,7 +240,7 @@ class FakeStepFunctions:
                 self.executions.append(known)
             return {"executionArn": arn, "startDate": datetime.fromtimestamp(round(known.started, 3), UTC)}
 
-        return self.wire.call("StartExecution", effect, STATES_REFUSALS)
+        return self.wire.call("StartExecution", effect, SFN_REFUSALS)
 
     def describe_execution(self, *, executionArn: str, includedData: str = "ALL_DATA") -> dict[str, Any]:
         """Describe an execution, or say that it does not exist."""
@@ -251,7 +251,7 @@ class FakeStepFunctions:
                 raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
             return {"executionArn": known.arn, "status": "RUNNING" if known.closed is None else "SUCCEEDED"}
 
-        return self.wire.call("DescribeExecution", effect, STATES_REFUSALS)
+        return self.wire.call("DescribeExecution", effect, SFN_REFUSALS)
 
     def close(self, execution: FakeExecution) -> None:
         """End an execution; its name stays taken."""

@@ -64,9 +64,9 @@ class Arrivals(RuleBasedStateMachine):
     @rule()
     def finish(self) -> None:
         """Let all executions end."""
-        for execution in self.world.states.executions:
+        for execution in self.world.sfn.executions:
             if execution.closed is None:
-                self.world.states.close(execution)
+                self.world.sfn.close(execution)
 
     @rule(dry=st.booleans(), label=st.sampled_from([None, None, "again"]), faults=faults)
     def backfill(self, dry: bool, label: str | None, faults: list[Fault | None]) -> None:  # noqa: FBT001
@@ -89,4 +89,4 @@ class Arrivals(RuleBasedStateMachine):
         self.world.check()
         self.world.check_nothing_is_missed()
         TOTALS.update(self.world.seen)
-        TOTALS["starts"] += len(self.world.states.executions)
+        TOTALS["starts"] += len(self.world.sfn.executions)

@@ -21,9 +21,9 @@ def quiet() -> Iterator[None]:
         patch.object(start_execution, "report_failure", nothing),
         patch.object(backfill_batch, "report_backfill", nothing),
         patch.object(start_execution, "s3", start_execution.s3),
-        patch.object(start_execution, "states", start_execution.states),
+        patch.object(start_execution, "sfn", start_execution.sfn),
         patch.object(backfill_batch, "s3", backfill_batch.s3),
-        patch.object(backfill_batch, "states", backfill_batch.states),
+        patch.object(backfill_batch, "sfn", backfill_batch.sfn),
         patch.object(step_functions, "time", time),
     ):
         yield

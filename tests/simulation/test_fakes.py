@@ -65,22 +65,22 @@ def test_a_name_starts_once_as_in_moto() -> None:
         definition = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Succeed"}}})
         role = "arn:aws:iam::123456789012:role/workflow"
         machine = client.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)
-        for states, arn in ((own, MACHINE), (client, machine["stateMachineArn"])):
-            states.start_execution(stateMachineArn=arn, name="n", input="{}")
+        for sfn, arn in ((own, MACHINE), (client, machine["stateMachineArn"])):
+            sfn.start_execution(stateMachineArn=arn, name="n", input="{}")
             with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
-                states.start_execution(stateMachineArn=arn, name="n", input="[]")
+                sfn.start_execution(stateMachineArn=arn, name="n", input="[]")
             with pytest.raises(ClientError, match="ExecutionDoesNotExist"):
-                states.describe_execution(executionArn=arn.replace(":stateMachine:", ":execution:") + ":other")
+                sfn.describe_execution(executionArn=arn.replace(":stateMachine:", ":execution:") + ":other")
 
 
 def test_a_running_duplicate_is_answered_and_a_closed_one_refused() -> None:
     """With the first start date; after 90 days the name is free."""
-    states = FakeStepFunctions(Wire(Clock()), MACHINE)
-    first = states.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
-    states.wire.clock.advance(60)
-    assert first == states.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
-    states.close(states.executions[0])
+    sfn = FakeStepFunctions(Wire(Clock()), MACHINE)
+    first = sfn.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
+    sfn.wire.clock.advance(60)
+    assert first == sfn.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
+    sfn.close(sfn.executions[0])
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
-        states.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
-    states.wire.clock.advance(RETENTION + 1)
-    assert first != states.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
+        sfn.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
+    sfn.wire.clock.advance(RETENTION + 1)
+    assert first != sfn.start_execution(stateMachineArn=MACHINE, name="n", input="{}")

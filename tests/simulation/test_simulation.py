@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from handlers import backfill_batch, start_execution
-from shared import plan, s3, step_functions, workflow
+from shared import decide, plan, s3, step_functions
 from shared.arrival import Skip, SkipReason
 from shared.aws import code_of
-from shared.errors import CallRefusedError, CallUnansweredError, Cause
+from shared.errors import Cause, PermanentCallError, RetryableCallError
 from shared.outcome import Duplicate
 from tests.simulation.machine import Arrivals
 
@@ -47,10 +47,10 @@ def _key_alone(patch: pytest.MonkeyPatch) -> None:
 def _event_id_in_the_input(patch: pytest.MonkeyPatch) -> None:
     numbers = itertools.count()
 
-    def start_for(states: Any, decision: Any, trace: str | None) -> Any:
+    def start_for(sfn: Any, decision: Any, trace: str | None) -> Any:
         if not isinstance(decision, Skip):
             decision = replace(decision, input=decision.input[:-1] + f', "event_id": {next(numbers)}}}')
-        return workflow.start_for(states, decision, trace)
+        return decide.start_for(sfn, decision, trace)
 
     patch.setattr(start_execution, "start_for", start_for)
     patch.setattr(backfill_batch, "start_for", start_for)
@@ -59,13 +59,13 @@ def _event_id_in_the_input(patch: pytest.MonkeyPatch) -> None:
 def _already_exists_raised(patch: pytest.MonkeyPatch) -> None:
     real = step_functions.start_execution
 
-    def start_execution_(states: Any, execution: Any, trace: str | None) -> Any:
-        outcome = real(states, execution, trace)
+    def start_execution_(sfn: Any, execution: Any, trace: str | None) -> Any:
+        outcome = real(sfn, execution, trace)
         if isinstance(outcome, Duplicate):
-            raise CallRefusedError("ExecutionAlreadyExists", Cause.REFUSED)
+            raise PermanentCallError("ExecutionAlreadyExists", Cause.REFUSED)
         return outcome
 
-    patch.setattr(workflow, "start_execution", start_execution_)
+    patch.setattr(decide, "start_execution", start_execution_)
 
 
 def _not_found_raised(patch: pytest.MonkeyPatch) -> None:
@@ -86,12 +86,12 @@ def _throttle_skipped(patch: pytest.MonkeyPatch) -> None:
     def read_object(client: Any, created: Any) -> Any:
         try:
             return real(client, created)
-        except CallUnansweredError as error:
+        except RetryableCallError as error:
             if isinstance(error.__cause__, ClientError):
                 return Skip(SkipReason.OBJECT_GONE, "not really")
             raise
 
-    patch.setattr(workflow, "read_object", read_object)
+    patch.setattr(decide, "read_object", read_object)
 
 
 MUTATIONS = [
@@ -113,4 +113,4 @@ def test_a_planted_fault_is_caught(
     plant(monkeypatch)
 
     with pytest.raises(AssertionError, match=caught):
-        run_state_machine_as_test(Arrivals, settings=settings(SLICE, max_examples=300, phases=[Phase.generate]))
+        run_state_machine_as_test(Arrivals, settings=settings(SLICE, max_examples=3_000, phases=[Phase.generate]))

@@ -46,9 +46,9 @@ class World:
         self.wire = Wire(self.clock, seen=self.seen)
         self.wire.meanwhile = self.deliver_something
         self.s3 = FakeS3(self.wire, BUCKET, ACCOUNT, self.versioning)
-        self.states = FakeStepFunctions(self.wire, MACHINE)
+        self.sfn = FakeStepFunctions(self.wire, MACHINE)
         for handlers in (start_execution, backfill_batch):
-            vars(handlers).update(s3=self.s3, states=self.states)
+            vars(handlers).update(s3=self.s3, sfn=self.sfn)
         vars(step_functions)["time"] = self.clock
 
     def upload(self, name: str, body: bytes, kinds: Iterable[str]) -> None:
@@ -79,7 +79,7 @@ class World:
     def deliver(self, delivery: Delivery, faults: Iterable[Fault | None] = ()) -> None:
         """Invoke the function as Lambda does: three times at most, then the failure queue."""
         outer, self.wire.faults = self.wire.faults, deque(faults)
-        asking, self.states.asking = self.states.asking, None
+        asking, self.sfn.asking = self.sfn.asking, None
         hits = len(self.wire.hit)
         self.seen["deliveries"] += 1
         for _ in range(ATTEMPTS):
@@ -95,7 +95,7 @@ class World:
             delivery.ending = "failure queue"
             self.failure_queue.append(delivery.event)
             assert self.wire.hit[hits:], f"failed without a fault: {delivery}"
-        self.wire.faults, self.states.asking = outer, asking
+        self.wire.faults, self.sfn.asking = outer, asking
         self.delivered.append(delivery)
         self.seen[f"ended: {delivery.ending}"] += 1
 
@@ -105,7 +105,7 @@ class World:
         self.wire.faults, done = deque(faults), True
         request = {"bucket": BUCKET, "prefix": PREFIX, "since": None, "until": None, "dry_run": dry, "reprocess": label}
         items = [{**item, "request": request} for item in self.s3.list_objects(PREFIX)]
-        self.states.asking = "dry" if dry else label
+        self.sfn.asking = "dry" if dry else label
         for begin in range(0, len(items), 3):
             for _ in range(ATTEMPTS):
                 try:
@@ -117,8 +117,8 @@ class World:
                 break
             else:
                 done = False
-        self.states.asking, self.wire.faults = None, deque()
-        assert all(one.asked_by != "dry" for one in self.states.executions), "a dry run started something"
+        self.sfn.asking, self.wire.faults = None, deque()
+        assert all(one.asked_by != "dry" for one in self.sfn.executions), "a dry run started something"
         return done
 
     def replay(self) -> None:
@@ -129,16 +129,16 @@ class World:
 
     def check(self) -> None:
         """Hold what must hold at any moment."""
-        starts = Counter((self._identity(one.input), one.asked_by) for one in self.states.executions)
+        starts = Counter((self._identity(one.input), one.asked_by) for one in self.sfn.executions)
         assert all(count == 1 for count in starts.values()), f"started twice: {starts}"
-        assert all(len(inputs) == 1 for inputs in self.states.inputs.values()), "one name met two inputs"
+        assert all(len(inputs) == 1 for inputs in self.sfn.inputs.values()), "one name met two inputs"
         endings = {"started", "duplicate", "skipped", "failure queue"}
         assert all(one.ending in endings for one in self.delivered)
         assert len(self.failure_queue) == sum(one.ending == "failure queue" for one in self.delivered)
 
     def check_nothing_is_missed(self) -> None:
         """Hold that, after a backfill without faults, every eligible object has its start."""
-        started = {self._identity(one.input) for one in self.states.executions}
+        started = {self._identity(one.input) for one in self.sfn.executions}
         for item in self.s3.list_objects(PREFIX):
             found = self.s3.find(item["Key"])
             assert found
@@ -158,7 +158,7 @@ class World:
             reasons = {"object_gone": gone, "folder_marker": delivery.key.endswith("/"), "empty_object": not gone}
             assert self.wire.seen["fault: overtaken"] or reasons.get(str(answer["reason"])), answer
             return
-        execution = self.states.by_arn.get(str(answer["execution_arn"]))
+        execution = self.sfn.by_arn.get(str(answer["execution_arn"]))
         assert execution, f"not there: {answer}"
         if delivery.version_id:
             assert json.loads(execution.input)["object"]["version_id"] == delivery.version_id, "the wrong version"

@@ -9,7 +9,7 @@ import pytest
 from handlers import backfill_batch, backfill_request
 from shared.arrival import ObjectCreated, Skip, SkipReason, Source
 from shared.backfill import Results, read_batch, read_request, report, run_batch
-from shared.errors import CallRefusedError, CallUnansweredError, Cause, MalformedEventError
+from shared.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError
 from shared.outcome import Duplicate, Outcome, Started
 from tests.unit.builders import BUCKET, Client, refusal, route
 
@@ -76,7 +76,7 @@ def test_a_batch_is_decided_one_by_one() -> None:
         "new": Started("a"),
         "old": Duplicate("b"),
         "empty": Skip(SkipReason.EMPTY_OBJECT, "why"),
-        "sealed": CallRefusedError("sealed: 400", Cause.REFUSED),
+        "sealed": PermanentCallError("sealed: 400", Cause.REFUSED),
     }
 
     def decide(created: ObjectCreated, _request: object) -> Outcome:
@@ -106,9 +106,9 @@ def test_what_may_pass_fails_the_batch() -> None:
     """So that the Map tries it again, and partial failure never looks like success."""
 
     def decide(_created: ObjectCreated, _request: object) -> Outcome:
-        raise CallUnansweredError("throttled", Cause.THROTTLED)
+        raise RetryableCallError("throttled", Cause.THROTTLED)
 
-    with pytest.raises(CallUnansweredError):
+    with pytest.raises(RetryableCallError):
         run_batch(read_batch({"Items": [item("a")]}), route(), decide)
 
 
@@ -127,14 +127,14 @@ def test_anything_else_is_malformed(broken: object) -> None:
 def test_a_dry_run_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks whether the execution exists, and no more."""
     head = {"ETag": '"e1"', "LastModified": NOW, "ContentLength": 12}
-    states = Client(refusal("ExecutionDoesNotExist"))
+    sfn = Client(refusal("ExecutionDoesNotExist"))
     monkeypatch.setattr(backfill_batch, "s3", Client(head))
-    monkeypatch.setattr(backfill_batch, "states", states)
+    monkeypatch.setattr(backfill_batch, "sfn", sfn)
 
     results = backfill_batch.handler({"Items": [item("a", dry_run=True)]}, CONTEXT)
 
     assert [PREFIX + "a"] == results["started"]
-    assert ["executionArn", "includedData"] == sorted(states.calls[0])
+    assert ["executionArn", "includedData"] == sorted(sfn.calls[0])
 
 
 def test_the_report_adds_up() -> None:

@@ -30,7 +30,7 @@ def test_the_function_answers_as_the_readme_says(monkeypatch: pytest.MonkeyPatch
     head = {"ETag": '"e"', "LastModified": datetime(2026, 11, 24, tzinfo=UTC), "ContentLength": size}
     started = {"executionArn": "arn:aws:states:r:a:execution:m:n", "startDate": datetime(2999, 1, 1, tzinfo=UTC)}
     monkeypatch.setattr(live, "s3", Client(head))
-    monkeypatch.setattr(live, "states", Client(started))
+    monkeypatch.setattr(live, "sfn", Client(started))
 
     try:
         answer = live.handler(event(name), CONTEXT)

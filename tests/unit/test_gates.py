@@ -20,8 +20,7 @@ from botocore.exceptions import (
 from moto import mock_aws
 
 from shared.arrival import Skip, SkipReason
-from shared.aws import read_timestamp
-from shared.errors import CallError, CallRefusedError, CallUnansweredError, Cause
+from shared.errors import CallError, Cause, PermanentCallError, RetryableCallError
 from shared.outcome import Duplicate, Started
 from shared.plan import Execution
 from shared.s3 import read_map_results, read_object
@@ -81,16 +80,16 @@ def test_a_version_that_is_a_delete_marker_is_gone() -> None:
 @mock_aws
 def test_step_functions_itself_refuses_the_second_start() -> None:
     """The name is the key: one start, then duplicates, whatever the input."""
-    states = boto3.client("stepfunctions", region_name="us-east-2")
+    sfn = boto3.client("stepfunctions", region_name="us-east-2")
     role = "arn:aws:iam::123456789012:role/workflow"
     definition = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Succeed"}}})
-    machine = states.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)["stateMachineArn"]
+    machine = sfn.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)["stateMachineArn"]
     execution = Execution(machine, "n", "{}")
 
-    assert not has_started(states, execution)
-    assert Started(execution.arn) == start_execution(states, execution, None)
-    assert Duplicate(execution.arn) == start_execution(states, Execution(machine, "n", '{"other": 1}'), None)
-    assert has_started(states, execution)
+    assert not has_started(sfn, execution)
+    assert Started(execution.arn) == start_execution(sfn, execution, None)
+    assert Duplicate(execution.arn) == start_execution(sfn, Execution(machine, "n", '{"other": 1}'), None)
+    assert has_started(sfn, execution)
 
 
 def test_a_running_execution_answers_with_its_own_start() -> None:
@@ -114,23 +113,23 @@ def test_the_trace_header_is_passed_on() -> None:
 
 
 FAILURES = [
-    (refusal("ThrottlingException"), CallUnansweredError, Cause.THROTTLED),
-    (refusal("503", 503), CallUnansweredError, Cause.THROTTLED),
-    (refusal("ExecutionLimitExceeded"), CallUnansweredError, Cause.THROTTLED),
-    (refusal("403", 403), CallUnansweredError, Cause.ACCESS_DENIED),
-    (refusal("AccessDeniedException"), CallUnansweredError, Cause.ACCESS_DENIED),
-    (refusal("500", 500), CallUnansweredError, Cause.SERVICE_ERROR),
-    (refusal("InternalServerError", 500), CallUnansweredError, Cause.SERVICE_ERROR),
-    (ReadTimeoutError(endpoint_url="x"), CallUnansweredError, Cause.TIMEOUT),
-    (ConnectTimeoutError(endpoint_url="x"), CallUnansweredError, Cause.TIMEOUT),
-    (EndpointConnectionError(endpoint_url="x"), CallUnansweredError, Cause.TIMEOUT),
-    (NoCredentialsError(), CallUnansweredError, Cause.ACCESS_DENIED),
-    (refusal("TooManyRequestsException", 429), CallUnansweredError, Cause.THROTTLED),
-    (refusal("ExpiredTokenException"), CallUnansweredError, Cause.ACCESS_DENIED),
-    (IncompleteReadError(actual_bytes=1, expected_bytes=2), CallUnansweredError, Cause.SERVICE_ERROR),
-    (ParamValidationError(report="no"), CallRefusedError, Cause.REFUSED),
-    (refusal("400", 400), CallRefusedError, Cause.REFUSED),
-    (refusal("StateMachineDoesNotExist"), CallRefusedError, Cause.REFUSED),
+    (refusal("ThrottlingException"), RetryableCallError, Cause.THROTTLED),
+    (refusal("503", 503), RetryableCallError, Cause.THROTTLED),
+    (refusal("ExecutionLimitExceeded"), RetryableCallError, Cause.THROTTLED),
+    (refusal("403", 403), RetryableCallError, Cause.ACCESS_DENIED),
+    (refusal("AccessDeniedException"), RetryableCallError, Cause.ACCESS_DENIED),
+    (refusal("500", 500), RetryableCallError, Cause.SERVICE_ERROR),
+    (refusal("InternalServerError", 500), RetryableCallError, Cause.SERVICE_ERROR),
+    (ReadTimeoutError(endpoint_url="x"), RetryableCallError, Cause.TIMEOUT),
+    (ConnectTimeoutError(endpoint_url="x"), RetryableCallError, Cause.TIMEOUT),
+    (EndpointConnectionError(endpoint_url="x"), RetryableCallError, Cause.TIMEOUT),
+    (NoCredentialsError(), RetryableCallError, Cause.ACCESS_DENIED),
+    (refusal("TooManyRequestsException", 429), RetryableCallError, Cause.THROTTLED),
+    (refusal("ExpiredTokenException"), RetryableCallError, Cause.ACCESS_DENIED),
+    (IncompleteReadError(actual_bytes=1, expected_bytes=2), RetryableCallError, Cause.SERVICE_ERROR),
+    (ParamValidationError(report="no"), PermanentCallError, Cause.REFUSED),
+    (refusal("400", 400), PermanentCallError, Cause.REFUSED),
+    (refusal("StateMachineDoesNotExist"), PermanentCallError, Cause.REFUSED),
 ]
 
 
@@ -178,9 +177,3 @@ def test_the_clock_is_this_machines() -> None:
     answer = {"executionArn": EXECUTION.arn, "startDate": datetime.fromtimestamp(time.time(), UTC)}
 
     assert Started(EXECUTION.arn) == start_execution(Client(answer), EXECUTION, None)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("said", [1795497600, 1795497600.0, "Tue, 24 Nov 2026 05:20:00 GMT", "2026-11-24T05:20:00Z"])
-def test_a_timestamp_is_read_in_any_form(said: float | str) -> None:
-    """Step Functions counts seconds, S3 writes a date of RFC 822, and some write ISO 8601."""
-    assert datetime(2026, 11, 24, 5, 20, tzinfo=UTC) == read_timestamp(said)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers import start_execution as live
-from shared.errors import CallUnansweredError, ForeignObjectError, MalformedEventError
+from shared.errors import ForeignObjectError, MalformedEventError, RetryableCallError
 from tests.unit.builders import EVENTS, KEY, Client, event, refusal
 from tests.unit.test_parse import json_values, mutated
 
@@ -28,9 +28,9 @@ ENDINGS = ("Started", "Duplicates", "Skipped", "Failed")
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Put an S3 that has every object and a Step Functions that starts everything in the handler's place for them."""
-    both = SimpleNamespace(s3=Client(HEAD), states=Client(STARTED))
+    both = SimpleNamespace(s3=Client(HEAD), sfn=Client(STARTED))
     monkeypatch.setattr(live, "s3", both.s3)
-    monkeypatch.setattr(live, "states", both.states)
+    monkeypatch.setattr(live, "sfn", both.sfn)
     # The logger keeps the stream it was made with, pytest changes it for each test.
     monkeypatch.setattr(live.logger.handlers[0], "stream", SimpleNamespace(write=_print, flush=lambda: None))
     return both
@@ -58,15 +58,15 @@ def test_an_arrival_is_started(clients: SimpleNamespace, capsys: pytest.CaptureF
     assert event()["id"] == line["event_id"]
     assert ([1.0], [1.0]) == (embedded["Received"], embedded["Started"])
     assert embedded["ArrivalLatency"][0] > 0
-    assert (1, 1) == (len(clients.s3.calls), len(clients.states.calls))
-    [started] = clients.states.calls
+    assert (1, 1) == (len(clients.s3.calls), len(clients.sfn.calls))
+    [started] = clients.sfn.calls
     assert {"native", "id", "time"}.isdisjoint(json.loads(str(started["input"])))
 
 
 def test_the_key_alone_spares_the_calls(clients: SimpleNamespace) -> None:
     """A folder marker asks AWS nothing."""
     assert "folder_marker" == live.handler(event("object-created-folder-marker"), CONTEXT)["reason"]
-    assert [] == clients.s3.calls + clients.states.calls
+    assert [] == clients.s3.calls + clients.sfn.calls
 
 
 def test_every_event_is_counted_once(clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +82,7 @@ def test_every_event_is_counted_once(clients: SimpleNamespace, capsys: pytest.Ca
         [_], [embedded] = lines(capsys.readouterr().out)
         counted.update({ending: embedded.get(ending, [0])[0] for ending in (*ENDINGS, "Received")})
 
-    assert clients.states.calls
+    assert clients.sfn.calls
     assert len(EVENTS) == counted["Received"] == sum(counted[ending] for ending in ENDINGS)
     assert 1 == counted["Failed"]
 
@@ -96,10 +96,10 @@ def test_every_event_is_counted_once(clients: SimpleNamespace, capsys: pytest.Ca
     ),
 )
 def test_whatever_comes_ends_in_one_place(
-    clients: SimpleNamespace, payload: object, s3_says: object, states_says: object
+    clients: SimpleNamespace, payload: object, s3_says: object, sfn_says: object
 ) -> None:
     """One log line and one EMF line with one ending, beside one answer or one error, in whatever state AWS is."""
-    clients.s3.answer, clients.states.answer = s3_says, states_says
+    clients.s3.answer, clients.sfn.answer = s3_says, sfn_says
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         try:
             ended = live.handler(payload, CONTEXT)["outcome"]
@@ -117,14 +117,14 @@ def test_whatever_comes_ends_in_one_place(
     [
         (event("malformed-no-key"), MalformedEventError, "malformed_event"),
         (event(account="999999999999"), ForeignObjectError, "foreign_object"),
-        (event(), CallUnansweredError, "throttled"),
+        (event(), RetryableCallError, "throttled"),
     ],
 )
 def test_a_failure_is_counted_and_raised(
     clients: SimpleNamespace, capsys: pytest.CaptureFixture[str], given: object, error: type[Exception], cause: str
 ) -> None:
     """Lambda must see it, or it would try no more and the event be lost."""
-    clients.states.answer = refusal("ThrottlingException")
+    clients.sfn.answer = refusal("ThrottlingException")
 
     with pytest.raises(error):
         live.handler(given, CONTEXT)

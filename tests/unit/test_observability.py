@@ -12,7 +12,7 @@ import pytest
 from local.template import dashboard_body
 from shared import telemetry
 from shared.arrival import Skip, SkipReason
-from shared.errors import CallUnansweredError, Cause
+from shared.errors import Cause, RetryableCallError
 from shared.outcome import Duplicate, Started
 from tests.unit.builders import REPOSITORY, created, event
 from tests.unit.test_template import TEMPLATE
@@ -87,7 +87,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, set[str]
         telemetry.report_outcome(logger, metrics, event(), CONTEXT, outcome)
         telemetry.report_backfill(logger, metrics, created(), outcome, None)
         telemetry.report_backfill(logger, metrics, created(), outcome, "label")
-    telemetry.report_failure(logger, metrics, event(), CONTEXT, CallUnansweredError("why", Cause.THROTTLED))
+    telemetry.report_failure(logger, metrics, event(), CONTEXT, RetryableCallError("why", Cause.THROTTLED))
     found: dict[str, tuple[str, set[str]]] = {}
     for line in capsys.readouterr().out.splitlines():
         for directive in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):

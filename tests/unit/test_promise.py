@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -13,12 +13,9 @@ from moto.stepfunctions.models import stepfunctions_backends
 
 from handlers import backfill_batch, backfill_report
 from handlers import start_execution as live
-from shared.aws import connect
-from shared.errors import CallUnansweredError
+from shared.aws import make_s3, make_sfn
+from shared.errors import RetryableCallError
 from tests.unit.builders import ACCOUNT, BUCKET, ENVIRONMENT, KEY, MACHINE, Client, event, refusal
-
-if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")
 NEVER_ENDS = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 9, "End": True}}})
@@ -29,16 +26,15 @@ class Cloud:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, versioning: str | None) -> None:
         """Make bucket and workflow."""
-        self.s3: S3Client
-        self.s3, self.states = connect()
+        self.s3, self.sfn = make_s3(), make_sfn()
         for handler in (live, backfill_batch, backfill_report):
             monkeypatch.setattr(handler, "s3", self.s3)
-            monkeypatch.setattr(handler, "states", self.states, raising=False)
+            monkeypatch.setattr(handler, "sfn", self.sfn, raising=False)
         self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
         if versioning:
             self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         role = f"arn:aws:iam::{ACCOUNT}:role/workflow"
-        self.states.create_state_machine(name="glueworkshop", definition=NEVER_ENDS, roleArn=role)
+        self.sfn.create_state_machine(name="glueworkshop", definition=NEVER_ENDS, roleArn=role)
 
     def upload(self, body: str = "trips", key: str = KEY) -> str | None:
         """Put an object and give its version id, if it has one."""
@@ -46,8 +42,8 @@ class Cloud:
 
     def started(self) -> list[dict[str, Any]]:
         """Give the inputs of all executions."""
-        names = [one["executionArn"] for one in self.states.list_executions(stateMachineArn=MACHINE)["executions"]]
-        return [json.loads(self.states.describe_execution(executionArn=name)["input"]) for name in names]
+        names = [one["executionArn"] for one in self.sfn.list_executions(stateMachineArn=MACHINE)["executions"]]
+        return [json.loads(self.sfn.describe_execution(executionArn=name)["input"]) for name in names]
 
 
 @pytest.fixture
@@ -188,8 +184,8 @@ def test_a_failed_start_leaves_the_name_free(versioned: Cloud, monkeypatch: pyte
     """Lambda's next attempt starts what the throttled one could not."""
     announced = announcements(versioned.upload())["native"]
     with monkeypatch.context() as throttled:
-        throttled.setattr(live, "states", Client(refusal("ThrottlingException")))
-        with pytest.raises(CallUnansweredError):
+        throttled.setattr(live, "sfn", Client(refusal("ThrottlingException")))
+        with pytest.raises(RetryableCallError):
             live.handler(announced, CONTEXT)
 
     assert ["started", "duplicate"] == outcomes(announced, announced)

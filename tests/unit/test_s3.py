@@ -7,7 +7,7 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, Re
 
 from shared.arrival import Skip, SkipReason
 from shared.aws import ATTEMPTS
-from shared.errors import CallRefusedError, CallUnansweredError, Cause
+from shared.errors import Cause, PermanentCallError, RetryableCallError
 from shared.s3 import read_object
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, created, stored
 from tests.unit.wire import Wire, answer
@@ -77,11 +77,11 @@ def test_a_missing_object_is_gone_at_once(status: int, headers: dict[str, str]) 
     ("status", "kind", "cause", "attempts"),
     [
         # botocore asks HeadBucket whether a 400 means another region.
-        (400, CallRefusedError, Cause.REFUSED, 2),
-        (403, CallUnansweredError, Cause.ACCESS_DENIED, 1),
-        (429, CallUnansweredError, Cause.THROTTLED, ATTEMPTS),
-        (500, CallUnansweredError, Cause.SERVICE_ERROR, ATTEMPTS),
-        (503, CallUnansweredError, Cause.THROTTLED, ATTEMPTS),
+        (400, PermanentCallError, Cause.REFUSED, 2),
+        (403, RetryableCallError, Cause.ACCESS_DENIED, 1),
+        (429, RetryableCallError, Cause.THROTTLED, ATTEMPTS),
+        (500, RetryableCallError, Cause.SERVICE_ERROR, ATTEMPTS),
+        (503, RetryableCallError, Cause.THROTTLED, ATTEMPTS),
     ],
 )
 def test_a_status_is_known_for_what_it_means(status: int, kind: type[Exception], cause: Cause, attempts: int) -> None:
@@ -114,7 +114,7 @@ def test_all_attempts_end_within_the_worst_case(pauses: list[float]) -> None:
     """Three attempts with pauses of at most 1 and 2 seconds: what the function's timeout is made for."""
     wire = Wire(ReadTimeoutError(endpoint_url="x"))
 
-    with pytest.raises(CallUnansweredError, match="no answer") as caught:
+    with pytest.raises(RetryableCallError, match="no answer") as caught:
         read_object(wire.s3, created())
 
     assert (Cause.TIMEOUT, ATTEMPTS) == (caught.value.cause, len(wire.requests))
@@ -125,7 +125,7 @@ def test_a_control_character_in_a_key_is_escaped_in_the_message() -> None:
     """The message goes to the log and the failure queue as one printable line."""
     wire = Wire(answer(403))
 
-    with pytest.raises(CallUnansweredError) as caught:
+    with pytest.raises(RetryableCallError) as caught:
         read_object(wire.s3, created(key="input/a\n\x1b[2J\u2028b"))
 
     assert str(caught.value).isascii()
@@ -137,5 +137,5 @@ def test_a_refused_head_is_understood(status: int, headers: dict[str, str]) -> N
     """The SDK's second look at such an answer needs an operation of its own, HeadBucket."""
     wire = Wire(answer(status, headers=headers))
 
-    with pytest.raises(CallRefusedError):
+    with pytest.raises(PermanentCallError):
         read_object(wire.s3, created())

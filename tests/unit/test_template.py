@@ -56,7 +56,7 @@ def test_the_worst_case_ends_inside_the_timeout() -> None:
 def test_the_artifact_holds_every_operation_that_is_called() -> None:
     """Models are cut to these: one more call needs one more entry."""
     source = "".join(path.read_text() for path in (REPOSITORY / "src").rglob("*.py"))
-    called = set(re.findall(r"\b(?:s3|states)\.([a-z_]+)\(", source))
+    called = set(re.findall(r"\b(?:s3|sfn)\.([a-z_]+)\(", source))
 
     ours = {"".join(part.title() for part in name.split("_")) for name in called}
 

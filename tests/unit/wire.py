@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.loaders import Loader
 
 from artifact import build
-from shared.aws import connect
+from shared.aws import make_s3, make_sfn
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -27,7 +28,9 @@ def clients() -> "tuple[S3Client, SFNClient]":
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Loader, "load_service_model", cut)
-        return connect()
+        # boto3's session keeps the models it has read: this one is for these two clients only.
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
+        return make_s3(), make_sfn()
 
 
 class Wire:
@@ -37,8 +40,8 @@ class Wire:
         """Take what comes over the wire."""
         self.requests: list[Any] = []
         self.answers = answers
-        self.s3, self.states = clients()
-        for events in (self.s3.meta.events, self.states.meta.events):
+        self.s3, self.sfn = clients()
+        for events in (self.s3.meta.events, self.sfn.meta.events):
             events.unregister("before-send", unique_id="wire")
             events.register("before-send", self._answer, unique_id="wire")
 

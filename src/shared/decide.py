@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def plan_for(s3: "S3Client", created: ObjectCreated, route: Route, reprocess: str | None = None) -> Execution | Skip:
     """Look at the object and decide; the order spares S3 a call wherever the key is answer enough.
 
-    Raises ForeignObjectError, CallRefusedError or CallUnansweredError.
+    Raises ForeignObjectError, PermanentCallError or RetryableCallError.
     """
     if skip := screen(created, route):
         return skip
@@ -24,9 +24,9 @@ def plan_for(s3: "S3Client", created: ObjectCreated, route: Route, reprocess: st
     return stored if isinstance(stored, Skip) else plan(stored, route, reprocess)
 
 
-def start_for(states: "SFNClient", decision: Execution | Skip, trace_header: str | None) -> Outcome:
+def start_for(sfn: "SFNClient", decision: Execution | Skip, trace_header: str | None) -> Outcome:
     """Carry out a decision.
 
-    Raises CallRefusedError or CallUnansweredError.
+    Raises PermanentCallError or RetryableCallError.
     """
-    return decision if isinstance(decision, Skip) else start_execution(states, decision, trace_header)
+    return decision if isinstance(decision, Skip) else start_execution(sfn, decision, trace_header)
