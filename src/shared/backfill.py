@@ -104,11 +104,11 @@ def read_request(event: object, route: Route, now: datetime) -> Request:
 
 
 def read_batch(event: object) -> list[Item]:
-    """Read a batch of listed objects, or a single one.
+    """Read a batch of listed objects, as an ItemBatcher hands it over.
 
     Raises MalformedEventError.
     """
-    items = event.get("Items", [event]) if isinstance(event, dict) else event
+    items = event.get("Items") if isinstance(event, dict) else None
     try:
         return parse(event=items, model=list[Item])  # type: ignore[arg-type]
     except ValidationError as error:

@@ -48,13 +48,9 @@ def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
 def read_map_results(s3: "S3Client", results: Any) -> Iterator[Any]:
     """Read the output of every child of a Distributed Map, file by file, as its ResultWriter stored them.
 
-    A Map without a ResultWriter hands over the list itself.
     https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
     Raises PermanentCallError or RetryableCallError.
     """
-    if isinstance(results, list):
-        yield from results
-        return
     details = results["ResultWriterDetails"]
     manifest = _read_json(s3, details["Bucket"], details["Key"])
     for file in manifest["ResultFiles"]["SUCCEEDED"]:

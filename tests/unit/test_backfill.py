@@ -112,12 +112,7 @@ def test_what_may_pass_fails_the_batch() -> None:
         run_batch(read_batch({"Items": [item("a")]}), route(), decide)
 
 
-def test_a_single_item_is_a_batch() -> None:
-    """A Map without an ItemBatcher hands over items one by one."""
-    assert read_batch({"Items": [item("a")]}) == read_batch(item("a"))
-
-
-@pytest.mark.parametrize("broken", [None, {}, {"Items": [{}]}, "text"])
+@pytest.mark.parametrize("broken", [None, {}, {"Items": [{}]}, "text", item("a"), [item("a")]])
 def test_anything_else_is_malformed(broken: object) -> None:
     """The function is the Map's and nobody else's."""
     with pytest.raises(MalformedEventError):

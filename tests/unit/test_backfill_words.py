@@ -126,4 +126,4 @@ def test_a_listing_may_say_its_time_in_either_way() -> None:
     """A Map Run writes seconds, an older one a timestamp."""
     in_words = item("a") | {"LastModified": NOW.astimezone(UTC).isoformat()}
 
-    assert read_batch(item("a")) == read_batch(in_words)
+    assert read_batch({"Items": [item("a")]}) == read_batch({"Items": [in_words]})

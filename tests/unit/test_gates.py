@@ -153,7 +153,7 @@ def test_a_failed_call_says_what_failed_on_what(
     assert cause == caught.value.cause
 
 
-def test_results_are_read_inline_or_from_s3() -> None:
+def test_results_are_read_from_s3() -> None:
     """A ResultWriter leaves a manifest and files of child executions."""
     stored = {
         "backfill/m/manifest.json": {
@@ -169,7 +169,6 @@ def test_results_are_read_inline_or_from_s3() -> None:
     details = {"ResultWriterDetails": {"Bucket": "results", "Key": "backfill/m/manifest.json"}}
 
     assert [{"found": 1}, {"found": 2}] == list(read_map_results(Stored(), details))  # type: ignore[arg-type]
-    assert [{"found": 3}] == list(read_map_results(Stored(), [{"found": 3}]))  # type: ignore[arg-type]
 
 
 def test_the_clock_is_this_machines() -> None:
