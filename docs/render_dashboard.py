@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib as mpl  # type: ignore[import-not-found]
 from matplotlib import pyplot as plt
 
-from local.template import dashboard_body, read_template
+from local.template import deployed
 
 mpl.use("Agg")
 
@@ -65,10 +65,8 @@ IN_ALARM = ("BackfilledAlarm", "ExecutionsFailedAlarm", "GlueRunsFailedAlarm")
 
 def read_widgets() -> list[dict[str, Any]]:
     """Read the dashboard's widgets as a stack of the name glueworkshop has them, with every alarm."""
-    body = dashboard_body(read_template())
-    known = {"AWS::StackName": "glueworkshop", "AWS::Region": "us-east-2"}
-    widgets = json.loads(re.sub(r"\$\{([^}]+)\}", lambda match: known.get(match[1], match[1]), body))["widgets"]
-    return list(widgets)
+    body = deployed(NoArrivalHours=1)["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
+    return list(json.loads(body)["widgets"])
 
 
 def series(name: str) -> list[float]:

@@ -1,18 +1,26 @@
-"""The template as data, for those who hold it against something; PyYAML is all it needs."""
+"""The template as data, for those who check something by it; PyYAML is all it needs."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
+GONE = object()  # what AWS::NoValue means
+FUNCTIONS = {"Fn::If": "if_", "Fn::Not": "not_", "Fn::And": "and_", "Fn::Or": "or_"}
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads intrinsic functions as plain values."""
+class _Arguments(yaml.SafeLoader):
+    """Reads `!Name argument` as the argument."""
 
 
-def _intrinsic(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
+class _Functions(yaml.SafeLoader):
+    """Reads `!Name argument` as the function it is short for."""
+
+
+def _argument(loader: yaml.SafeLoader, _name: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
@@ -20,20 +28,110 @@ def _intrinsic(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
     return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
 
 
-_Loader.add_multi_constructor("!", _intrinsic)
+def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+    return {name if name in {"Ref", "Condition"} else f"Fn::{name}": _argument(loader, name, node)}
+
+
+_Arguments.add_multi_constructor("!", _argument)
+_Functions.add_multi_constructor("!", _function)
 
 
 def read_template() -> dict[str, Any]:
-    """Read it, each intrinsic function as its argument."""
-    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    """Read it as it is written, each function as its argument."""
+    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Arguments)  # noqa: S506 - a SafeLoader
     return template
 
 
-def dashboard_body(template: dict[str, Any]) -> str:
-    """Give the dashboard's body with the alarms that only some stacks have, its other references left as they are."""
-    body: str
-    body, values = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
-    for name, value in values.items():
-        if isinstance(value[1], str) and value[1].startswith(","):
-            body = body.replace(f"${{{name}}}", value[1])
-    return body
+def deployed(name: str = "glueworkshop", partition: str = "aws", **parameters: object) -> dict[str, Any]:
+    """Return `Resources` and `Outputs` as a stack of that name and those parameters has them.
+
+    The name of a resource stands for its `Ref`, and `Resource.Attribute` for what `Fn::GetAtt` would return. What a
+    condition leaves out is not there.
+    """
+    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Functions)  # noqa: S506 - a SafeLoader
+    defaults = {one: declared["Default"] for one, declared in template["Parameters"].items()}
+    unknown = parameters.keys() - defaults.keys()
+    assert not unknown, f"no such parameters: {unknown}"
+    pseudo = {
+        "AWS::StackName": name,
+        "AWS::Partition": partition,
+        "AWS::Region": {"aws": "us-east-2", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}[partition],
+        "AWS::AccountId": "123456789012",
+        "AWS::URLSuffix": "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
+        "AWS::NoValue": GONE,
+    }
+    resolver = _Resolver(template, {**defaults, **parameters, **pseudo})
+    return {
+        part: {
+            key: resolver.value({member: inner for member, inner in one.items() if member != "Condition"})
+            for key, one in template[part].items()
+            if "Condition" not in one or resolver.holds(one["Condition"])
+        }
+        for part in ("Resources", "Outputs")
+    }
+
+
+class _Resolver:
+    """Works out the functions that the template uses."""
+
+    def __init__(self, template: Mapping[str, Any], known: Mapping[str, object]) -> None:
+        self.template, self.known = template, known
+
+    def holds(self, condition: str) -> bool:
+        return bool(self.value(self.template["Conditions"][condition]))
+
+    def value(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [one for one in map(self.value, node) if one is not GONE]
+        if not isinstance(node, dict):
+            return node
+        [(name, argument), *more] = node.items() or [("", None)]
+        if not more and (name in {"Ref", "Condition"} or name.startswith("Fn::")):
+            return getattr(self, FUNCTIONS.get(name, name.removeprefix("Fn::").lower()))(argument)
+        resolved = {key: self.value(one) for key, one in node.items()}
+        return {key: one for key, one in resolved.items() if one is not GONE}
+
+    def ref(self, name: str) -> Any:
+        return self.known.get(name, name)
+
+    def condition(self, name: str) -> bool:
+        return self.holds(name)
+
+    def getatt(self, name: str) -> str:
+        return name
+
+    def sub(self, argument: str | list[Any]) -> str:
+        text, given = (argument, {}) if isinstance(argument, str) else argument
+        known = {**self.known, **self.value(given)}
+        return re.sub(r"\$\{([^}!]+)\}", lambda found: str(known.get(found[1], found[1])), text)
+
+    def join(self, argument: list[Any]) -> str:
+        delimiter, parts = argument[0], self.value(argument[1])
+        return str(delimiter).join(map(str, parts))
+
+    def split(self, argument: list[Any]) -> list[str]:
+        return str(self.value(argument[1])).split(argument[0])
+
+    def select(self, argument: list[Any]) -> Any:
+        return self.value(argument[1])[int(argument[0])]
+
+    def findinmap(self, argument: list[Any]) -> Any:
+        found, first, second = self.value(argument)
+        return self.template["Mappings"][found][first][second]
+
+    def equals(self, argument: list[Any]) -> bool:
+        first, second = self.value(argument)
+        return str(first) == str(second)
+
+    def not_(self, argument: list[Any]) -> bool:
+        return not self.value(argument[0])
+
+    def and_(self, argument: list[Any]) -> bool:
+        return all(self.value(argument))
+
+    def or_(self, argument: list[Any]) -> bool:
+        return any(self.value(argument))
+
+    def if_(self, argument: list[Any]) -> Any:
+        condition, then, otherwise = argument
+        return self.value(then if self.holds(condition) else otherwise)

@@ -119,6 +119,23 @@ def test_definitions_use_what_the_template_gives(name: str) -> None:
     assert set(re.findall(r"\$\{(\w+)\}", text)) == set(machine["DefinitionSubstitutions"])
 
 
+def test_every_line_can_be_compared() -> None:
+    """A change to one metric or alarm shows as a change to its own lines."""
+    lines = (REPOSITORY / "template.yaml").read_text().splitlines()
+
+    assert [] == [line for line in lines if len(line) > 120]
+
+
+def test_the_functions_of_a_backfill_are_tried_again_alike() -> None:
+    """The definition can't share the block, so that it stands there three times."""
+    definition = json.loads((REPOSITORY / "statemachine" / "backfill.asl.json").read_text())
+    states = {**definition["States"], **definition["States"]["Look at every object"]["ItemProcessor"]["States"]}
+    retries = [one["Retry"] for one in states.values() if str(one.get("Resource", "")).endswith("lambda:invoke")]
+
+    assert 3 == len(retries)
+    assert all(retries[0] == one for one in retries)
+
+
 def test_settings_are_read_or_refused_whole() -> None:
     """All that is wrong is said at once."""
     assert route() == read_route(ENVIRONMENT)
