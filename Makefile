@@ -34,6 +34,7 @@ lint: .venv/dev/.ready .venv/sam/.ready
 	$(dev)/ruff format --check .
 	$(dev)/mypy src artifact benchmarks local tests
 	.venv/sam/bin/sam validate --lint
+	$(dev)/codespell
 
 .PHONY: build
 build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python3.13 first on the PATH.
@@ -61,7 +62,7 @@ bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 	$(dev)/python -m benchmarks.throughput
 
 .PHONY: lock
-lock:  ## Pin anew what requirements/*.in and src/requirements.in ask for; needs uv.
+lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; needs uv.
 	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda requirements/peers; do \
 		uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --no-emit-index-url \
 			--no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done

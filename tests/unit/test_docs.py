@@ -1,0 +1,273 @@
+"""Docs are code: what README, CONTRIBUTING and docs/ show runs or parses, and their tables are true."""
+
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from datetime import UTC, datetime
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+import yaml
+from botocore import xform_name
+
+from shared.arrival import SkipReason
+from shared.backfill import read_request
+from tests.unit.builders import REPOSITORY, route
+from tests.unit.test_template import TEMPLATE
+
+PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "events/README.md")] + sorted(
+    (REPOSITORY / "docs").glob("*.md")
+)
+BLOCKS = [
+    pytest.param(block, id=f"{path.name}-{number}")
+    for path in PAGES
+    for number, block in enumerate(re.findall(r"^```sh\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL))
+]
+README, RUNBOOK = (REPOSITORY / "README.md").read_text(), (REPOSITORY / "docs" / "runbook.md").read_text()
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
+RESOURCES = TEMPLATE["Resources"]
+ALARMS = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
+NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+]
+# Options that the AWS CLI has beside the members of a call.
+GLOBAL_OPTIONS = {"query", "output", "region", "profile", "max-items", "page-size", "starting-token"}
+
+
+def samconfig() -> dict[str, Any]:
+    """Read the file that `sam` reads."""
+    return tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
+
+
+def commands(program: str) -> list[list[str]]:
+    """Collect the commands of all pages that call a program, as words; `$(…)` and comments are cut off."""
+    blocks = chain.from_iterable(parameter.values for parameter in BLOCKS)
+    lines = "\n".join(map(str, blocks)).replace("\\\n", " ")
+    found = re.findall(rf"(?:^|\s|\(|=){re.escape(program)} [^|\n]*", lines)
+    return [shlex.split(re.sub(r"\$\(output (\w+)\)", r"\1", line).rstrip(") "), comments=True) for line in found]
+
+
+@cache
+def service(name: str) -> Any:
+    """Load the model of a service as the AWS CLI knows it."""
+    aliases = {"s3api": "s3"}
+    return botocore.session.get_session().get_service_model(aliases.get(name, name))
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_command_parses(block: str) -> None:
+    """`sh -n` reads each block."""
+    subprocess.run(["/bin/sh", "-n"], input=block, text=True, check=True)
+
+
+def test_every_aws_command_exists_with_its_options() -> None:
+    """Service, operation and each option are in the models of the AWS SDK."""
+    checked = 0
+    for _, name, operation, *words in commands("aws"):
+        if name == "s3":
+            continue
+        known = {xform_name(one, "-"): one for one in service(name).operation_names}
+        assert operation in known, (name, operation)
+        shape = service(name).operation_model(known[operation]).input_shape
+        members = {xform_name(member, "-") for member in shape.members}
+        options = {word[2:] for word in words if word.startswith("--")}
+        assert options <= members | GLOBAL_OPTIONS, (name, operation)
+        assert set(shape_of(options, shape)) <= options, (name, operation)
+        checked += 1
+    assert checked > 10
+
+
+def shape_of(options: set[str], shape: Any) -> set[str]:
+    """Return the options that a call requires; a call without any option is shown for its name alone."""
+    return {xform_name(member, "-") for member in shape.required_members} if options else set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_make_target_exists(path: Path) -> None:
+    """In blocks and in the text."""
+    named = re.findall(r"(?:^|`)make (?:-j\d )?([a-z][a-z0-9-]*)", path.read_text(), re.MULTILINE)
+
+    assert set(named) <= TARGETS
+
+
+def test_every_make_target_is_there_for_somebody() -> None:
+    """A target without a line in `make help` is a step of another one."""
+    helped = set(re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE))
+
+    assert TARGETS - helped <= {"lint", "unit", "integration"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_path_and_link_exists(path: Path) -> None:
+    """Files in backticks by their path in the repository, links from where they stand, anchors as headings."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    roots = {one.name for one in REPOSITORY.iterdir()} - {".venv", ".aws-sam", ".local", "target"}
+    for named in re.findall(r"`([\w./-]+/[\w./-]*)`", text):
+        if named.split("/")[0] in roots:
+            assert (REPOSITORY / named).exists(), named
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith("http"):
+            file, _, anchor = target.partition("#")
+            page = path.parent / file if file else path
+            assert page.exists(), target
+            assert not anchor or anchor in anchors(page), target
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_module_that_is_run_exists() -> None:
+    """`python -m` in blocks, in the text and in the Makefile."""
+    text = "".join(path.read_text() for path in PAGES) + MAKEFILE
+    modules = set(re.findall(r"python3? -m ([\w.]+)", text)) - {"pip", "venv", "pytest"}
+
+    assert modules
+    assert [] == [name for name in modules if importlib.util.find_spec(name) is None]
+
+
+def test_every_backfill_that_is_shown_is_understood() -> None:
+    """Inputs of `--input` and `--event`, and of the runbook's table, through the reader itself."""
+    text = README + RUNBOOK
+    table = RUNBOOK.partition("# Backfill\n")[2]
+    inputs = re.findall(r"--(?:input|event) '(\{.*?\})'", text) + re.findall(
+        r"^\|[^|]+\| `(\{.*\})` \|$", table, re.MULTILINE
+    )
+
+    assert len(inputs) > 8
+    for given in inputs:
+        read_request(json.loads(given), route(), datetime(2026, 11, 24, tzinfo=UTC))
+
+
+def test_log_groups_and_resources_are_the_templates() -> None:
+    """A log group that is misspelt answers with an error to somebody who has enough of them."""
+    groups = {
+        one["Properties"]["LogGroupName"].replace("${AWS::StackName}", "$STACK")
+        for one in RESOURCES.values()
+        if one["Type"] == "AWS::Logs::LogGroup"
+    }
+    named = set(re.findall(r"--log-group-name (\S+)", README + RUNBOOK))
+
+    assert named
+    assert named <= groups
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_outputs_are_the_templates(path: Path) -> None:
+    """`output X` in the text, and the runbook's own function."""
+    text = path.read_text()
+    named = set(re.findall(r"outputs? `(\w+)`", text)) | set(re.findall(r"\$\(output (\w+)\)", text))
+
+    assert named <= TEMPLATE["Outputs"].keys()
+
+
+def test_the_table_of_parameters_is_true() -> None:
+    """Every parameter, and no other, with its default."""
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([^|]+) \|", section("## Deploy"), re.MULTILINE)
+    told = {
+        name: value for names, cell in rows for name, value in zip(words(names), defaults(names, cell), strict=True)
+    }
+
+    assert {name: str(one["Default"]) for name, one in TEMPLATE["Parameters"].items()} == told
+
+
+def defaults(names: str, cell: str) -> list[str]:
+    """Read the defaults of a row: words in backticks, a number, or empty; one stands for all of the row."""
+    found = words(cell) if cell.startswith("`") else [re.split(r"[: ]", cell)[0].replace("empty", "")]
+    return found if len(found) > 1 else found * len(words(names))
+
+
+def words(cell: str) -> list[str]:
+    """Return what a cell has in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def section(heading: str) -> str:
+    """Return a section of the README, without those after it."""
+    return README.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_table_of_reasons_is_true() -> None:
+    """Every reason of a skip, and no other."""
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section("## What the function answers"), re.MULTILINE)
+
+    assert sorted(SkipReason) == sorted(name for row in rows for name in words(row))
+
+
+def test_alarms_are_counted_right() -> None:
+    """Whoever adds one has to say so."""
+    text = "".join(path.read_text() for path in PAGES if path.name != "CHANGELOG.md")
+    told = re.findall(r"(?i)\b(\w+) alarms\b", text)
+    counts = [NUMBERS.index(word.lower()) if word.lower() in NUMBERS else int(word) for word in told if number(word)]
+
+    assert counts
+    assert {len(ALARMS)} == set(counts)
+
+
+def number(word: str) -> bool:
+    """Return whether a word is a number."""
+    return word.isdigit() or word.lower() in NUMBERS[2:]
+
+
+def test_stacks_and_overrides_are_real() -> None:
+    """What `--config-env` names is in samconfig.toml; overrides name parameters, there and in the README."""
+    configurations = {name: one for name, one in samconfig().items() if isinstance(one, dict)}
+    given = " ".join(
+        str(command["parameters"].get("parameter_overrides", ""))
+        for one in configurations.values()
+        for command in one.values()
+    )
+    shown = " ".join(re.findall(r"--parameter-overrides ([^\n`]+)", README))
+
+    assert set(re.findall(r"--config-env (\w+)", README)) <= configurations.keys()
+    assert set(re.findall(r"\b(\w+)=", f"{given} {shown}")) <= TEMPLATE["Parameters"].keys()
+    stacks = [one["global"]["parameters"]["stack_name"] for one in configurations.values()]
+    assert len(stacks) == len(set(stacks))
+
+
+def test_the_hooks_are_the_lint() -> None:
+    """Before a commit the same tools check the same things, from the environments that are pinned."""
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = {" ".join(one["entry"].split()) for repo in hooks for one in repo["hooks"]}
+    recipe = re.search(r"^lint:.*\n((?:\t.+\n)+)", MAKEFILE, re.MULTILINE)
+    assert recipe
+    lines = recipe[1].replace("$(dev)", ".venv/dev/bin").splitlines()
+
+    assert {line.strip().removesuffix(" .") for line in lines} == {
+        entry.removesuffix(" --force-exclude") for entry in entries
+    }
+
+
+def test_ci_runs_what_a_developer_runs() -> None:
+    """`.ci/run` and nothing else; actions are pinned by commit."""
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yml").read_text())
+    steps = workflow["jobs"]["test"]["steps"]
+
+    assert [".ci/run"] == [step["run"] for step in steps if "run" in step]
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]) for step in steps if "uses" in step)
+    assert {"make -j2 setup", "make test"} <= set((REPOSITORY / ".ci" / "run").read_text().splitlines())
