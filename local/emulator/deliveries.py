@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sqs, stepfunctions
+from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sns, sqs, stepfunctions
 
 from local.emulator import aws, roles, seams, settings
 from local.emulator.aws import Json
@@ -108,6 +108,38 @@ def _refusal(delivery: Delivery, arn: str, function: Json) -> str | None:
     policy = function.get("policy") or {}
     decision = iam_evaluator.evaluate_resource_policy(policy, context, service="events.amazonaws.com").decision
     return None if decision == "Allow" else "Lack of permissions to invoke cross account target."
+
+
+@seams.replaces(eventbridge, "_dispatch_to_sns")
+def dispatch_to_sns(original: Callable[[str, str], None], arn: str, payload: str) -> None:
+    """Publish to the topic if its policy lets EventBridge without a condition.
+
+    "You can't use Condition blocks in Amazon SNS topic policies for EventBridge":
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+    """
+    delivery, topic = _current.get(), sns._topics.get(arn)
+    if topic is None:
+        _give_up(delivery, NO_RESOURCE, f"Topic does not exist: {arn}")
+    elif not _unconditionally_allowed(topic["attributes"]["Policy"], "sns:Publish", arn):
+        _give_up(delivery, NO_PERMISSIONS, f"User is not authorized to perform: SNS:Publish on resource: {arn}")
+    else:
+        original(arn, payload)
+
+
+def _unconditionally_allowed(policy: str, action: str, resource: str) -> bool:
+    document: Json = json.loads(policy)
+    statements = [one for one in document["Statement"] if one["Effect"] == "Deny" or not one.get("Condition")]
+    context = iam_evaluator.EvalContext(
+        principal_arn="*",
+        principal_type="Service",
+        principal_account="",
+        action=action,
+        resource_arn=resource,
+        region=get_region(),
+    )
+    usable = {**document, "Statement": statements}
+    decision = iam_evaluator.evaluate_resource_policy(usable, context, service="events.amazonaws.com").decision
+    return bool(decision == "Allow")
 
 
 @seams.replaces(eventbridge, "_dispatch_to_stepfunctions")

@@ -35,9 +35,9 @@ class Cloud:
         """Make a role that anyone may assume and return its ARN."""
         iam, name = self.client("iam"), f"role-{uuid.uuid4().hex[:8]}"
         trust = {"Effect": "Allow", "Principal": {"AWS": "*", "Service": "*"}, "Action": "sts:AssumeRole"}
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))
         if statements:
-            iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=_policy(*statements))
+            iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=policy(*statements))
         arn: str = role["Role"]["Arn"]
         return arn
 
@@ -65,7 +65,7 @@ class Cloud:
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         if sender:
             statement = allow("sqs:SendMessage", arn) | {"Principal": {"Service": sender}}
-            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _policy(statement)})
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(statement)})
         return url, arn
 
     def messages(self, url: str, count: int = 1) -> list[dict[str, Any]]:
@@ -163,7 +163,8 @@ def until(holds: Callable[[], object], patience: float = PATIENCE) -> None:
     waiting.until(holds, patience)
 
 
-def _policy(*statements: dict[str, Any]) -> str:
+def policy(*statements: dict[str, Any]) -> str:
+    """Write a policy of these statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 

@@ -4,7 +4,9 @@ import json
 import time
 from typing import Any
 
-from tests.emulator.conftest import QUIET, Cloud, allow, until
+import pytest
+
+from tests.emulator.conftest import QUIET, Cloud, allow, policy, until
 
 CREATED = {"source": ["aws.s3"], "detail-type": ["Object Created"]}
 RECORD = "def handler(event, context):\n    print('got', event['detail']['object']['key'])\n"
@@ -70,6 +72,34 @@ def test_a_queue_that_does_not_let_the_rule_gets_nothing(cloud: Cloud) -> None:
     time.sleep(QUIET)
 
     assert "Messages" not in cloud.client("sqs").receive_message(QueueUrl=url)
+
+
+@pytest.mark.parametrize("condition", [{}, {"ArnEquals": {"aws:SourceArn": "RULE"}}], ids=["plain", "condition"])
+def test_a_topic_is_told_unless_its_policy_has_a_condition(cloud: Cloud, condition: dict[str, Any]) -> None:
+    """EventBridge tells a topic no source; the event ends in the dead-letter queue, whose policy may name it."""
+    sns, (told, told_arn), (dead, dead_arn) = (
+        cloud.client("sns"),
+        cloud.queue(sender="sns.amazonaws.com"),
+        cloud.queue(),
+    )
+    topic = sns.create_topic(Name="topic")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=told_arn)
+    _, rule = cloud.listen(CREATED, Arn=topic, DeadLetterConfig={"Arn": dead_arn})
+    service = {"Principal": {"Service": "events.amazonaws.com"}}
+    conditions = {"Condition": json.loads(json.dumps(condition).replace("RULE", rule))} if condition else {}
+    sns.set_topic_attributes(
+        TopicArn=topic,
+        AttributeName="Policy",
+        AttributeValue=policy(allow("sns:Publish", topic) | service | conditions),
+    )
+    statement = allow("sqs:SendMessage", dead_arn) | service | {"Condition": {"ArnEquals": {"aws:SourceArn": rule}}}
+    cloud.client("sqs").set_queue_attributes(QueueUrl=dead, Attributes={"Policy": policy(statement)})
+    cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
+
+    if condition:
+        assert "NO_PERMISSIONS" == _letter(cloud, dead)[1]["ERROR_CODE"]
+    else:
+        assert "key" in cloud.messages(told)[0]["Body"]
 
 
 def test_a_rule_starts_an_execution_with_its_target_s_role(cloud: Cloud) -> None:
