@@ -4,6 +4,7 @@
     ├── MalformedEventError       no: the event, or the input of a backfill, is not understood
     ├── ForeignObjectError        no: the object is in another bucket or account
     ├── SettingsError             no: the function's environment is incomplete
+    ├── ManifestMissingError      yes: a window's manifest was put and is not there
     └── CallError                 S3 or Step Functions did not answer as hoped
         ├── PermanentCallError    no: the call itself was judged wrong
         └── RetryableCallError    yes: throttled, denied (until a policy is fixed), timed out, or the service has a fault
@@ -51,6 +52,12 @@ class SettingsError(ArrivalError):
     """An environment variable that template.yaml sets is missing or wrong."""
 
     cause = Cause.SETTINGS
+
+
+class ManifestMissingError(ArrivalError):
+    """A window's manifest was stored and is not there: somebody deletes what must stay for ever."""
+
+    cause = Cause.SERVICE_ERROR
 
 
 class CallError(ArrivalError):

@@ -1,0 +1,411 @@
+"""Windows: a storm of files is one run. The whole protocol, without a client and without a clock of its own.
+
+Uploads of one folder whose `LastModified` falls into one slot share a window. The first arrival starts an execution of
+the window machine; it waits until the window is over, lists the folder, stores a manifest of the slot's files and starts
+the target once, on that manifest. Whoever comes too late for a window opens the next *generation* of the slot.
+
+Why each upload is in exactly one manifest:
+
+- A generation is opened only after every former one had been started, so it lists after all their deadlines: whatever
+  joined a former generation is visible to it.
+- A collect first reads the manifest of each former generation, and stores an empty one where there is none. From then on
+  all of them are final, because a manifest is stored once and never changed; what they hold, the collect leaves out.
+- Who stores a manifest first decides; a collect that comes second reads what is stored and acts on that.
+- An arrival counts as joined only when S3 was seen to have it before the window's deadline, or when the stored manifest
+  names it. Otherwise it goes on to the next generation. It never waits, and needs no answer from a window that has failed.
+
+`tests/simulation/windows` runs this very code against S3, Step Functions and clocks at their worst.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from shared.errors import ManifestMissingError
+
+# Seconds between a window's deadline and its listing, for the clocks of Lambda and Step Functions to differ by.
+# statemachine/window.asl.json waits for it; a test holds the two together.
+GRACE = 2
+LONGEST_WINDOW = 3600
+MANIFESTS = "windows"
+
+# Step Functions' names have at most 80 characters; nine digits are left for the generation.
+DIGEST_LENGTH = 32
+FOLDER_LENGTH = 20
+
+# What one execution environment remembers at most. A burst in one folder needs one entry of each.
+MOST_OPEN = 256
+MOST_MANIFESTS = 32
+
+type Upload = tuple[str, str, int]
+"""What makes an upload itself: key, ETag, `LastModified` in seconds since 1970. HEAD and listings both tell it."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One object as a listing or a manifest tells it; size in bytes, `last_modified` in seconds since 1970."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: int
+
+    @property
+    def upload(self) -> Upload:
+        """The upload that this file is."""
+        return self.key, self.etag, self.last_modified
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The arrivals of one folder in one slot; `start` and `seconds` are whole seconds, `reprocess` is a user's label."""
+
+    route: str
+    bucket: str
+    folder: str
+    start: int
+    seconds: int
+    reprocess: str | None
+
+    @property
+    def identity(self) -> str:
+        """The folder's last part and the slot, for people, and a digest of all that makes this window itself."""
+        return readable_name(self)
+
+    def takes(self, file: File) -> bool:
+        """Return whether the file's time falls into this window's slot."""
+        return slot_start(file.last_modified, self.seconds) == self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How the arrivals of one route are gathered; `seconds` is how long each window stays open."""
+
+    route: str
+    bucket: str
+    seconds: int
+
+    def of(self, file: File, folder: str, reprocess: str | None = None) -> Window:
+        """Return the window of an upload: the same one whoever announces it, and whenever."""
+        start = slot_start(file.last_modified, self.seconds)
+        return Window(self.route, self.bucket, folder, start, self.seconds, reprocess)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One opening of a window: the execution of the window machine that collects it, and the manifest it stores."""
+
+    window: Window
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The name of the execution that collects this generation."""
+        return f"{self.window.identity}-{self.number}"
+
+    @property
+    def input(self) -> str:
+        """The input of that execution: what makes the window itself, and nothing that a deployment could change."""
+        window = self.window
+        return json.dumps(
+            {
+                "route": window.route,
+                "bucket": window.bucket,
+                "folder": window.folder,
+                "start": timestamp(window.start),
+                "seconds": window.seconds,
+                "reprocess": window.reprocess,
+                "generation": self.number,
+            }
+        )
+
+    @property
+    def manifest_key(self) -> str:
+        """The key of this generation's manifest, in the results bucket."""
+        return f"{MANIFESTS}/{self.window.identity}/{self.number}.json"
+
+    @property
+    def former(self) -> "Iterator[Generation]":
+        """All generations that were opened before this one."""
+        return (Generation(self.window, number) for number in range(self.number))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An upload that is current under its key, as HEAD told it; `seen_at` is this machine's time after the answer.
+
+    After, not before: what HEAD saw was visible by then, however long the answer took.
+    """
+
+    window: Window
+    file: File
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """StartExecution's answer for a name that runs: its start date in seconds since 1970, and whether this call began it."""
+
+    start_date: float
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Where an arrival ended: in this generation, which it opened (`new`) or found."""
+
+    generation: Generation
+    new: bool
+
+
+# The gates. `start_execution` takes a name and an input, and returns None for ExecutionAlreadyExists; `put_if_absent`
+# leaves alone what is there; `get_manifest` returns None for what is not; `list_page` takes a prefix and a token.
+type GetManifest = Callable[[str], bytes | None]
+type PutIfAbsent = Callable[[str, bytes], None]
+type StartExecution = Callable[[str, str], Opened | None]
+type ListPage = Callable[[str, str | None], tuple[list[File], str | None]]
+
+
+@dataclass
+class Memory:
+    """What one execution environment knows for good: start dates of windows it was told of, and manifests it has read.
+
+    Both are safe to keep. A start date never changes, and a manifest neither. An arrival that S3 had before the deadline of
+    a window that was once started is in that window's manifest, or, should the window have been stopped, in the one of a
+    later generation, which lists later still. That a manifest is *absent* is never kept: it may be there by now.
+    """
+
+    start_dates: dict[str, float] = field(default_factory=dict)
+    manifests: dict[str, frozenset[Upload]] = field(default_factory=dict)
+
+    def keep_start_date(self, name: str, start_date: float) -> None:
+        """Keep when a window was started."""
+        _keep(self.start_dates, name, start_date, MOST_OPEN)
+
+    def keep_manifest(self, key: str, uploads: frozenset[Upload]) -> None:
+        """Keep what a manifest holds."""
+        _keep(self.manifests, key, uploads, MOST_MANIFESTS)
+
+
+def _keep[T](known: dict[str, T], name: str, value: T, most: int) -> None:
+    known[name] = value
+    if len(known) > most:
+        del known[next(iter(known))]
+
+
+# ---- What is a function of the object ----
+
+
+def slot_start(last_modified: int, seconds: int) -> int:
+    """Return when the slot of an upload began, in seconds since 1970."""
+    return last_modified - last_modified % seconds
+
+
+def own_folder(key: str) -> str:
+    """Return the key up to and with its last slash."""
+    return key[: key.rfind("/") + 1]
+
+
+def timestamp(seconds: int) -> str:
+    """Return a whole second since 1970 as S3 objects are dated in inputs and manifests."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(maxsize=256)
+def readable_name(window: Window, *more: object) -> str:
+    """Return a legal name of at most 70 characters: the folder's last part, the slot, 32 hex digits of the window and `more`."""
+    last = window.folder.rstrip("/").rsplit("/", 1)[-1]
+    plain = unicodedata.normalize("NFKD", last).encode("ascii", "ignore").decode()
+    folder = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:FOLDER_LENGTH] or "window"
+    slot = datetime.fromtimestamp(window.start, UTC).strftime("%Y%m%dT%H%M%SZ")
+    facts = [window.route, window.bucket, window.folder, window.start, window.seconds, window.reprocess, *more]
+    return f"{folder}-{slot}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:DIGEST_LENGTH]}"
+
+
+def read_generation(given: Mapping[str, Any]) -> Generation:
+    """Read the input of an execution of the window machine; raises KeyError, TypeError or ValueError for anything else."""
+    start = int(datetime.fromisoformat(given["start"]).timestamp())
+    window = Window(given["route"], given["bucket"], given["folder"], start, int(given["seconds"]), given["reprocess"])
+    return Generation(window, int(given["generation"]))
+
+
+def write_manifest(files: Iterable[File]) -> bytes:
+    """Write a manifest; the same files make the same bytes."""
+    listed = [
+        {"key": file.key, "size": file.size, "etag": file.etag, "last_modified": timestamp(file.last_modified)}
+        for file in sorted(files, key=lambda file: file.key)
+    ]
+    return json.dumps({"files": listed}, separators=(",", ":")).encode()
+
+
+def read_manifest(stored: bytes) -> list[File]:
+    """Read a manifest."""
+    return [
+        File(
+            file["key"],
+            file["size"],
+            file["etag"],
+            int(datetime.fromisoformat(file["last_modified"]).timestamp()),
+        )
+        for file in json.loads(stored)["files"]
+    ]
+
+
+# ---- The adapter ----
+
+
+def look[T](head: Callable[[], T], clock: Callable[[], float]) -> tuple[T, float]:
+    """Ask for the object as it is now, and note the time after the answer."""
+    found = head()
+    return found, clock()
+
+
+def join(arrival: Arrival, memory: Memory, get_manifest: GetManifest, start_execution: StartExecution) -> Joined:
+    """Bring an arrival into a window: open one, join the one that is open, or find the manifest that names it.
+
+    Two calls while the slot's window is open, HEAD included, and one once this environment has been told of it. An
+    arrival that is late for its slot asks for manifests first: the name of a window is forgotten after 90 days, its
+    manifest is not, and a generation that has one must never be started again.
+    """
+    window = arrival.window
+    for number in itertools.count():
+        generation = Generation(window, number)
+        if _is_late(arrival) and not _is_open(generation, arrival, memory):
+            named = _find(arrival, generation, memory, get_manifest)
+            if named is not None:
+                if named:
+                    return Joined(generation, new=False)
+                continue
+        new = _open(generation, memory, start_execution)
+        if _is_open(generation, arrival, memory):
+            return Joined(generation, new)
+        if _find(arrival, generation, memory, get_manifest):
+            return Joined(generation, new=False)
+    raise AssertionError  # pragma: no cover - the count has no end
+
+
+def _is_late(arrival: Arrival) -> bool:
+    """Return whether the slot's first window is over, had its first upload been announced at once."""
+    return arrival.seen_at > arrival.window.start + 2 * arrival.window.seconds + GRACE
+
+
+def _is_open(generation: Generation, arrival: Arrival, memory: Memory) -> bool:
+    """Return whether S3 had the arrival before the deadline of a window that this environment was told of."""
+    start_date = memory.start_dates.get(generation.name)
+    return start_date is not None and arrival.seen_at < start_date + generation.window.seconds
+
+
+def _open(generation: Generation, memory: Memory, start_execution: StartExecution) -> bool:
+    """Start a generation's execution unless it is known to have been started; return whether this call began it."""
+    if generation.name in memory.start_dates:
+        return False
+    opened = start_execution(generation.name, generation.input)
+    if opened is None:
+        return False
+    memory.keep_start_date(generation.name, opened.start_date)
+    return opened.new
+
+
+def _find(arrival: Arrival, generation: Generation, memory: Memory, get_manifest: GetManifest) -> bool | None:
+    """Return whether a generation's manifest names the arrival, None while it has no manifest."""
+    key = generation.manifest_key
+    if key not in memory.manifests:
+        stored = get_manifest(key)
+        if stored is None:
+            return None
+        memory.keep_manifest(key, frozenset(file.upload for file in read_manifest(stored)))
+    return arrival.file.upload in memory.manifests[key]
+
+
+# ---- The collector ----
+
+
+def collect(
+    generation: Generation,
+    accepts: Callable[[File], bool],
+    list_page: ListPage,
+    get_manifest: GetManifest,
+    put_if_absent: PutIfAbsent,
+) -> bytes:
+    """Store the manifest of a window that is over, unless there is one, and return what is stored.
+
+    It may be run again at any time, also while another collect of the same window still runs. `accepts` is the adapter's
+    own judgement of a key and a size. What this returns, not what it listed, is what the target is started on.
+    Raises ManifestMissingError, and whatever the gates raise.
+    """
+    stored = get_manifest(generation.manifest_key)
+    if stored is None:
+        taken = close_former(generation, get_manifest, put_if_absent)
+        files = [
+            file
+            for file in list_files(generation.window.folder, list_page)
+            if generation.window.takes(file) and file.upload not in taken and accepts(file)
+        ]
+        put_if_absent(generation.manifest_key, write_manifest(files))
+        stored = stored_manifest(generation, get_manifest)
+    return stored
+
+
+def close_former(generation: Generation, get_manifest: GetManifest, put_if_absent: PutIfAbsent) -> set[Upload]:
+    """Return what the former generations hold, once nothing can be added: one without a manifest gets an empty one."""
+    taken: set[Upload] = set()
+    for former in generation.former:
+        stored = get_manifest(former.manifest_key)
+        if stored is None:
+            put_if_absent(former.manifest_key, write_manifest([]))
+            stored = stored_manifest(former, get_manifest)
+        taken.update(file.upload for file in read_manifest(stored))
+    return taken
+
+
+def stored_manifest(generation: Generation, get_manifest: GetManifest) -> bytes:
+    """Read back a manifest that was put, by this collect or another.
+
+    Raises ManifestMissingError.
+    """
+    stored = get_manifest(generation.manifest_key)
+    if stored is None:
+        raise ManifestMissingError(
+            f"{generation.manifest_key!a} was put and is not there: manifests must never be deleted. It is put again."
+        )
+    return stored
+
+
+def list_files(folder: str, list_page: ListPage) -> Iterator[File]:
+    """List a folder page by page; S3 shows every object that was there when its page was asked for."""
+    token: str | None = None
+    while True:
+        files, token = list_page(folder, token)
+        yield from files
+        if token is None:
+            return
+
+
+def target(
+    generation: Generation, stored: bytes, manifest_bucket: str, parameters: Callable[[int], Mapping[str, Any]]
+) -> tuple[str, str] | None:
+    """Return name and input of the execution to start on a stored manifest, None when it is empty.
+
+    Both are made from what is stored. The name has the manifest in it, so that a collect run again starts nothing new.
+    `parameters` returns the route's own part of the input for so many bytes.
+    """
+    files = read_manifest(stored)
+    if not files:
+        return None
+    window, size = generation.window, sum(file.size for file in files)
+    name = readable_name(window, generation.number, hashlib.sha256(stored).hexdigest())
+    written = {
+        **parameters(size),
+        "window": {"start": timestamp(window.start), "seconds": window.seconds, "generation": generation.number},
+        "manifest": f"s3://{manifest_bucket}/{generation.manifest_key}",
+        "files": len(files),
+        "bytes": size,
+    }
+    return name, json.dumps(written)

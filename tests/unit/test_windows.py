@@ -1,0 +1,267 @@
+"""The words of the windows protocol: slots, folders, names, manifests; and how many calls an arrival makes."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import windows
+from shared.errors import ManifestMissingError
+from shared.windows import Arrival, File, Generation, Memory, Opened, Window, Windows
+from tests.unit.builders import REPOSITORY
+
+MOMENT = int(datetime(2026, 11, 24, 5, 20, 42, tzinfo=UTC).timestamp())
+WINDOW = Window("job:target", "bucket", "in/green/dt=2026-11-24/", MOMENT - 42, 60, None)
+FILE = File("in/green/dt=2026-11-24/a.csv", 12, "e1", MOMENT)
+LEGAL = re.compile(r"[A-Za-z0-9_-]{1,80}")
+MACHINE = json.loads((REPOSITORY / "statemachine/window.asl.json").read_text())
+
+
+class Gates:
+    """Manifests and the window machine, and what was asked of them."""
+
+    def __init__(
+        self, manifests: dict[int, list[File]] | None = None, answers: dict[int, Opened | None] | None = None
+    ) -> None:
+        found = {Generation(WINDOW, number): files for number, files in (manifests or {}).items()}
+        self.manifests = {one.manifest_key: windows.write_manifest(files) for one, files in found.items()}
+        self.answers = {Generation(WINDOW, number).name: answer for number, answer in (answers or {}).items()}
+        self.asked: list[str] = []
+
+    def get(self, key: str) -> bytes | None:
+        """Read a manifest."""
+        self.asked.append(f"get {key.rsplit('/', 1)[-1].removesuffix('.json')}")
+        return self.manifests.get(key)
+
+    def put(self, key: str, body: bytes) -> None:
+        """Store a manifest unless it is there."""
+        self.asked.append(f"put {key.rsplit('/', 1)[-1].removesuffix('.json')}")
+        self.manifests.setdefault(key, body)
+
+    def start(self, name: str, _given: str) -> Opened | None:
+        """Start a generation: a new one, or as was said before."""
+        self.asked.append(f"start {name.rsplit('-', 1)[-1]}")
+        return self.answers.get(name, Opened(MOMENT, new=True))
+
+
+def joined(gates: Gates, seen_at: float = MOMENT + 1, memory: Memory | None = None) -> tuple[int, bool, list[str]]:
+    """Let FILE arrive; returns its generation, whether it opened it, and the calls after HEAD."""
+    found = windows.join(Arrival(WINDOW, FILE, seen_at), memory or Memory(), gates.get, gates.start)
+    return found.generation.number, found.new, gates.asked
+
+
+OLD = Opened(MOMENT - 30, new=False)
+CLOSING = Opened(MOMENT - 70, new=False)
+LATE = MOMENT + 3600
+OTHER = replace(FILE, key="in/green/dt=2026-11-24/b.csv")
+
+
+@pytest.mark.parametrize(
+    ("what", "gates", "seen_at", "expected"),
+    [
+        ("nobody came before", Gates(), MOMENT + 1, (0, True, ["start 0"])),
+        ("the window is open", Gates(answers={0: OLD}), MOMENT + 1, (0, False, ["start 0"])),
+        (
+            "it closes, too late for it",
+            Gates(answers={0: CLOSING}),
+            MOMENT + 1,
+            (1, True, ["start 0", "get 0", "start 1"]),
+        ),
+        ("it has closed, in time for it", Gates({0: [FILE]}, {0: None}), MOMENT + 1, (0, False, ["start 0", "get 0"])),
+        (
+            "it has closed without it",
+            Gates({0: [OTHER]}, {0: None}),
+            MOMENT + 1,
+            (1, True, ["start 0", "get 0", "start 1"]),
+        ),
+        ("it has failed", Gates(answers={0: None}), MOMENT + 1, (1, True, ["start 0", "get 0", "start 1"])),
+        ("a late delivery of what was collected", Gates({0: [FILE]}), LATE, (0, False, ["get 0"])),
+        (
+            "a late upload, into the open third generation",
+            Gates({0: [OTHER], 1: []}, {2: Opened(LATE - 30, new=False)}),
+            LATE,
+            (2, False, ["get 0", "get 1", "get 2", "start 2"]),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_where_an_arrival_ends_and_what_it_asks(
+    what: str, gates: Gates, seen_at: float, expected: tuple[int, bool, list[str]]
+) -> None:
+    """At most one call after HEAD while its window is open."""
+    if seen_at == LATE:
+        gates.answers.setdefault(Generation(WINDOW, 0).name, None)
+    assert expected == joined(gates, seen_at)
+
+
+def test_a_window_that_is_known_to_be_open_is_not_asked_again() -> None:
+    """And one that is over is not asked for its state, only for its manifest."""
+    gates, memory = Gates(answers={0: OLD, 1: Opened(MOMENT + 31, new=True)}), Memory()
+    assert (0, False, ["start 0"]) == joined(gates, MOMENT + 1, memory)
+    assert (0, False, ["start 0"]) == joined(gates, MOMENT + 29.9, memory)
+    assert (1, True, ["start 0", "get 0", "start 1"]) == joined(gates, MOMENT + 30, memory)
+
+
+def test_a_manifest_is_read_once_and_its_absence_every_time() -> None:
+    """What is there stays; what is not there may come."""
+    gates, memory = Gates(answers={0: None, 1: CLOSING, 2: Opened(MOMENT, new=True)}), Memory()
+    joined(gates, MOMENT + 1, memory)
+    assert ["start 0", "get 0", "start 1", "get 1", "start 2"] == gates.asked
+    gates.asked.clear()
+    gates.put(Generation(WINDOW, 0).manifest_key, windows.write_manifest([FILE]))
+    assert (0, False, ["put 0", "start 0", "get 0"]) == joined(gates, MOMENT + 2, memory)
+    assert (0, False, ["put 0", "start 0", "get 0", "start 0"]) == joined(gates, MOMENT + 3, memory)
+
+
+def test_a_memory_forgets_the_oldest() -> None:
+    """An environment that lives long doesn't grow."""
+    memory = Memory()
+    for number in range(1000):
+        memory.keep_start_date(str(number), 0)
+        memory.keep_manifest(str(number), frozenset())
+    assert (windows.MOST_OPEN, windows.MOST_MANIFESTS) == (len(memory.start_dates), len(memory.manifests))
+    assert "999" in memory.start_dates
+
+
+def collected(gates: Gates, number: int, pages: list[list[File]]) -> list[File]:
+    """Collect a generation from a listing; returns what is stored."""
+
+    def list_page(_prefix: str, token: str | None) -> tuple[list[File], str | None]:
+        page = int(token or 0)
+        gates.asked.append(f"list {page}")
+        return pages[page], str(page + 1) if page + 1 < len(pages) else None
+
+    stored = windows.collect(Generation(WINDOW, number), lambda file: file.size > 0, list_page, gates.get, gates.put)
+    return windows.read_manifest(stored)
+
+
+def test_a_collect_takes_the_slots_files_and_no_others() -> None:
+    """Of all pages; not what another slot takes, and not what the adapter would skip."""
+    gates = Gates()
+    later, empty = replace(OTHER, last_modified=MOMENT + 18), replace(OTHER, size=0)
+    first = replace(OTHER, last_modified=WINDOW.start)
+    assert [FILE, first] == collected(gates, 0, [[later, empty], [FILE, first]])
+    assert ["get 0", "list 0", "list 1", "put 0", "get 0"] == gates.asked
+
+
+def test_a_collect_closes_former_generations_before_it_lists() -> None:
+    """What they hold is left out; one without a manifest gets an empty one."""
+    gates = Gates({0: [FILE]})
+    assert [OTHER] == collected(gates, 2, [[FILE, OTHER]])
+    assert [] == windows.read_manifest(gates.manifests[Generation(WINDOW, 1).manifest_key])
+    assert ["get 2", "get 0", "get 1", "put 1", "get 1", "list 0", "put 2", "get 2"] == gates.asked
+
+
+def test_a_collect_that_comes_second_takes_what_is_stored() -> None:
+    """And lists nothing."""
+    gates = Gates({0: [FILE]})
+    assert [FILE] == collected(gates, 0, [[FILE, OTHER]])
+    assert ["get 0"] == gates.asked
+
+
+def test_a_manifest_that_vanishes_is_an_error() -> None:
+    """It is put and not there: somebody deletes them."""
+    gates = Gates()
+    gates.put = lambda key, body: None  # type: ignore[method-assign]
+    with pytest.raises(ManifestMissingError, match="never be deleted"):
+        collected(gates, 0, [[FILE]])
+
+
+def test_the_target_runs_on_the_stored_manifest() -> None:
+    """Its name and its input are functions of it; an empty one starts nothing."""
+    stored = windows.write_manifest([OTHER, FILE])
+    assert stored == windows.write_manifest([FILE, OTHER])
+    generation = Generation(WINDOW, 1)
+    found = windows.target(generation, stored, "results", lambda size: {"glue_max_capacity_dpus": size // 12})
+    assert found
+    name, written = found
+    assert LEGAL.fullmatch(name)
+    assert name.startswith("dt-2026-11-24-20261124T052000Z-")
+    assert {
+        "glue_max_capacity_dpus": 2,
+        "window": {"start": "2026-11-24T05:20:00Z", "seconds": 60, "generation": 1},
+        "manifest": f"s3://results/windows/{WINDOW.identity}/1.json",
+        "files": 2,
+        "bytes": 24,
+    } == json.loads(written)
+    assert found != windows.target(generation, windows.write_manifest([FILE]), "results", lambda _: {})
+    assert windows.target(generation, windows.write_manifest([]), "results", lambda _: {}) is None
+
+
+def test_the_manifest_as_users_read_it() -> None:
+    """One entry a file, by key."""
+    assert {
+        "files": [{"key": FILE.key, "size": 12, "etag": "e1", "last_modified": "2026-11-24T05:20:42Z"}]
+    } == json.loads(windows.write_manifest([FILE]))
+
+
+keys = st.text(min_size=1, max_size=40).filter(lambda key: key.isprintable())
+
+
+@given(keys, keys, st.integers(0, 2**33), st.integers(1, 3600), st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,64}"))
+def test_any_window_has_a_legal_name_and_an_input_that_reads_back(
+    route: str, folder: str, moment: int, seconds: int, label: str | None
+) -> None:
+    """Whatever the key is; and its slot holds the upload."""
+    file = File(f"{folder}/x", 1, "e", moment)
+    window = Windows(route, "b", seconds).of(file, windows.own_folder(file.key), label)
+    assert window.takes(file)
+    assert window.start <= moment < window.start + seconds
+    for number in (0, 999_999_999):
+        generation = Generation(window, number)
+        assert LEGAL.fullmatch(generation.name)
+        assert generation == windows.read_generation(json.loads(generation.input))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"route": "other"},
+        {"bucket": "other"},
+        {"folder": "in/green/dt=2026-11-25/"},
+        {"start": WINDOW.start + 60},
+        {"seconds": 61},
+        {"reprocess": "again"},
+    ],
+    ids=str,
+)
+def test_whatever_makes_a_window_itself_makes_its_name(change: dict[str, Any]) -> None:
+    """Two windows never share a name or a manifest."""
+    assert replace(WINDOW, **change).identity != WINDOW.identity
+
+
+def test_the_name_of_a_window_never_changes() -> None:
+    """What is stored under it must be found by the next version of this code."""
+    assert "dt-2026-11-24-20261124T052000Z-1a81eae640b60d088c78126ef3dcb518-0" == Generation(WINDOW, 0).name
+
+
+@pytest.mark.parametrize(
+    ("key", "folder"), [("a/b/c.csv", "a/b/"), ("c.csv", ""), ("a//c.csv", "a//"), ("a/ b/c", "a/ b/")]
+)
+def test_the_folder_of_a_key(key: str, folder: str) -> None:
+    """Up to and with its last slash."""
+    assert folder == windows.own_folder(key)
+
+
+def test_the_machine_waits_for_the_grace_that_the_protocol_counts_on() -> None:
+    """From the start date that arrivals are told, and one second more, because a timestamp is cut to whole seconds."""
+    wait = MACHINE["States"]["Wait until the window is over"]
+    start = "$toMillis($states.context.Execution.StartTime)"
+    expected = f"{{% $fromMillis({start} + 1000 * ($states.input.seconds + {windows.GRACE} + 1)) %}}"
+    assert expected == wait["Timestamp"]
+
+
+def test_the_machine_retries_everything_for_hours() -> None:
+    """On average six hours: the pauses double up to ten minutes, and jitter halves them."""
+    (retry,) = MACHINE["States"]["Collect"]["Retry"]
+    assert ["States.ALL"] == retry["ErrorEquals"]
+    pauses = (
+        min(retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt, retry["MaxDelaySeconds"])
+        for attempt in range(retry["MaxAttempts"])
+    )
+    assert 6 * 3600 < sum(pauses) / 2
