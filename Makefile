@@ -32,7 +32,7 @@ test: lint build unit integration  ## Everything that CI runs.
 lint: .venv/dev/.ready .venv/sam/.ready
 	$(dev)/ruff check .
 	$(dev)/ruff format --check .
-	$(dev)/mypy src artifact benchmarks local tests
+	$(dev)/mypy src artifact benchmarks local tests tools
 	.venv/sam/bin/sam validate --lint
 	$(dev)/codespell
 
@@ -47,6 +47,10 @@ unit: .venv/dev/.ready
 .PHONY: integration
 integration: $(envs)
 	$(dev)/python -m pytest -n 2 --dist loadfile tests/emulator tests/integration
+
+.PHONY: why
+why: .venv/dev/.ready  ## What became of an object: make why KEY=… STACK=glueworkshop; or KEY='…' make why
+	@PYTHONPATH=src:. $(dev)/python -m tools.why
 
 .PHONY: simulate
 simulate: .venv/dev/.ready  ## Run the simulation at length.

@@ -105,6 +105,12 @@ class Arrivals:
             taken += found
         return taken
 
+    def until_a_failure(self) -> None:
+        """Wait until a message is in the failure queue, and leave it there."""
+        sqs, url = self.client("sqs"), self.stack.outputs["FailureQueueUrl"]
+        asked = ["ApproximateNumberOfMessages"]
+        until(lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=asked)["Attributes"][asked[0]] != "0")
+
     def failure(self) -> dict[str, Any]:
         """Wait for the one message of the failure queue and take it."""
         taken: list[dict[str, Any]] = []

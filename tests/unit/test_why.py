@@ -1,0 +1,262 @@
+"""`make why`: what it reads, and what it advises."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+from moto import mock_aws
+
+from shared.arrival import Skip, SkipReason
+from shared.plan import Execution, plan
+from tests.unit.builders import BUCKET, KEY, MACHINE, event, refusal, route, stored
+from tools import why
+from tools.why import Facts, Said, Stack, Upload
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+STACK = Stack({"BackfillStateMachineArn": f"{MACHINE}-backfill"}, [], route())
+FAILED = Said("t", "RetryableCallError", None, "denied")
+
+
+def upload(age: timedelta = timedelta(hours=1), status: str | None = None, **changes: object) -> Upload:
+    """Make an upload and the state of its execution."""
+    described = stored(last_modified=NOW - age, **changes)
+    return Upload(described, plan(described, route()), {"status": status} if status else None)
+
+
+def facts(*uploads: Upload, key: str = KEY, **known: Any) -> Facts:
+    """Make what is known of a key."""
+    nothing: dict[str, Any] = {"missing": "", "log": [], "failures": [], "messages": 0}
+    return Facts(STACK, key, uploads=list(uploads), **(nothing | known))
+
+
+@pytest.mark.parametrize(
+    ("known", "advice"),
+    [
+        (facts(upload(status="RUNNING")), "follow the link"),
+        (facts(upload(status="SUCCEEDED")), "Nothing: it was started once"),
+        (facts(upload(status="FAILED")), "redrive-execution --execution-arn arn:aws:states:"),
+        (facts(upload(status="TIMED_OUT")), "redrive-execution"),
+        (facts(upload(status="ABORTED")), "redrive-execution"),
+        (facts(upload(size=0)), "upload it again"),
+        (facts(upload(), failures=[FAILED]), "Fix what the failure queue says"),
+        (facts(upload(), log=[Said("t", "failed (native)", None, "denied")]), "Lambda tries three times"),
+        (facts(upload(timedelta(minutes=1))), "its event has not come yet"),
+        (facts(upload(timedelta(hours=1))), "Its event never came"),
+        (facts(upload(timedelta(days=91))), "forgets executions after 90 days"),
+        (facts(upload(), missing="deleted"), "Upload it again if it is still wanted"),
+        (facts(), "Upload it again if it is still wanted"),
+        (facts(log=[Said("t", "skipped (cloudtrail)", None, "failed_call AccessDenied")]), "refused"),
+        # Only what is said of the newest upload counts.
+        (facts(upload(version_id="2"), failures=[Said("t", "Error", "1", "")]), "Its event never came"),
+        (facts(upload(version_id="2"), upload(version_id="1", status="SUCCEEDED")), "Its event never came"),
+    ],
+)
+def test_it_advises_on_the_newest_upload(known: Facts, advice: str) -> None:
+    """One sentence for each way that an upload can end."""
+    assert advice in why.advise(known, NOW)
+
+
+def test_every_reason_has_its_advice() -> None:
+    """Whoever adds a reason says what to do about it."""
+    assert set(SkipReason) == set(why.SKIPPED)
+
+
+def test_the_backfill_it_shows_survives_the_shell() -> None:
+    """A quote in the key must not end the argument."""
+    advice = why.advise(facts(upload(), key='it\'s "é".csv'), NOW)
+    words = shlex.split(advice[advice.index("aws ") :])
+
+    assert {"prefix": 'it\'s "é".csv', "dry_run": False} == json.loads(words[words.index("--input") + 1])
+
+
+def test_the_answer_names_everything() -> None:
+    """Object, version, name, status, cause, link, log, queue, advice."""
+    one = upload(status="FAILED", version_id="v1")
+    assert isinstance(one.decision, Execution)
+    described = Upload(one.stored, one.decision, {"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
+    told = "\n".join(why.tell(facts(described, log=[Said("t", "started (native)", "v1", "n")], messages=3), NOW))
+
+    for words in (
+        f"s3://{BUCKET}/{KEY}",
+        "version v1",
+        f"{one.decision.name} is FAILED (Glue.Error: no such path)",
+        "https://us-east-2.console.aws.amazon.com/states/home?region=us-east-2#/v2/executions/details/arn:aws:states:",
+        "t started (native): n",
+        "0 of 3 messages",
+        "redrive-execution",
+    ):
+        assert words in told
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            {
+                "Body": json.dumps(
+                    {
+                        "requestPayload": event("object-created-put-versioned", detail__object__key=KEY),
+                        "responsePayload": {"errorType": "RetryableCallError", "errorMessage": "denied"},
+                    }
+                )
+            },
+            ("RetryableCallError", "denied"),
+        ),
+        (
+            {
+                "Body": json.dumps({"requestPayload": event(), "requestContext": {"condition": "EventAgeExceeded"}}),
+            },
+            ("not handled", "EventAgeExceeded"),
+        ),
+        (
+            {
+                "Body": json.dumps(event("cloudtrail-put-object", detail__requestParameters__key=KEY)),
+                "MessageAttributes": {"ERROR_CODE": {"StringValue": "NO_PERMISSIONS"}},
+            },
+            ("NO_PERMISSIONS", ""),
+        ),
+        ({"Body": json.dumps(event(detail__object__key="other"))}, None),
+        ({"Body": json.dumps({"requestPayload": "text"})}, None),
+        ({"Body": json.dumps({"requestPayload": {"detail": {"object": []}}})}, None),
+        ({"Body": "no JSON"}, None),
+    ],
+)
+def test_both_kinds_of_messages_are_read(message: dict[str, Any], expected: tuple[str, str] | None) -> None:
+    """Lambda's record and a rule's dead letter; what is about another key, or about none, is not."""
+    said = why.read_failure(message, KEY)
+
+    assert expected == (said and (said.what, said.why))
+
+
+@pytest.fixture
+def aws() -> Iterator[boto3.Session]:
+    """Stand in for S3, SQS and Step Functions."""
+    with mock_aws():
+        yield boto3.Session(region_name="us-east-2")
+
+
+def test_versions_and_delete_markers_are_told_apart(aws: boto3.Session) -> None:
+    """Newest first, this very key only, and a deletion is no upload."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    before = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"before versioning")
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    after = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"after")
+    s3.put_object(Bucket=BUCKET, Key=f"{KEY}.gz", Body=b"another key")
+
+    found, missing = why.read_object(s3, route(), KEY)
+    assert "" == missing
+    assert {(None, before["ETag"].strip('"'), 17), (after["VersionId"], after["ETag"].strip('"'), 5)} == {
+        (one.version_id, one.etag, one.size) for one in found
+    }
+
+    s3.delete_object(Bucket=BUCKET, Key=KEY)
+    found, missing = why.read_object(s3, route(), KEY)
+    assert (2, True) == (len(found), missing.startswith("deleted 20"))
+    assert ([], True) == (
+        why.read_object(s3, route(), "nothing")[0],
+        "no such" in why.read_object(s3, route(), "no")[1],
+    )
+
+
+def test_an_execution_is_found_by_its_name(aws: boto3.Session) -> None:
+    """By the name that the product computes; without one there is none."""
+    role = "arn:aws:iam::123456789012:role/any"
+    sfn = aws.client("stepfunctions")
+    definition = json.dumps({"StartAt": "a", "States": {"a": {"Type": "Succeed"}}})
+    made = sfn.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)
+    mine = route(state_machine_arn=made["stateMachineArn"])
+    decision = plan(stored(), mine)
+    assert isinstance(decision, Execution)
+
+    assert why.read_upload(sfn, mine, stored()).execution is None
+    sfn.start_execution(stateMachineArn=made["stateMachineArn"], name=decision.name, input="{}")
+    found = why.read_upload(sfn, mine, stored()).execution
+    assert found
+    assert decision.arn == found["executionArn"]
+    assert isinstance(why.read_upload(sfn, mine, stored(size=0)).decision, Skip)
+
+
+def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
+    """All messages are still there; those about the key are found among more than one answer holds."""
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="failures")["QueueUrl"]
+    for number in range(25):
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event(detail__object__key=f"{KEY}{number}")))
+
+    found, seen = why.peek(sqs, url, f"{KEY}7")
+
+    assert (1, 25) == (len(found), seen)
+    counted = sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    )["Attributes"]
+    assert 25 == sum(map(int, counted.values()))
+
+
+@pytest.mark.parametrize("key", [KEY, 'it\'s "é" 🚕.csv', "dt=2026-11-24/a b.csv", "$?*.csv"])
+def test_the_log_is_filtered_by_a_plain_pattern_and_then_exactly(key: str) -> None:
+    """No character of a key reaches the pattern that means something there; other keys are left out here."""
+    lines = [{"message": "started", "source": "native", "key": one} for one in (key, f"{key}2")]
+    asked: list[dict[str, Any]] = []
+
+    class Logs:
+        """CloudWatch Logs, which finds by the beginning."""
+
+        def get_paginator(self, _name: str) -> "Logs":
+            return self
+
+        def paginate(self, **arguments: Any) -> list[dict[str, Any]]:
+            asked.append(arguments)
+            return [{"events": [{"timestamp": 1_000, "message": json.dumps(line)} for line in lines]}]
+
+    found = why.read_log(Logs(), ["group"], key, NOW)
+
+    assert ["started (native)"] == [one.what for one in found]
+    pattern = asked[0]["filterPattern"].removeprefix('{ $.key = "').removesuffix('*" }')
+    assert key.startswith(pattern)
+    assert not set(pattern) & set('"*\\ ${}')
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (NoCredentialsError(), "No credentials: log in, or set AWS_PROFILE."),
+        (NoRegionError(), "No region: set AWS_REGION"),
+        (refusal("AccessDenied", 403, "DescribeStacks"), "AWS did not answer: An error occurred (AccessDenied)"),
+        (refusal("ValidationError", 400, "DescribeStacks"), "AWS did not answer"),
+        (
+            ClientError({"Error": {"Code": "ValidationError", "Message": "Stack with id x does not exist"}}, "D"),
+            "No stack",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_went_wrong_is_one_line(
+    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the exit code says that there is no answer."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setenv("KEY", KEY)
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", fail)
+
+    assert 1 == why.main()
+    told = capsys.readouterr()
+    assert "" == told.out
+    assert told.err.startswith(says)
+    assert 1 == told.err.count("\n")
+
+
+def test_without_a_key_it_says_how(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is asked."""
+    monkeypatch.delenv("KEY", raising=False)
+
+    assert 1 == why.main()
+    assert "make why KEY=" in capsys.readouterr().err
