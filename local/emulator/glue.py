@@ -113,8 +113,8 @@ def _start(request: Json) -> Json:
 
 def _is_full(job: Json) -> bool:
     active = sum(run["JobRunState"] in ACTIVE for run in glue._job_runs.get(job["Name"], []))
-    limit: int = job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1)
-    return active >= limit
+    # A parameter of the template comes as text.
+    return active >= int(job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1))
 
 
 def _new_run(job: Json, request: Json) -> Json:

@@ -12,13 +12,10 @@ from tests.integration.conftest import Arrivals, until
 FED = [
     "FailureQueueAlarm",
     "FunctionErrorsAlarm",
-    "FunctionThrottlesAlarm",
     "EventAgeAlarm",
     "ExecutionsFailedAlarm",
     "ExecutionsTimedOutAlarm",
     "ExecutionsAbortedAlarm",
-    "ExecutionsThrottledAlarm",
-    "GlueRunsFailedAlarm",
     "BackfilledAlarm",
     "BackfillFailedAlarm",
 ]

@@ -64,6 +64,15 @@ def test_silence_is_watched_within_cloudwatchs_limit() -> None:
     assert {"NoArrivalAlarm"} == {name for name, one in ALARMS.items() if one["TreatMissingData"] != "notBreaching"}
 
 
+def test_a_storm_is_no_incident() -> None:
+    """100,000 files wait 13 minutes at 20 environments, and Glue refuses them until their turn; a loss is told in time."""
+    metrics = {alarm["MetricName"] for alarm in ALARMS.values()}
+    minutes = ALARMS["EventAgeAlarm"]["Threshold"] / 60_000
+
+    assert not metrics & {"Throttles", "ServiceIntegrationsFailed"}
+    assert 2 * 13 < minutes < 6 * 60 / 2
+
+
 def test_integrations_are_named_as_metrics_name_them() -> None:
     """With region and account; the ARN of a definition, which has neither, would find no data and never alarm."""
     arn = "arn:aws:states:us-east-2:123456789012:glue:startJobRun.sync"

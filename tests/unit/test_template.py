@@ -5,11 +5,13 @@ import importlib
 import inspect
 import json
 import re
+import tomllib
+from typing import Any
 
 import pytest
 
 from artifact import build
-from local.template import read_template
+from local.template import deployed, read_template
 from shared import aws, errors
 from shared.errors import ArrivalError, SettingsError
 from shared.settings import VARIABLES, read_route, trace_header
@@ -134,6 +136,277 @@ def test_the_functions_of_a_backfill_are_tried_again_alike() -> None:
 
     assert 3 == len(retries)
     assert all(retries[0] == one for one in retries)
+
+
+MACHINE = "arn:aws:states:us-east-2:123456789012:stateMachine:MyStateMachine"
+ATTACHED = {"SourceBucketName": "my-bucket", "StateMachineArn": MACHINE}
+KEY = "arn:aws:kms:us-east-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+# The most characters that AWS allows in the names that the template gives.
+LONGEST = {
+    "RuleName": 64,
+    "AWS::CloudWatch::Dashboard": 255,
+    "AWS::Glue::Job": 255,
+    "AWS::Logs::LogGroup": 512,
+    "AWS::Logs::QueryDefinition": 255,
+    "AWS::Serverless::StateMachine": 80,
+}
+
+
+def properties(logical_id: str, **parameters: Any) -> Any:
+    """Return the properties of a resource of a stack with these parameters."""
+    return deployed(**parameters)["Resources"][logical_id]["Properties"]
+
+
+def statements(policies: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the statements of a role's or function's policies by their Sid."""
+    return {one["Sid"]: one for policy in policies for one in policy.get("PolicyDocument", policy)["Statement"] if one}
+
+
+def physical_names(stack: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return kind and name of all that the template names itself; CloudFormation makes up the others."""
+    names = []
+    for one in stack["Resources"].values():
+        given = one.get("Properties", {})
+        names += [(one["Type"], given[key]) for key in ("Name", "LogGroupName", "DashboardName") if key in given]
+        names += [("RuleName", event["Properties"]["RuleName"]) for event in given.get("Events", {}).values()]
+    return names
+
+
+def configurations() -> dict[str, dict[str, Any]]:
+    """Return stack name and parameters of each configuration of samconfig.toml."""
+    found = {}
+    for name, commands in tomllib.loads((REPOSITORY / "samconfig.toml").read_text()).items():
+        if name != "version":
+            overrides = commands["deploy"]["parameters"].get("parameter_overrides", "").split()
+            stack = {"name": commands["global"]["parameters"]["stack_name"]}
+            found[name] = stack | dict(override.split("=", 1) for override in overrides)
+    return found
+
+
+def test_stacks_of_one_account_and_region_share_no_name() -> None:
+    """Dev and prod deploy beside the default stack; the second of a name would fail."""
+    names = [name for one in configurations().values() for name in physical_names(deployed(**one))]
+
+    assert {"default", "dev", "prod"} == configurations().keys()
+    assert len(names) > 3 * len(LONGEST)
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("characters", "fits"), [(49, True), (50, False)])
+def test_a_stacks_name_may_have_49_characters(characters: int, *, fits: bool) -> None:
+    """All names that are made from it are legal then; the README says so."""
+    names = physical_names(deployed(name="s" * characters))
+
+    assert fits == all(len(name) <= LONGEST[kind] for kind, name in names)
+    assert "49 characters" in (REPOSITORY / "README.md").read_text()
+
+
+def test_eventbridge_may_tell_the_failure_topic() -> None:
+    """It can't satisfy any condition in a topic's policy."""
+    [statement] = properties("FailureTopicPolicy")["PolicyDocument"]["Statement"]
+
+    assert {"Service": "events.amazonaws.com"} == statement["Principal"]
+    assert "Condition" not in statement
+
+
+@pytest.mark.parametrize("parameters", [{}, ATTACHED])
+def test_what_a_rule_cannot_deliver_ends_in_the_failure_queue(parameters: dict[str, str]) -> None:
+    """Each rule has the queue for its dead letters, and may write to it."""
+    resources = deployed(**parameters)["Resources"]
+    rules = {
+        f"arn:aws:events:us-east-2:123456789012:rule/{event['Properties']['RuleName']}": event["Properties"]
+        for event in resources["StartExecutionFunction"]["Properties"]["Events"].values()
+    }
+    rules |= {
+        f"{name}.Arn": target
+        for name, one in resources.items()
+        if one["Type"] == "AWS::Events::Rule"
+        for target in one["Properties"]["Targets"]
+    }
+    [statement] = resources["FailureQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+    assert (2 if parameters else 3) == len(rules)
+    assert all({"Arn": "FailureQueue.Arn"} == rule["DeadLetterConfig"] for rule in rules.values())
+    assert rules.keys() == set(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+
+
+@pytest.mark.parametrize("qualifier", ["", ":3", ":PROD"])
+def test_a_machine_may_be_started_by_version_and_alias(qualifier: str) -> None:
+    """IAM checks the machine's own ARN, its metrics go by that too; what is started is the version or alias."""
+    resources = deployed(**ATTACHED | {"StateMachineArn": MACHINE + qualifier})["Resources"]
+    live, backfill = (
+        statements(resources[name]["Properties"]["Policies"])
+        for name in ("StartExecutionFunction", "BackfillBatchFunction")
+    )
+
+    assert (
+        MACHINE + qualifier
+        == deployed(**ATTACHED | {"StateMachineArn": MACHINE + qualifier})["Outputs"]["StateMachineArn"]["Value"]
+    )
+    assert MACHINE == live["StartTheWorkflow"]["Resource"] == backfill["StartTheWorkflow"]["Resource"]
+    executions = MACHINE.replace(":stateMachine:", ":execution:")
+    assert f"{executions}:*" == backfill["SeeWhatHasStarted"]["Resource"]
+    assert MACHINE == resources["ExecutionsFailedAlarm"]["Properties"]["Dimensions"][0]["Value"]
+
+
+NEW = '{"since": "PT26H", "until": "PT15M", "dry_run": false}'
+MOVED = '{"since": "PT26H", "until": "PT15M", "not_before": "2026-11-24T05:20:00Z", "dry_run": false}'
+FROM = {"BackfillFrom": "2026-11-24T05:20:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "scheduled"),
+    [
+        ({}, NEW),
+        (FROM, MOVED),
+        (ATTACHED, None),
+        (ATTACHED | FROM, MOVED),
+        ({"BackfillSchedule": ""}, None),
+        (ATTACHED | FROM | {"BackfillSchedule": ""}, None),
+    ],
+)
+def test_attaching_to_a_bucket_starts_nothing(parameters: dict[str, str], scheduled: str | None) -> None:
+    """A schedule fires as soon as it is made: on a bucket that exists, only with a time to begin from."""
+    resources = deployed(**parameters)["Resources"]
+    schedule = resources.get("BackfillScheduler")
+
+    assert scheduled == (schedule and schedule["Properties"]["Target"]["Input"])
+    assert ("BackfillSchedulerRole" in resources) == bool(schedule)
+
+
+def test_a_day_long_queue_succeeds() -> None:
+    """The workflow waits for the busy job two days even with the worst luck, within the limit of its history."""
+    definition = json.loads((REPOSITORY / "statemachine" / "workflow.asl.json").read_text())
+    [busy] = [
+        one
+        for one in definition["States"]["Run the Glue job"]["Retry"]
+        if "Glue.ConcurrentRunsExceededException" in one["ErrorEquals"]
+    ]
+    longest = [
+        min(busy["IntervalSeconds"] * busy["BackoffRate"] ** attempt, busy["MaxDelaySeconds"])
+        for attempt in range(busy["MaxAttempts"])
+    ]
+    # Each wait is anything between 0 and its longest.
+    mean, deviation = sum(longest) / 2, sum(one**2 / 12 for one in longest) ** 0.5
+
+    assert "FULL" == busy["JitterStrategy"]
+    assert mean - 6 * deviation > 2 * 86400
+    # Scheduled, started, submitted or failed: four events a try at most.
+    assert 4 * busy["MaxAttempts"] < 25_000 / 2
+
+
+def test_the_workflow_waits_and_not_glue() -> None:
+    """A refused start is tried again; a run that Glue itself queues can fail for want of a place."""
+    job = properties("GlueJob", GlueMaxConcurrentRuns=7)
+
+    assert (False, 0, 7) == (
+        job["JobRunQueuingEnabled"],
+        job["MaxRetries"],
+        job["ExecutionProperty"]["MaxConcurrentRuns"],
+    )
+
+
+def test_glue_writes_no_metrics_that_nobody_looks_at() -> None:
+    """Each costs, and neither dashboard nor alarms show one."""
+    assert {"--job-language": "python"} == properties("GlueJob")["DefaultArguments"]
+
+
+def test_a_key_of_ones_own_may_be_used_by_the_job_alone() -> None:
+    """HEAD and listings need no key; without SourceKmsKeyArn nobody may use any."""
+    with_key, without = deployed(SourceKmsKeyArn=KEY), deployed()
+    used = statements(with_key["Resources"]["GlueJobRole"]["Properties"]["Policies"])["UseTheKey"]
+
+    assert (["kms:Decrypt", "kms:GenerateDataKey"], KEY) == (used["Action"], used["Resource"])
+    assert 1 == json.dumps(with_key).count("kms:Decrypt")
+    assert "kms:" not in json.dumps(without)
+    [encryption] = with_key["Resources"]["SourceBucket"]["Properties"]["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ]
+    assert {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY} == encryption["ServerSideEncryptionByDefault"]
+    [encryption] = without["Resources"]["SourceBucket"]["Properties"]["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ]
+    assert {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}} == encryption
+
+
+def test_a_storm_waits_in_lambdas_queue() -> None:
+    """Only where it is asked for: an account with little concurrency could not deploy otherwise."""
+    assert 20 == properties("StartExecutionFunction", MaxConcurrency=20)["ReservedConcurrentExecutions"]
+    assert "ReservedConcurrentExecutions" not in properties("StartExecutionFunction")
+    assert "20" == configurations()["prod"]["MaxConcurrency"]
+
+
+def test_the_output_keeps_no_old_versions() -> None:
+    """What the job replaced expires; versions of uploads never do."""
+    rules = properties("SourceBucket")["LifecycleConfiguration"]["Rules"]
+
+    assert ["target/event-transformed/"] == [rule["Prefix"] for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert all("ExpirationInDays" not in rule for rule in rules)
+
+
+def test_a_backfill_may_follow_its_own_executions_and_its_maps() -> None:
+    """As AWS's page on a Distributed Map's permissions has it."""
+    follow = statements(properties("BackfillStateMachine")["Policies"])["FollowAndRedriveBatches"]["Resource"]
+    execution = "arn:aws:states:us-east-2:123456789012:execution:glueworkshop-backfill"
+
+    assert {f"{execution}:*", f"{execution}/*"} == set(follow)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "topics"),
+    [
+        ({}, set()),
+        ({"AlarmEmail": "on-call@example.com"}, {"AlarmTopic", "FailureTopic"}),
+        (ATTACHED | {"AlarmEmail": "on-call@example.com"}, {"AlarmTopic"}),
+    ],
+)
+def test_somebody_hears_the_topics(parameters: dict[str, str], topics: set[str]) -> None:
+    """AlarmEmail gets alarms and failures, not successes."""
+    stack = deployed(**parameters)
+    subscribed = {
+        one["Properties"]["TopicArn"] for one in stack["Resources"].values() if one["Type"] == "AWS::SNS::Subscription"
+    }
+
+    assert topics == subscribed
+    assert {name for name, one in stack["Resources"].items() if one["Type"] == "AWS::SNS::Topic"} == {
+        one["Value"] for name, one in stack["Outputs"].items() if name.endswith("TopicArn")
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameter", "good", "bad"),
+    [
+        (
+            "BackfillLookback",
+            ["P1D", "PT26H", "PT90M", "P1DT2H", "P1DT2H3M", "PT1H30M", "P1DT5M"],
+            ["", "P", "PT", "P1DT"],
+        ),
+        ("BackfillFrom", ["", "2026-11-24T05:20:00Z", "2026-11-24T05:20+01:00"], ["2026-11-24", "yesterday", "PT26H"]),
+        ("SourceKmsKeyArn", ["", KEY], ["alias/mine", KEY.replace("key/", "alias/"), "1234abcd"]),
+    ],
+)
+def test_a_parameter_takes_what_it_means(parameter: str, good: list[str], bad: list[str]) -> None:
+    """CloudFormation refuses the rest before it makes anything; its patterns match the whole value."""
+    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
+
+    assert [] == [value for value in good if not re.fullmatch(pattern, value)]
+    assert [] == [value for value in bad if re.fullmatch(pattern, value)]
+
+
+@pytest.mark.parametrize(
+    ("partition", "host"),
+    [
+        ("aws", "us-east-2.console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1.console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_the_dashboards_address_is_the_partitions(partition: str, host: str) -> None:
+    """Each has a console of its own."""
+    stack = deployed(partition=partition)
+
+    assert stack["Outputs"]["DashboardUrl"]["Value"].startswith(f"https://{host}/cloudwatch/home?region=")
+    assert ("arn:aws:" in json.dumps(stack)) == (partition == "aws")
 
 
 def test_settings_are_read_or_refused_whole() -> None:
