@@ -1,0 +1,489 @@
+"""Whether two routes can take one key, and whether a job's output can come back: decided, not guessed.
+
+A match is a regular language, and so is what a job may write: its target filled with captures, a slash, and one or more
+characters. Both questions are searches for a shortest string that two automata accept; the string is the proof.
+
+**Overlap** is decided exactly.
+
+**A loop** is a circle of steps. A step leads from one route to another when some key is the first one's and some object
+that its job may write for this very key is the second one's. A step is decided exactly, with all there is to it: a key
+has one reading, the one that captures as little as possible from the left; a route with a higher priority may take the
+key, or the object; markers are skipped. Two things are taken for possible without proof, so that a circle may be refused
+that could not close, and never the other way round:
+- a placeholder that a target has twice, or in another order than the match, may there be anything it could capture
+  (with two copies of a capture what a job writes is no regular language any more);
+- the steps of a circle are decided one by one: that the object of each is the key of the next one is not asked. (Whether
+  it ever is can't be decided in general.)
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
+
+from shared.pattern import Capture, Pattern, Template, atoms_of, steps, takes
+from shared.routes import DatasetRoute
+
+# What the function skips before it looks for a route.
+MARKERS = ("/", "_$folder$")
+LONGEST_KEY = 1024  # bytes
+# A search that met so many states goes on with what is simpler and refuses rather too much.
+PATIENCE = 100_000
+# Segments of a key, from either end, that tell routes apart before any pair is looked at.
+DEPTH = 12
+FEW = 8
+# Readable, and in few patterns; the first that is in none of those at hand stands for all other characters.
+OTHERS = "xyzabcdefghijklmnopqrstuvw0123456789" + "".join(map(chr, range(0x4E00, 0x4F00)))
+
+type Atoms = list[str | Capture]
+
+
+class Step(NamedTuple):
+    """From a route, by a key of it and an object that its job may write for it, to the route that takes the object."""
+
+    route: DatasetRoute
+    key: str
+    written: str
+    next: DatasetRoute
+
+
+type Loop = list[Step]
+
+
+class TooManyStatesError(Exception):
+    """A search ran out of patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is plain to see of a template: enough to tell most pairs apart without a search."""
+
+    head: str
+    tail: str
+    # Between slashes, from the left and from the right: each one's own head, tail, and whole text if it has no capture.
+    # A deep capture ends both lists, for nobody knows how many segments it takes.
+    left: tuple[tuple[str, str, str | None], ...]
+    right: tuple[tuple[str, str, str | None], ...]
+    deep: bool
+
+    @classmethod
+    def of(cls, tokens: Template) -> "Shape":
+        """Look at a template."""
+        deep = any(isinstance(token, Capture) and token.deep for token in tokens)
+        return cls(
+            head=tokens[0] if tokens and isinstance(tokens[0], str) else "",
+            tail=tokens[-1] if tokens and isinstance(tokens[-1], str) else "",
+            left=tuple(_ends(one) for one in _segments(tokens)),
+            right=tuple(_ends(_mirrored(one)) for one in _segments(_mirrored(tokens))),
+            deep=deep,
+        )
+
+    def may_meet(self, other: "Shape") -> bool:
+        """Return whether some text may be of both shapes; False is certain."""
+        if not (_one_begins(self.head, other.head) and _one_ends(self.tail, other.tail)):
+            return False
+        if not self.deep and not other.deep and len(self.left) != len(other.left):
+            return False
+        pairs = itertools.chain(
+            zip(self.left, other.left, strict=False),
+            zip(self.right, other.right, strict=False),
+        )
+        return all(_segment_may_meet(one, another) for one, another in pairs)
+
+
+def near_pairs(ones: Sequence[Shape], others: Sequence[Shape]) -> Iterator[tuple[int, int]]:
+    """Yield the numbers of all pairs that may meet, without looking at each pair: a thousand routes have a million."""
+    places = [(side, depth) for depth in range(DEPTH) for side in ("left", "right")]
+
+    def by_text(numbers: list[int], shapes: Sequence[Shape], side: str, depth: int) -> dict[str | None, list[int]]:
+        groups: dict[str | None, list[int]] = {}
+        for number in numbers:
+            segments = getattr(shapes[number], side)
+            groups.setdefault(segments[depth][2] if depth < len(segments) else None, []).append(number)
+        return groups
+
+    def split(left: list[int], right: list[int], place: int) -> Iterator[tuple[int, int]]:
+        if place == len(places) or len(left) * len(right) <= FEW:
+            yield from (pair for pair in itertools.product(left, right) if ones[pair[0]].may_meet(others[pair[1]]))
+            return
+        theirs = by_text(right, others, *places[place])
+        for text, group in by_text(left, ones, *places[place]).items():
+            # A segment that is plain text meets the same text, or one with a placeholder.
+            partners = right if text is None else [*theirs.get(text, []), *theirs.get(None, [])]
+            if partners:
+                yield from split(group, partners, place + 1)
+
+    return split(list(range(len(ones))), list(range(len(others))), 0)
+
+
+def find_overlap(routes: Sequence[DatasetRoute]) -> tuple[DatasetRoute, DatasetRoute, str] | None:
+    """Return two routes of one priority that take the same key, and a shortest such key."""
+    shapes = [Shape.of(route.match.tokens) for route in routes]
+    for one, another in sorted(near_pairs(shapes, shapes)):
+        if one < another and routes[one].priority == routes[another].priority:
+            key = common_key(routes[one].match, routes[another].match)
+            if key is not None and len(key.encode()) <= LONGEST_KEY:
+                return routes[one], routes[another], key
+    return None
+
+
+def common_key(one: Pattern, other: Pattern) -> str | None:
+    """Return a shortest text that both patterns match, by bytes."""
+    atoms, others = list(atoms_of(one.tokens)), list(atoms_of(other.tokens))
+
+    def moves(state: tuple[int, int]) -> Iterator[tuple[str, str, tuple[int, int]]]:
+        left, right = state
+        for character in _characters([(atoms, left), (others, right)]):
+            for pair in itertools.product(steps(atoms, left, character), steps(others, right, character)):
+                yield character, "", pair
+
+    found = _shortest((0, 0), moves, lambda state: state == (len(atoms), len(others)))
+    return found and found[0]
+
+
+def find_loop(routes: Sequence[DatasetRoute]) -> Loop | None:
+    """Return the steps of a circle from a route's target back to itself."""
+    shapes = [Shape.of(route.match.tokens) for route in routes]
+    written = [Shape.of(objects_of(route)) for route in routes]
+    # Most loops are this short, and found before a million pairs are looked at.
+    for route, shape, objects in zip(routes, shapes, written, strict=True):
+        if objects.may_meet(shape) and (itself := find_step(route, route, routes)):
+            return [itself]
+    near: list[list[int]] = [[] for _ in routes]
+    for one, other in sorted(near_pairs(written, shapes)):
+        near[one].append(other)
+    circle = circles(near)
+
+    @cache
+    def step(one: int, other: int) -> Step | None:
+        return find_step(routes[one], routes[other], routes)
+
+    def after(one: int) -> Iterator[int]:
+        return (other for other in near[one] if circle[other] == circle[one] and step(one, other))
+
+    for begin in range(len(routes)):
+        if path := _back_to(begin, after):
+            return [found for pair in itertools.pairwise(path) if (found := step(*pair))]
+    return None
+
+
+def objects_of(route: DatasetRoute) -> Template:
+    """Return what the job may write, as if each placeholder of the target were free to be anything."""
+    deep = {token.name: token.deep for token in route.match.tokens if isinstance(token, Capture)}
+    target = [one if isinstance(one, str) else Capture(one.name, deep[one.name]) for one in _bare(route.target)]
+    last = target[-1]
+    end = [*target[:-1], last + "/"] if isinstance(last, str) else [*target, "/"]
+    return (*end, Capture("object", deep=True))
+
+
+def find_step(route: DatasetRoute, after: DatasetRoute, routes: Sequence[DatasetRoute]) -> Step | None:
+    """Return how a key of one route leads to an object that another one takes."""
+    search = _StepSearch(route, after, _above(route, routes), _above(after, routes))
+    try:
+        found = _shortest(search.start, search.moves, search.accepts)
+    except TooManyStatesError:
+        simple = _StepSearch(route, after, [], [], careful=False)
+        found = _shortest(simple.start, simple.moves, simple.accepts, patience=None)
+    return Step(route, *found, after) if found else None
+
+
+class _Op(NamedTuple):
+    """A part of a route's key, of what its job writes, or of both at once (a capture that is used)."""
+
+    atom: str | Capture
+    key: bool
+    written: bool
+
+
+class _State(NamedTuple):
+    op: int
+    # Whether the capture at `op` has a character already.
+    inside: bool
+    # Where the key's reading is, and where all readings are that captured less.
+    reading: int
+    lesser: frozenset[int]
+    # Where the patterns are that would take the key, or the object, away: (pattern, state).
+    key_taken: frozenset[tuple[int, int]]
+    after: int
+    written_taken: frozenset[tuple[int, int]]
+
+
+@dataclass
+class _StepSearch:
+    """The two automata of a step: key and object are read side by side, a used capture by both."""
+
+    route: DatasetRoute
+    next: DatasetRoute
+    above: list[Pattern]
+    next_above: list[Pattern]
+    # Otherwise any reading is a reading.
+    careful: bool = True
+    ops: list[_Op] = field(init=False)
+    atoms: Atoms = field(init=False)
+    next_atoms: Atoms = field(init=False)
+    key_takers: list[Atoms] = field(init=False)
+    written_takers: list[Atoms] = field(init=False)
+    other: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Lay key and object side by side."""
+        self.atoms = list(atoms_of(self.route.match.tokens))
+        self.next_atoms = list(atoms_of(self.next.match.tokens))
+        markers = [(Capture("any", deep=True), marker) for marker in MARKERS] if self.careful else []
+        self.key_takers = [list(atoms_of(tokens)) for tokens in (*markers, *(one.tokens for one in self.above))]
+        self.written_takers = [
+            list(atoms_of(tokens)) for tokens in (*markers, *(one.tokens for one in self.next_above))
+        ]
+        self.ops = list(_side_by_side(self.route))
+        known = {
+            one for atoms in (self.atoms, self.next_atoms, *self.key_takers, *self.written_takers) for one in atoms
+        }
+        known |= {op.atom for op in self.ops}
+        self.other = next(one for one in OTHERS if one not in known)
+
+    @property
+    def start(self) -> _State:
+        """Nothing is read."""
+        taken = [frozenset((number, 0) for number in range(len(one))) for one in (self.key_takers, self.written_takers)]
+        return _State(0, False, 0, frozenset(), taken[0], 0, taken[1])  # noqa: FBT003 - a named tuple
+
+    def accepts(self, state: _State) -> bool:
+        """Return whether key and object are whole, and both are their routes' indeed."""
+        return (
+            state.op == len(self.ops)
+            and state.after == len(self.next_atoms)
+            and len(self.atoms) not in state.lesser
+            and not _any_accepts(self.key_takers, state.key_taken)
+            and not _any_accepts(self.written_takers, state.written_taken)
+        )
+
+    def moves(self, state: _State) -> Iterator[tuple[str, str, _State]]:
+        """Yield what can be read next, in the key and in the object."""
+        if state.op == len(self.ops):
+            return
+        op = self.ops[state.op]
+        for character in self._characters(state, op):
+            reading, lesser, key_taken = state.reading, state.lesser, state.key_taken
+            if op.key:
+                # A reading that ends its capture here, where this one goes on, captures less.
+                shorter = {reading + 1} if state.inside and self._goes_on(reading, character) else set()
+                lesser = frozenset(shorter.union(*(steps(self.atoms, one, character) for one in lesser)))
+                reading += not state.inside
+                if reading in lesser and self.careful:
+                    continue  # whatever this reading matches, a lesser one does
+                key_taken = _advance(self.key_takers, key_taken, character)
+            afters: Iterable[int] = (state.after,)
+            written_taken = state.written_taken
+            if op.written:
+                afters = steps(self.next_atoms, state.after, character)
+                written_taken = _advance(self.written_takers, written_taken, character)
+            if not self.careful:
+                lesser = frozenset()
+            for after in afters:
+                said = character if op.key else "", character if op.written else ""
+                rest = (reading, lesser, key_taken, after, written_taken)
+                yield *said, _State(state.op + 1, False, *rest)  # noqa: FBT003
+                if isinstance(op.atom, Capture):
+                    yield *said, _State(state.op, True, *rest)  # noqa: FBT003
+
+    def _goes_on(self, reading: int, character: str) -> bool:
+        return reading < len(self.atoms) and takes(self.atoms[reading], character)
+
+    def _characters(self, state: _State, op: _Op) -> Iterable[str]:
+        if isinstance(op.atom, str):
+            return op.atom
+        places = [(self.atoms, one) for one in state.lesser]
+        if op.key:
+            places += [
+                (self.atoms, state.reading),
+                *((self.key_takers[number], one) for number, one in state.key_taken),
+            ]
+        if op.written:
+            places += [(self.next_atoms, state.after)]
+            places += [(self.written_takers[number], one) for number, one in state.written_taken]
+        return [one for one in _characters(places, self.other) if takes(op.atom, one)]
+
+
+def _side_by_side(route: DatasetRoute) -> Iterator[_Op]:
+    """Yield the parts of key and object, so that each used capture is read once for both.
+
+    A placeholder that comes twice, or out of order, is read for the object alone, as anything it could be.
+    """
+    tokens = route.match.tokens
+    place = {token.name: number for number, token in enumerate(tokens) if isinstance(token, Capture)}
+    read = 0
+    for token in _bare(route.target):
+        if isinstance(token, str):
+            yield from (_Op(character, key=False, written=True) for character in token)
+            continue
+        number = place[token.name]
+        if number < read:
+            yield _Op(tokens[number], key=False, written=True)
+            continue
+        yield from (_Op(atom, key=True, written=False) for atom in atoms_of(tokens[read:number]))
+        yield _Op(tokens[number], key=True, written=True)
+        read = number + 1
+    yield from (_Op(atom, key=True, written=False) for atom in atoms_of(tokens[read:]))
+    yield _Op("/", key=False, written=True)
+    yield _Op(Capture("object", deep=True), key=False, written=True)
+
+
+def _bare(target: Template) -> Template:
+    """Return the target without the slashes at its end: TARGET// and TARGET/ are both where it may write."""
+    *others, last = target
+    return (*others, last.rstrip("/")) if isinstance(last, str) else target
+
+
+def _above(route: DatasetRoute, routes: Sequence[DatasetRoute]) -> list[Pattern]:
+    """Return the patterns that may take a key of the route away from it."""
+    shape = Shape.of(route.match.tokens)
+    higher = (one.match for one in routes if one.priority > route.priority)
+    return [one for one in higher if shape.may_meet(Shape.of(one.tokens))]
+
+
+def _advance(takers: list[Atoms], taken: frozenset[tuple[int, int]], character: str) -> frozenset[tuple[int, int]]:
+    return frozenset((number, after) for number, one in taken for after in steps(takers[number], one, character))
+
+
+def _any_accepts(takers: list[Atoms], taken: frozenset[tuple[int, int]]) -> bool:
+    return any(one == len(takers[number]) for number, one in taken)
+
+
+def _characters(places: Iterable[tuple[Atoms, int]], other: str | None = None) -> list[str]:
+    """Return one character of each kind that the automata tell apart in these states."""
+    literal = {one for atoms, state in places if state < len(atoms) and isinstance(one := atoms[state], str)}
+    rest = other or next(one for one in OTHERS if one not in literal)
+    return [rest, *sorted(literal - {rest, "/"}), "/"]
+
+
+def _shortest[S: Hashable](
+    start: S,
+    moves: Callable[[S], Iterator[tuple[str, str, S]]],
+    accepts: Callable[[S], bool],
+    patience: int | None = PATIENCE,
+) -> tuple[str, str] | None:
+    """Return what is read on the way to the nearest accepted state, counted in bytes (Dijkstra).
+
+    Raises TooManyStatesError.
+    """
+    came: dict[S, tuple[S, str, str] | None] = {start: None}
+    cost = {start: 0}
+    ticket = itertools.count()
+    queue = [(0, next(ticket), start)]
+    done: set[S] = set()
+    while queue:
+        so_far, _, state = heapq.heappop(queue)
+        if state in done:
+            continue
+        done.add(state)
+        if accepts(state):
+            return _read_back(came, state)
+        if patience is not None and len(done) > patience:
+            raise TooManyStatesError
+        for first, second, after in moves(state):
+            price = so_far + len(first.encode()) + len(second.encode())
+            if price < cost.get(after, price + 1):
+                cost[after] = price
+                came[after] = (state, first, second)
+                heapq.heappush(queue, (price, next(ticket), after))
+    return None
+
+
+def _read_back[S: Hashable](came: dict[S, tuple[S, str, str] | None], state: S) -> tuple[str, str]:
+    first, second = [], []
+    while (step := came[state]) is not None:
+        state, one, another = step
+        first.append(one)
+        second.append(another)
+    return "".join(reversed(first)), "".join(reversed(second))
+
+
+def circles(near: list[list[int]]) -> list[int]:
+    """Return, for each route, the number of its strongly connected component (Tarjan, without recursion)."""
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    component = [-1] * len(near)
+    stack: list[int] = []
+    for root in range(len(near)):
+        work = [(root, iter(near[root]))] if root not in index else []
+        while work:
+            node, children = work[-1]
+            if node not in index:
+                index[node] = low[node] = len(index)
+                stack.append(node)
+            for child in children:
+                if child not in index:
+                    work.append((child, iter(near[child])))
+                    break
+                if component[child] < 0:
+                    low[node] = min(low[node], index[child])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    while component[node] < 0:
+                        component[stack.pop()] = node
+    return component
+
+
+def _back_to(begin: int, after: Callable[[int], Iterator[int]]) -> list[int] | None:
+    """Return a shortest path from a route back to itself."""
+    came: dict[int, int] = {}
+    queue = [begin]
+    for one in queue:
+        for other in after(one):
+            if other in came:
+                continue
+            came[other] = one
+            if other == begin:
+                path = [begin, one]
+                while path[-1] != begin:
+                    path.append(came[path[-1]])
+                return path[::-1]
+            queue.append(other)
+    return None
+
+
+def _mirrored(tokens: Template) -> Template:
+    return tuple(token[::-1] if isinstance(token, str) else token for token in reversed(tokens))
+
+
+def _segments(tokens: Template) -> list[Template]:
+    """Split at slashes, up to and without the segment that holds the first deep capture."""
+    segments: list[Template] = [()]
+    for token in tokens:
+        if isinstance(token, str):
+            first, *others = token.split("/")
+            segments[-1] += (first,)
+            segments += [(one,) for one in others]
+        elif token.deep:
+            return segments[:-1]
+        else:
+            segments[-1] += (token,)
+    return segments
+
+
+def _ends(segment: Template) -> tuple[str, str, str | None]:
+    texts = [one for one in segment if one]
+    if all(isinstance(one, str) for one in texts):
+        whole = "".join(map(str, texts))
+        return whole, whole, whole
+    first, last = texts[0], texts[-1]
+    return first if isinstance(first, str) else "", last if isinstance(last, str) else "", None
+
+
+def _segment_may_meet(one: tuple[str, str, str | None], other: tuple[str, str, str | None]) -> bool:
+    if one[2] is not None and other[2] is not None:
+        return one[2] == other[2]
+    return _one_begins(one[0], other[0]) and _one_ends(one[1], other[1])
+
+
+def _one_begins(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def _one_ends(one: str, other: str) -> bool:
+    return one.endswith(other) or other.endswith(one)

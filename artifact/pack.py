@@ -1,0 +1,84 @@
+"""Pack validated routes into plain tuples: one constant in bytecode, with the index that finds a key's route.
+
+shared.routes.RouteTable reads it. Whatever can be computed before the first key comes is computed here.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from artifact.languages import LONGEST_KEY, MARKERS, Shape
+from shared.pattern import Pattern, Template
+from shared.routes import DatasetRoute
+
+# A segment that all keys of a route have at one place, counted from the left or (-1 is the last) from the right.
+type Place = tuple[int, str]
+
+
+def pack(routes: Sequence[DatasetRoute]) -> tuple[Any, ...]:
+    """Return heads in order, each one's longest other head that begins it, the routes of each head, and the routes."""
+    if not routes:
+        return ()
+    routes = sorted(routes, key=lambda route: (-route.priority, route.name))
+    heads = sorted({route.match.head for route in routes})
+    parents: list[int] = []
+    for number, head in enumerate(heads):
+        parent = number - 1
+        while parent >= 0 and not head.startswith(heads[parent]):
+            parent = parents[parent]
+        parents.append(parent)
+    return tuple(heads), tuple(parents), _buckets(routes, heads), tuple(_entry(route) for route in routes)
+
+
+def _buckets(routes: Sequence[DatasetRoute], heads: Sequence[str]) -> tuple[Any, ...]:
+    """Put each route where its head and its rarest segment are."""
+    places = [_places(route.match) for route in routes]
+    often = Counter(place for several in places for place in several)
+    buckets: list[dict[int | None, dict[str, list[int]]]] = [{} for _ in heads]
+    for number, (route, own) in enumerate(zip(routes, places, strict=True)):
+        place, text = min(own, key=lambda one: often[one]) if own else (None, "")
+        buckets[heads.index(route.match.head)].setdefault(place, {}).setdefault(text, []).append(number)
+    return tuple(
+        tuple((place, tuple((text, tuple(numbers)) for text, numbers in texts.items())) for place, texts in one.items())
+        for one in buckets
+    )
+
+
+def _places(pattern: Pattern) -> list[Place]:
+    """Return the segments that are plain text, but for those the head settles."""
+    shape = Shape.of(pattern.tokens)
+    left = [(number, whole) for number, (_, _, whole) in enumerate(shape.left) if whole is not None]
+    right = [(-1 - number, whole) for number, (_, _, whole) in enumerate(shape.right) if whole is not None]
+    return [*left[pattern.head.count("/") :], *(right if shape.deep else ())]
+
+
+def _entry(route: DatasetRoute) -> tuple[Any, ...]:
+    pattern = route.match
+    return pattern.tail, pattern.needle, pattern.head, _can_be_taken(pattern), _packed(route)
+
+
+def _can_be_taken(pattern: Pattern) -> bool:
+    """Return whether any arrival can match: folder markers, and what is longer than a key, never get that far."""
+    shortest = sum(len(one.encode()) if isinstance(one, str) else 1 for one in pattern.tokens)
+    last = pattern.tokens[-1]
+    return shortest <= LONGEST_KEY and not (isinstance(last, str) and last.endswith(MARKERS))
+
+
+def _packed(route: DatasetRoute) -> tuple[Any, ...]:
+    return (
+        route.name,
+        _template(route.match.tokens),
+        route.job_name,
+        _template(route.target),
+        None if route.source is None else _template(route.source),
+        route.state_machine,
+        tuple(map(tuple, route.capacity)),
+        route.accept_empty,
+        route.priority,
+        route.window_seconds,
+        tuple((name, _template(template)) for name, template in route.parameters),
+    )
+
+
+def _template(template: Template) -> tuple[Any, ...]:
+    return tuple(token if isinstance(token, str) else tuple(token) for token in template)

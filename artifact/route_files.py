@@ -1,0 +1,303 @@
+"""Read src/routes/*.toml, refuse what can't work, and pack the rest: once, when the application is built.
+
+Standard library only: `sam build` runs it with whatever python3.13 is on the PATH. The functions never import it.
+Every refusal is a RouteFileError whose message names the file, the field, and what to do.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from artifact.languages import Loop, find_loop, find_overlap
+from artifact.pack import pack
+from shared.pattern import Capture, Pattern, Template, Token
+from shared.routes import DatasetRoute, Rung, is_unsafe
+
+FOLDER = Path(__file__).resolve().parent.parent / "src" / "routes"
+
+REQUIRED = ("match", "job_name", "target")
+OPTIONAL = ("source", "state_machine_arn", "capacity", "accept_empty", "priority", "window_seconds", "parameters")
+FIELDS = (*REQUIRED, *OPTIONAL)
+# The names that the input has already.
+RESERVED = frozenset({"glue_max_capacity_dpus", "JOB_NAME", "BUCKET_NAME", "SRC_PREFIX", "TRG_PREFIX", "MANIFEST"})
+UNITS: dict[str, int] = {"B": 1} | {
+    f"{letter}{suffix}": int(base**power)
+    for power, letter in enumerate("KMG", start=1)
+    for suffix, base in (("B", 1000), ("iB", 1024))
+}
+FEWEST_DPUS, MOST_DPUS = 2, 299  # as the template's GlueMaxCapacityDpus
+LONGEST_WINDOW = 3600  # seconds
+
+ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(\.\.\.)?\}")
+PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+SIZE = re.compile(r"([0-9]{1,18}) (" + "|".join(UNITS) + ")")
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html#StepFunctions-CreateStateMachine-request-name
+MACHINE_NAME = re.compile(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}""")
+MACHINE_ARN = re.compile(
+    rf"arn:[a-z-]+:states:[a-z0-9-]+:[0-9]{{12}}:stateMachine:{MACHINE_NAME.pattern}(:[A-Za-z0-9_-]+)?"
+)
+# https://docs.aws.amazon.com/glue/latest/webapi/API_CreateJob.html: at most 255 characters.
+JOB_NAME = re.compile(r"[^\x00-\x1f\x7f{}]{1,255}")
+
+KINDS = {
+    str: "text in quotes",
+    int: "a whole number without quotes",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
+
+
+class RouteFileError(Exception):
+    """A route file can't work; the message is all that a user needs to read."""
+
+
+def read_routes(folder: Path = FOLDER) -> tuple[DatasetRoute, ...]:
+    """Read and validate all routes of a folder, by name; none if there is no such folder.
+
+    Raises RouteFileError.
+    """
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    for path in entries:
+        if path.name != "README.md" and (path.suffix != ".toml" or not path.is_file()):
+            raise RouteFileError(
+                f"{_shown(path)}: only route files, NAME.toml, and a README.md may be here. Move it away."
+            )
+    routes = tuple(read_route(path) for path in entries if path.suffix == ".toml")
+    paths = {route.name: _shown(folder / f"{route.name}.toml") for route in routes}
+    if overlap := find_overlap(routes):
+        one, other, key = overlap
+        raise RouteFileError(
+            f"{paths[one.name]} and {paths[other.name]}: match: both take the key {key!r}, with priority {one.priority}. "
+            "Make one match narrower, or give the route that should win a higher priority."
+        )
+    if loop := find_loop(routes):
+        raise RouteFileError(_what_loops(loop, paths))
+    return routes
+
+
+def read_route(path: Path) -> DatasetRoute:
+    """Read one route file.
+
+    Raises RouteFileError.
+    """
+    file = _File(path)
+    if not ROUTE_NAME.fullmatch(path.stem):
+        raise file.refusal(
+            "the file's name",
+            f"{path.stem!r} can't name a route. Use 1 to 64 of a-z, 0-9 and -, beginning with a letter or digit.",
+        )
+    match = Pattern(file.template("match", captures=None))
+    names = [token.name for token in match.tokens if isinstance(token, Capture)]
+    parameters = file.get("parameters", dict, {})
+    for name in parameters:
+        if not PARAMETER_NAME.fullmatch(name):
+            raise file.refusal(
+                f"parameters.{name}", "a name has A-Z, a-z, 0-9, _ and -, and begins with a letter or _."
+            )
+        if name in RESERVED:
+            raise file.refusal(f"parameters.{name}", f"the input has its own {name}. Choose another name.")
+    return DatasetRoute(
+        name=path.stem,
+        match=match,
+        job_name=file.text("job_name", JOB_NAME, "the name of one job: 1 to 255 characters, no placeholders or braces"),
+        target=file.target(names),
+        source=file.template("source", names) if "source" in file.content else None,
+        state_machine=file.machine(),
+        capacity=file.ladder(),
+        accept_empty=file.get("accept_empty", bool, default=False),
+        priority=file.get("priority", int, 0),
+        window_seconds=file.window(),
+        parameters=tuple((name, file.parameter(name, names)) for name in parameters),
+    )
+
+
+def packed_module(routes: tuple[DatasetRoute, ...]) -> str:
+    """Return the source of the module that takes the place of src/shared/packed.py in the artifact."""
+    return f'"""Made by artifact/build.py from src/routes/*.toml: change those."""\n\nROUTES = {pack(routes)!a}\n'
+
+
+class _File:
+    """A route file's content, and the one way to refuse it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.content: dict[str, Any] = tomllib.loads(path.read_bytes().decode())
+        except UnicodeDecodeError as error:
+            raise self.refusal("the file", f"byte {error.start} is not UTF-8. Save it as UTF-8 text.") from error
+        except (ValueError, RecursionError) as error:
+            raise self.refusal("the file", f"it is not TOML: {error}. See https://toml.io.") from error
+        for name in self.content:
+            if name not in FIELDS:
+                raise self.refusal(name, f"there is no such field. Fields are {', '.join(FIELDS)}.")
+        for name in REQUIRED:
+            if name not in self.content:
+                raise self.refusal(name, f"it is missing. Every route has {', '.join(REQUIRED)}.")
+
+    def refusal(self, field: str, why: str) -> RouteFileError:
+        """Return the error, to be raised."""
+        return RouteFileError(f"{_shown(self.path)}: {field}: {why}")
+
+    def get[T](self, field: str, kind: type[T], default: T) -> T:
+        """Return a field's value, of exactly this type."""
+        return self._typed(field, self.content.get(field, default), kind)
+
+    def text(self, field: str, allowed: re.Pattern[str], wanted: str) -> str:
+        """Return a field that is text."""
+        value = self.get(field, str, "")
+        if not allowed.fullmatch(value):
+            raise self.refusal(field, f"{value!r} is not {wanted}.")
+        return value
+
+    def template(self, field: str, captures: list[str] | None) -> Template:
+        """Return a field that is a template; with `captures`, one that uses them."""
+        return self._parsed(field, self.get(field, str, ""), captures)
+
+    def parameter(self, name: str, captures: list[str]) -> Template:
+        """Return one of the parameters; it may be empty."""
+        field = f"parameters.{name}"
+        value = self._typed(field, self.content["parameters"][name], str)
+        return self._parsed(field, value, captures) if value else ()
+
+    def target(self, captures: list[str]) -> Template:
+        """Return the target, which a job can write to and which stays where its text puts it."""
+        target = self.template("target", captures)
+        if isinstance(target[0], str) and target[0].startswith("/"):
+            raise self.refusal("target", "it must not begin with a slash. Write the prefix of the objects' keys.")
+        # Captures are checked when they are known; here x stands for them.
+        text = "".join(token if isinstance(token, str) else "x" for token in target)
+        if is_unsafe(text):
+            raise self.refusal(
+                "target", f"{text!r} has an empty, '.' or '..' segment, which jobs resolve. Leave it out."
+            )
+        return target
+
+    def machine(self) -> str | None:
+        """Return what to start, an ARN or a name."""
+        if "state_machine_arn" not in self.content:
+            return None
+        allowed = re.compile(rf"{MACHINE_ARN.pattern}|(?!arn:){MACHINE_NAME.pattern}")
+        wanted = "the ARN of a state machine, or its name if it is in the stack's account and region"
+        return self.text("state_machine_arn", allowed, wanted)
+
+    def window(self) -> int:
+        """Return the window in seconds."""
+        seconds = self.get("window_seconds", int, 0)
+        if not 0 <= seconds <= LONGEST_WINDOW:
+            raise self.refusal("window_seconds", f"{seconds} is outside 0 to {LONGEST_WINDOW} seconds.")
+        if seconds:
+            raise self.refusal("window_seconds", "windows are not built yet. Leave it out, or write 0.")
+        return seconds
+
+    def ladder(self) -> tuple[Rung, ...]:
+        """Return the capacity by size."""
+        if "capacity" not in self.content:
+            return ()
+        tables = self.get("capacity", list, [])
+        if not tables:
+            raise self.refusal("capacity", "it is empty. Leave it out for the stack's capacity.")
+        rungs: list[Rung] = []
+        for number, table in enumerate(tables, start=1):
+            field = f"capacity, step {number}"
+            rung = self._rung(field, table)
+            if number == len(tables) and rung.up_to is not None:
+                raise self.refusal(field, "the last step must have no up_to, so that every size has a capacity.")
+            if number < len(tables) and rung.up_to is None:
+                raise self.refusal(field, "up_to is missing: only the last step has none.")
+            if rungs and rung.up_to is not None and rung.up_to <= (rungs[-1].up_to or 0):
+                raise self.refusal(field, "up_to must be greater than that of the step before. Sort the steps by size.")
+            rungs.append(rung)
+        return tuple(rungs)
+
+    def _rung(self, field: str, table: Any) -> Rung:
+        entries = self._typed(field, table, dict)
+        for name in entries:
+            if name not in {"up_to", "dpus"}:
+                raise self.refusal(field, f"there is no {name} in a step. A step has up_to and dpus.")
+        if "dpus" not in entries:
+            raise self.refusal(field, "dpus is missing.")
+        dpus = self._typed(f"{field}, dpus", entries["dpus"], int)
+        if not FEWEST_DPUS <= dpus <= MOST_DPUS:
+            raise self.refusal(f"{field}, dpus", f"{dpus} is outside {FEWEST_DPUS} to {MOST_DPUS}.")
+        return Rung(self._size(f"{field}, up_to", entries["up_to"]) if "up_to" in entries else None, dpus)
+
+    def _size(self, field: str, value: Any) -> int:
+        text = self._typed(field, value, str)
+        found = SIZE.fullmatch(text)
+        if not found:
+            raise self.refusal(
+                field, f'{text!r} is not a size. Write a whole number, a space and {", ".join(UNITS)}: "512 MiB".'
+            )
+        return int(found[1]) * UNITS[found[2]]
+
+    def _typed[T](self, field: str, value: Any, kind: type[T]) -> T:
+        if type(value) is not kind:  # true is an int to isinstance
+            raise self.refusal(field, f"{value!r} must be {KINDS[kind]}.")
+        return value
+
+    def _parsed(self, field: str, text: str, captures: list[str] | None) -> Template:
+        try:
+            template = parse_template(text, deep_allowed=captures is None)
+        except ValueError as error:
+            raise self.refusal(field, str(error)) from error
+        names = [token.name for token in template if isinstance(token, Capture)]
+        for number, name in enumerate(names):
+            if captures is None and name in names[:number]:
+                raise self.refusal(field, f"{{{name}}} is there twice. Give the second one another name.")
+            if captures is not None and name not in captures:
+                known = ", ".join(f"{{{one}}}" for one in captures) or "nothing"
+                raise self.refusal(field, f"{{{name}}} is not captured: match captures {known}.")
+        return template
+
+
+def parse_template(text: str, *, deep_allowed: bool) -> Template:
+    """Parse a template; only a match may say {name...}.
+
+    Raises ValueError with what is wrong and where.
+    """
+    if not text:
+        raise ValueError("it is empty.")
+    tokens: list[Token] = []
+    literal = ""
+    place = 0
+    while place < len(text):
+        if text.startswith(("{{", "}}"), place):
+            literal += text[place]
+            place += 2
+            continue
+        if text[place] not in "{}":
+            literal += text[place]
+            place += 1
+            continue
+        found = PLACEHOLDER.match(text, place)
+        if not found:
+            raise ValueError(
+                f"character {place + 1}, {text[place]}, begins no placeholder. "
+                "One is {name}, with a-z, 0-9 and _; a brace itself is {{ or }}."
+            )
+        if found[2] and not deep_allowed:
+            raise ValueError(f"write {{{found[1]}}} here: the three dots belong into match alone.")
+        tokens += [*([literal] if literal else []), Capture(found[1], bool(found[2]))]
+        literal, place = "", found.end()
+    return (*tokens, literal) if literal else tuple(tokens)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as a user would type it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _what_loops(loop: Loop, paths: Mapping[str, str]) -> str:
+    first = loop[0]
+    steps = "; ".join(
+        f"{step.key!r} is {step.route.name}'s, whose job may write {step.written!r}, which is {step.next.name}'s"
+        for step in loop
+    )
+    return (
+        f"{paths[first.route.name]}: target: what the job writes can start {first.route.name} again, without end: {steps}. "
+        "Write to where no route of this circle matches, or make a match narrower."
+    )

@@ -1,0 +1,171 @@
+"""Routes: which dataset a key belongs to, and what that means for its execution.
+
+When the application is built, artifact/route_files.py reads and validates src/routes/*.toml, and artifact/pack.py packs
+them. What is packed is taken at its word here.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from shared.pattern import Capture, Pattern, Template, fill
+
+
+class Rung(NamedTuple):
+    """A step of a capacity ladder: objects of at most `up_to` bytes (None: of any size) get so many DPUs."""
+
+    up_to: int | None
+    dpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRoute:
+    """One dataset: the keys it takes and what they start; the fields of its file, with the name of that file."""
+
+    name: str
+    match: Pattern
+    job_name: str
+    target: Template
+    # None: the key itself.
+    source: Template | None = None
+    # An ARN, or a name in the stack's account and region; None: the stack's.
+    state_machine: str | None = None
+    # Ascending, the last one without a bound; empty: the stack's capacity.
+    capacity: tuple[Rung, ...] = ()
+    accept_empty: bool = False
+    priority: int = 0
+    window_seconds: int = 0
+    parameters: tuple[tuple[str, Template], ...] = ()
+
+    def dpus(self, size: int, default: int) -> int:
+        """Return the capacity for an object of so many bytes."""
+        return next((rung.dpus for rung in self.capacity if rung.up_to is None or size <= rung.up_to), default)
+
+    def machine_arn(self, default: str) -> str:
+        """Return the ARN of what to start; `default` is the stack's machine."""
+        if self.state_machine is None or self.state_machine.startswith("arn:"):
+            return self.state_machine or default
+        partition, service, region, account = default.split(":")[1:5]
+        return f"arn:{partition}:{service}:{region}:{account}:stateMachine:{self.state_machine}"
+
+
+class Taken(NamedTuple):
+    """A key's route and what the key captured, in the order of the pattern."""
+
+    route: DatasetRoute
+    captures: dict[str, str]
+
+    @property
+    def target(self) -> str:
+        """Where the job writes."""
+        return fill(self.route.target, self.captures)
+
+    def source(self, key: str) -> str:
+        """Return what the job reads."""
+        return key if self.route.source is None else fill(self.route.source, self.captures)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What else the job is told."""
+        return {name: fill(template, self.captures) for name, template in self.route.parameters}
+
+
+class RouteTable:
+    """All routes, found by the text that their keys begin with, and then by one whole segment of the key.
+
+    It is made from what artifact/pack.py wrote, and unpacks a route when a key may be its own: a cold start makes none.
+    """
+
+    def __init__(self, packed: tuple[Any, ...]) -> None:
+        """Take the packed index and routes; an empty tuple is no routes."""
+        self._heads, self._parents, buckets, self._entries = packed or ((), (), (), ())
+        # By head: a segment's number (None: any), its text, and the routes that have it there.
+        self._buckets = [[(place, dict(texts)) for place, texts in bucket] for bucket in buckets]
+        self._unpacked: dict[int, DatasetRoute] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether there is any route."""
+        return bool(self._entries)
+
+    @property
+    def routes(self) -> list[DatasetRoute]:
+        """All routes, those with the highest priority first."""
+        return [self._route(number) for number in range(len(self._entries))]
+
+    def find(self, key: str) -> Taken | None:
+        """Return the route that takes the key: of those that match, the one with the highest priority.
+
+        Two of one priority never match the same key: the build refuses them.
+        """
+        for number in sorted(self._candidates(key)):
+            tail, needle, *_ = self._entries[number]
+            if needle in key and key.endswith(tail):
+                route = self._route(number)
+                captures = route.match.match(key)
+                if captures is not None:
+                    return Taken(route, captures)
+        return None
+
+    def unreachable(self, prefix: str) -> list[str]:
+        """Return the names of the routes that no arrival under the prefix can take."""
+        return [
+            packed[0]
+            for number, (_, _, head, possible, packed) in enumerate(self._entries)
+            if not possible
+            or not (
+                head.startswith(prefix)
+                or (prefix.startswith(head) and self._route(number).match.can_begin_with(prefix))
+            )
+        ]
+
+    def _route(self, number: int) -> DatasetRoute:
+        route = self._unpacked.get(number)
+        if route is None:
+            route = self._unpacked[number] = _unpack(self._entries[number][-1])
+        return route
+
+    def _candidates(self, key: str) -> Iterator[int]:
+        segments = key.split("/")
+        # The longest head that the key begins with is the nearest before it or an ancestor; its ancestors are the others.
+        number = bisect_right(self._heads, key) - 1
+        while number >= 0 and not key.startswith(self._heads[number]):
+            number = self._parents[number]
+        while number >= 0:
+            for place, texts in self._buckets[number]:
+                if place is None:
+                    yield from texts[""]
+                elif -len(segments) <= place < len(segments):
+                    yield from texts.get(segments[place], ())
+            number = self._parents[number]
+
+
+def is_unsafe(target: str) -> bool:
+    """Return whether a job would resolve the target to another place: Hadoop does so with empty, `.` and `..` segments.
+
+    The target's own text has none (the build refuses it): a capture brought it.
+    """
+    return not {"", ".", ".."}.isdisjoint(target.removesuffix("/").split("/"))
+
+
+def _unpack(packed: tuple[Any, ...]) -> DatasetRoute:
+    name, match, job_name, target, source, machine, capacity, accept_empty, priority, window_seconds, parameters = (
+        packed
+    )
+    return DatasetRoute(
+        name,
+        Pattern(_unpack_template(match)),
+        job_name,
+        _unpack_template(target),
+        None if source is None else _unpack_template(source),
+        machine,
+        tuple(Rung(*rung) for rung in capacity),
+        accept_empty,
+        priority,
+        window_seconds,
+        tuple((name, _unpack_template(template)) for name, template in parameters),
+    )
+
+
+def _unpack_template(packed: tuple[Any, ...]) -> Template:
+    return tuple(token if isinstance(token, str) else Capture(*token) for token in packed)

@@ -1,0 +1,201 @@
+"""What the build decides about pairs and circles of routes, checked by brute force on a small alphabet."""
+
+import itertools
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from artifact import languages
+from artifact.languages import Shape, circles, common_key, find_loop, find_overlap, find_step, near_pairs, objects_of
+from artifact.pack import pack
+from shared.pattern import Capture, Pattern, Template, fill
+from shared.routes import DatasetRoute, RouteTable
+from tests.unit.patterns import ALPHABET, parsed, patterns
+
+WORDS = ["".join(word) for length in range(1, 6) for word in itertools.product(ALPHABET + "x", repeat=length)]
+OBJECTS = ["".join(word) for length in range(1, 4) for word in itertools.product(ALPHABET + "x", repeat=length)]
+
+
+def route(name: str, match: str, target: str = "out", priority: int = 0) -> DatasetRoute:
+    """Make a route."""
+    return DatasetRoute(name, Pattern(parsed(match)), "job", parsed(target), priority=priority)
+
+
+@st.composite
+def tables(draw: st.DrawFn, *, in_order: bool) -> list[DatasetRoute]:
+    """Make one to three routes of different priorities; with targets that use each capture once and in order, or any."""
+    routes = []
+    for number in range(draw(st.integers(1, 3))):
+        match = draw(patterns(4))
+        captured = [Capture(one.name) for one in match if isinstance(one, Capture)]
+        used = [one for one in captured if draw(st.booleans())] if in_order else []
+        if not in_order and captured:
+            used = draw(st.lists(st.sampled_from(captured), max_size=3))
+        texts = [draw(st.text(ALPHABET, max_size=2)) for _ in range(len(used) + 1)]
+        target = tuple(one for pair in itertools.zip_longest(texts, used) for one in pair if one)
+        assume(target and (not isinstance(target[-1], str) or target[-1].rstrip("/")))
+        routes.append(DatasetRoute(f"r{number}", Pattern(match), "job", target, priority=number))
+    return routes
+
+
+@given(patterns(4), patterns(4))
+def test_a_common_key_is_found_if_there_is_one(one: Template, other: Template) -> None:
+    """The key that is shown is both patterns', no shorter one is, and where none is shown none is."""
+    left, right = Pattern(one), Pattern(other)
+    found = common_key(left, right)
+    forced = next((word for word in WORDS if left.match(word) is not None and right.match(word) is not None), None)
+
+    if found is None:
+        assert forced is None
+    else:
+        assert left.match(found) is not None
+        assert right.match(found) is not None
+        assert Shape.of(one).may_meet(Shape.of(other))
+        assert forced is None or len(found) == len(forced)
+
+
+@given(st.lists(patterns(4), max_size=8), st.lists(patterns(4), max_size=8))
+def test_no_pair_that_may_meet_is_left_out(ones: list[Template], others: list[Template]) -> None:
+    """The shortcut for a thousand routes yields what looking at each pair would."""
+    left, right = [Shape.of(one) for one in ones], [Shape.of(one) for one in others]
+    slowly = {
+        (number, another)
+        for (number, one), (another, other) in itertools.product(enumerate(left), enumerate(right))
+        if one.may_meet(other)
+    }
+
+    assert sorted(slowly) == sorted(near_pairs(left, right))
+
+
+def steps_by_force(routes: list[DatasetRoute]) -> set[tuple[str, str]]:
+    """Try every short key, and every short object that its job may write."""
+    table = RouteTable(pack(routes))
+    found = set()
+    for key in WORDS:
+        taken = None if key.endswith("/") else table.find(key)
+        if taken:
+            target = fill(languages._bare(taken.route.target), taken.captures)
+            written = (f"{target}/{rest}" for rest in OBJECTS if not rest.endswith("/"))
+            found |= {(taken.route.name, after.route.name) for one in written if (after := table.find(one))}
+    return found
+
+
+@settings(max_examples=25)
+@given(tables(in_order=True))
+def test_a_step_is_real(routes: list[DatasetRoute]) -> None:
+    """Its key is the one route's, its object may be written for that very key, and is the other's; none is missed."""
+    table = RouteTable(pack(routes))
+    steps = [step for one, other in itertools.product(routes, routes) if (step := find_step(one, other, routes))]
+
+    for step in steps:
+        taken = table.find(step.key)
+        assert taken
+        assert taken.route == step.route
+        target = fill(languages._bare(step.route.target), taken.captures) + "/"
+        assert step.written.startswith(target)
+        assert step.written != target
+        after = table.find(step.written)
+        assert after
+        assert after.route == step.next
+        assert Shape.of(objects_of(step.route)).may_meet(Shape.of(step.next.match.tokens))
+    assert steps_by_force(routes) <= {(step.route.name, step.next.name) for step in steps}
+
+
+@settings(max_examples=15)
+@given(tables(in_order=False))
+def test_no_step_is_missed_whatever_the_target(routes: list[DatasetRoute]) -> None:
+    """Placeholders twice or out of order: rather a step too many than one too few."""
+    steps = {
+        (one.name, other.name) for one, other in itertools.product(routes, routes) if find_step(one, other, routes)
+    }
+
+    assert steps_by_force(routes) <= steps
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "key"),
+    [
+        ("raw/{a}", "raw/{b}.csv", "raw/x.csv"),
+        ("raw/{a}.csv", "raw/{b}.json", None),
+        ("{a...}/_SUCCESS", "raw/{b}/{c}", "raw/x/_SUCCESS"),
+        ("{a}b", "a{b}", "ab"),
+        ("{a}/b", "a/{b}", "a/b"),
+        ("raw/{a}_{b}.csv", "raw/{a}-{b}.csv", "raw/x-_x.csv"),
+        ("{a...}1", "{a...}2", None),
+    ],
+)
+def test_an_overlap_is_shown(one: str, other: str, key: str | None) -> None:
+    """With a key that proves it, of the shortest there are."""
+    found = find_overlap([route("one", one), route("other", other)])
+
+    assert (found and len(found[2].encode())) == (key and len(key.encode()))
+    assert find_overlap([route("one", one), route("other", other, priority=1)]) is None
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        [
+            ("bronze", "raw/{a}/{f}", "bronze/{a}"),
+            ("silver", "bronze/{a}/{f}", "silver/{a}"),
+            ("gold", "silver/{a...}", "gold"),
+        ],
+        [("beside", "data/{a}.csv", "data/out")],
+        [("tenants", "{tenant}/in/{f...}", "{tenant}/out")],
+        [("by-type", "x/{f}.csv", "x/{f}.csv.d")],
+        [("misc", "misc/{all...}", "kept"), ("kept", "kept/{all...}", "bin/a"), ("bin", "bin/{a}", "t/{a}", 5)],
+    ],
+)
+def test_a_chain_is_no_loop(routes: list[tuple[str, str, str, int]]) -> None:
+    """Bronze to silver to gold ends, and so does a target beside the source."""
+    assert find_loop([route(*one) for one in routes]) is None
+
+
+@pytest.mark.parametrize(
+    ("routes", "names"),
+    [
+        ([("itself", "data/{path...}", "data/out")], ["itself"]),
+        ([("itself", "{tenant}/{path...}", "{tenant}/out")], ["itself"]),
+        ([("one", "a/{f}", "b"), ("two", "b/{f}", "a")], ["one", "two"]),
+        ([("one", "a/{f}", "b"), ("two", "b/{f}", "c/d"), ("six", "c/{d...}", "a")], ["one", "two", "six"]),
+        ([("slash", "data/x/{f}", "data/x/")], ["slash"]),
+        ([("taken", "data/{f...}", "out/1"), ("all", "{all...}", "data", -1)], ["all", "taken"]),
+    ],
+)
+def test_a_loop_is_shown(routes: list[tuple[str, str, str, int]], names: list[str]) -> None:
+    """From a target back to its own route, however many steps it takes."""
+    loop = find_loop([route(*one) for one in routes])
+
+    assert loop
+    assert set(names) == {step.route.name for step in loop} == {step.next.name for step in loop}
+
+
+def test_a_higher_route_breaks_a_circle() -> None:
+    """What the lower one's job writes is the higher one's, whose job writes elsewhere."""
+    low = route("low", "in/{path...}", "in/out", -1)
+
+    assert find_loop([low])
+    assert find_loop([low, route("high", "in/out/{path...}", "done")]) is None
+
+
+def test_only_the_reading_that_counts_can_loop() -> None:
+    """`{a}` of `{a}-{b}` is never `x-y`, so that what is written never has the dash that would bring it back."""
+    assert find_loop([route("dash", "{a}-{b}/{f}", "{a}")]) is None
+    assert find_loop([route("dash", "{a}-{b}/{f}", "{b}")])
+
+
+def test_out_of_patience_is_rather_a_loop_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that grows too large leaves priorities and readings out of account."""
+    low, high = route("low", "in/{path...}", "in/out", -1), route("high", "in/out/{path...}", "done")
+    monkeypatch.setattr(languages._shortest, "__defaults__", (3,))
+
+    assert find_loop([low, high])
+
+
+def test_circles_are_told_from_chains() -> None:
+    """Components of a graph with a circle, a chain and a lone node."""
+    found = circles([[1], [2], [0, 3], [4], [], []])
+
+    assert found[0] == found[1] == found[2]
+    assert 4 == len(set(found))

@@ -1,0 +1,106 @@
+"""The template language: what a pattern matches, what it captures, and that it never takes long."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.pattern import Capture, Pattern, Template, fill
+from tests.unit.patterns import keys, parsed, patterns, readings
+
+
+@pytest.mark.parametrize(
+    ("match", "key", "captures"),
+    [
+        ("{a}-{b}", "x-y-z", {"a": "x", "b": "y-z"}),
+        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=2026-11-24/a.csv", {"dt": "2026-11-24", "file": "a"}),
+        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=1/a.csv.csv", {"dt": "1", "file": "a.csv"}),
+        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=1/x/a.csv", None),
+        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=1/.csv", None),
+        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=/a.csv", None),
+        ("{path...}/_SUCCESS", "a/b/_SUCCESS", {"path": "a/b"}),
+        ("{path...}/{file}", "a/b/c", {"path": "a/b", "file": "c"}),
+        ("{path...}/{file}", "a//c", {"path": "a/", "file": "c"}),
+        ("{first}/{rest...}", "a/b/c", {"first": "a", "rest": "b/c"}),
+        ("{a}{b}", "xyz", {"a": "x", "b": "yz"}),
+        ("{a}{b...}", "x/z", {"a": "x", "b": "/z"}),
+        ("{a...}{b}", "x/z", {"a": "x/", "b": "z"}),
+        ("{a}{b}", "x", None),
+        ("{a...}", "/", {"a": "/"}),
+        ("{a}", "/", None),
+        ("a.c", "abc", None),
+        ("a.c", "a.c", {}),
+        ("a*[b]?", "a*[b]?", {}),
+        ("{{{a}}}", "{x}", {"a": "x"}),
+        ("{a}🚕{b}", "é🚕🚕", {"a": "é", "b": "🚕"}),
+        ("{a}\n{b}", "x\n\n", {"a": "x", "b": "\n"}),
+        ("x{a}x", "x", None),
+        ("x{a}x", "xx", None),
+        ("aa{a}aa", "aaaaa", {"a": "a"}),
+    ],
+)
+def test_a_key_is_read_whole_and_from_the_left(match: str, key: str, captures: dict[str, str] | None) -> None:
+    """Every text stands for itself, every capture takes as little as the rest allows."""
+    assert captures == Pattern(parsed(match)).match(key)
+
+
+@given(patterns(), keys())
+def test_the_reading_is_the_first_of_all_readings(tokens: Template, key: str) -> None:
+    """Of all readings, listed by force, the one that captures least from the left."""
+    assert next(readings(tokens, key), None) == Pattern(tokens).match(key)
+
+
+@given(patterns(), st.text())
+def test_captured_then_filled_is_the_key(tokens: Template, key: str) -> None:
+    """Matching is total, and it loses nothing."""
+    captures = Pattern(tokens).match(key)
+
+    assert captures is None or key == fill(tokens, captures)
+
+
+@given(patterns(), st.data())
+def test_what_was_filled_in_matches(tokens: Template, data: st.DataObject) -> None:
+    """A key made from captures is taken, perhaps by another reading."""
+    plain = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1)
+    deep = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+    captures = {one.name: data.draw(deep if one.deep else plain) for one in tokens if isinstance(one, Capture)}
+    key = fill(tokens, captures)
+
+    found = Pattern(tokens).match(key)
+
+    assert found is not None
+    assert key == fill(tokens, found)
+
+
+@given(patterns(), keys())
+def test_what_begins_with_a_prefix_is_known(tokens: Template, key: str) -> None:
+    """No key that matches begins with a prefix that none is said to begin with."""
+    pattern = Pattern(tokens)
+
+    if pattern.match(key) is not None:
+        assert all(pattern.can_begin_with(key[:length]) for length in range(len(key) + 1))
+
+
+@pytest.mark.parametrize(
+    ("match", "prefix", "can"),
+    [
+        ("raw/sales/{file}", "raw/", True),
+        ("raw/sales/{file}", "raw/sales/2026", True),
+        ("raw/sales/{file}", "raw/sales/a/b", False),
+        ("raw/sales/{file}", "raw/orders/", False),
+        ("{a}/in/{b...}", "x/in/y/z", True),
+        ("{a}/in/{b...}", "x/out", False),
+        ("{a...}", "", True),
+    ],
+)
+def test_a_prefix_bounds_a_pattern(match: str, prefix: str, can: object) -> None:
+    """Whether any key under a prefix can match."""
+    assert can == Pattern(parsed(match)).can_begin_with(prefix)
+
+
+@pytest.mark.parametrize("key", ["a" * 1024, "a" * 1023 + "b", "é" * 512, "a/" * 512, "/" * 1024])
+@pytest.mark.parametrize("part", ["{%s}", "{%s...}", "{%s}a", "{%s...}a", "{%s...}aa", "{%s}/", "{%s...}a/"])
+def test_no_key_makes_it_backtrack(part: str, key: str) -> None:
+    """Twelve captures and a key made to provoke them end; a backtracking matcher would not, within this universe."""
+    pattern = Pattern(parsed("".join(part % f"c{number}" for number in range(12)) + "b{end}"))
+
+    assert pattern.match(key) is None

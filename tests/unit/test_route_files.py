@@ -1,0 +1,193 @@
+"""Route files: what a good one means, and what is wrong with a bad one, in one message."""
+
+from pathlib import Path
+
+import pytest
+
+from artifact.route_files import RouteFileError, packed_module, read_routes
+from shared.pattern import Capture, Pattern
+from shared.routes import DatasetRoute, RouteTable, Rung
+
+GOOD = 'match = "raw/sales/dt={dt}/{file}.csv"\njob_name = "sales-to-parquet"\ntarget = "curated/sales/dt={dt}"\n'
+FULL = """
+match = "raw/{day...}/_SUCCESS"
+job_name = "orders"
+target = "curated/orders/{day}"
+source = "raw/{day}/"
+state_machine_arn = "orders-v2"
+capacity = [{ up_to = "0 B", dpus = 2 }, { up_to = "512 MiB", dpus = 5 }, { up_to = "2 GB", dpus = 7 }, { dpus = 10 }]
+accept_empty = true
+priority = -3
+window_seconds = 0
+[parameters]
+DAY = "{day}"
+_as-is = "{{}}"
+none = ""
+"""
+
+
+def folder(tmp_path: Path, **files: str) -> Path:
+    """Write route files; `_` in a name is a dash."""
+    for name, text in files.items():
+        (tmp_path / f"{name.replace('_', '-')}.toml").write_text(text)
+    return tmp_path
+
+
+def test_three_fields_are_a_route(tmp_path: Path) -> None:
+    """All others have defaults."""
+    match = Pattern(("raw/sales/dt=", Capture("dt"), "/", Capture("file"), ".csv"))
+    expected = DatasetRoute("sales", match, "sales-to-parquet", ("curated/sales/dt=", Capture("dt")))
+
+    assert (expected,) == read_routes(folder(tmp_path, sales=GOOD))
+
+
+def test_every_field_is_read(tmp_path: Path) -> None:
+    """With its units."""
+    expected = DatasetRoute(
+        "orders",
+        Pattern(("raw/", Capture("day", deep=True), "/_SUCCESS")),
+        "orders",
+        ("curated/orders/", Capture("day")),
+        source=("raw/", Capture("day"), "/"),
+        state_machine="orders-v2",
+        capacity=(Rung(0, 2), Rung(512 * 1024**2, 5), Rung(2 * 1000**3, 7), Rung(None, 10)),
+        accept_empty=True,
+        priority=-3,
+        parameters=(("DAY", (Capture("day"),)), ("_as-is", ("{}",)), ("none", ())),
+    )
+
+    assert (expected,) == read_routes(folder(tmp_path, orders=FULL))
+
+
+def test_no_folder_and_no_file_are_no_routes(tmp_path: Path) -> None:
+    """A README may explain the empty folder."""
+    (tmp_path / "README.md").write_text("Routes go here.")
+
+    assert () == read_routes(tmp_path) == read_routes(tmp_path / "missing")
+
+
+def test_what_is_packed_is_unpacked(tmp_path: Path) -> None:
+    """The module in the artifact holds the same routes."""
+    routes = read_routes(folder(tmp_path, orders=FULL, sales=GOOD))
+    module: dict[str, object] = {}
+
+    exec(compile(packed_module(routes), "packed.py", "exec"), module)  # noqa: S102 - what the artifact imports
+
+    assert set(routes) == set(RouteTable(module["ROUTES"]).routes)  # type: ignore[arg-type]
+
+
+REFUSED = {
+    "no TOML": ("match = raw/", "the file: it is not TOML"),
+    "twice": (GOOD + 'match = "x"', "the file: it is not TOML"),
+    "unknown field": (GOOD + 'jobname = "x"', "jobname: there is no such field"),
+    "missing field": ('match = "x/{a}"\ntarget = "y"', "job_name: it is missing"),
+    "number for text": ('match = 5\njob_name = "j"\ntarget = "y"', "match: 5 must be text"),
+    "text for number": (GOOD + 'priority = "10"', "priority: '10' must be a whole number"),
+    "true for number": (GOOD + "priority = true", "priority: True must be a whole number"),
+    "number with a point": (GOOD + "priority = 1.0", "priority: 1.0 must be a whole number"),
+    "number for true": (GOOD + "accept_empty = 1", "accept_empty: 1 must be true or false"),
+    "table for list": (GOOD + "capacity = { dpus = 2 }", "capacity: {'dpus': 2} must be a list"),
+    "text for table": (GOOD + 'parameters = "x"', "parameters: 'x' must be a table"),
+    "empty match": ('match = ""\njob_name = "j"\ntarget = "y"', "match: it is empty"),
+    "open brace": ('match = "a{b"\njob_name = "j"\ntarget = "y"', "match: character 2, {, begins no placeholder"),
+    "close brace": ('match = "ab}"\njob_name = "j"\ntarget = "y"', "match: character 3, }"),
+    "capital": ('match = "{Day}"\njob_name = "j"\ntarget = "y"', "match: character 1, {, begins no placeholder"),
+    "no name": ('match = "{}"\njob_name = "j"\ntarget = "y"', "match: character 1"),
+    "four dots": ('match = "{a....}"\njob_name = "j"\ntarget = "y"', "match: character 1"),
+    "name twice": ('match = "{a}/{a...}"\njob_name = "j"\ntarget = "y"', "match: {a} is there twice"),
+    "dots elsewhere": ('match = "{a...}"\njob_name = "j"\ntarget = "y/{a...}"', "target: write {a} here"),
+    "not captured": ('match = "x/{a}"\njob_name = "j"\ntarget = "y/{b}"', "target: {b} is not captured: match captures {a}"),
+    "not captured, source": (GOOD + 'source = "raw/{day}"', "source: {day} is not captured"),
+    "not captured, parameter": (GOOD + '[parameters]\nDAY = "{day}"', "parameters.DAY: {day} is not captured"),
+    "parameter's name": (GOOD + '[parameters]\n"a b" = "x"', "parameters.a b: a name has"),
+    "one of the five": (GOOD + '[parameters]\nSRC_PREFIX = "x"', "parameters.SRC_PREFIX: the input has its own"),
+    "manifest": (GOOD + '[parameters]\nMANIFEST = "x"', "parameters.MANIFEST: the input has its own"),
+    "parameter's type": (GOOD + "[parameters]\nDAYS = 3", "parameters.DAYS: 3 must be text"),
+    "empty target": ('match = "{a}"\njob_name = "j"\ntarget = ""', "target: it is empty"),
+    "slash first": ('match = "{a}"\njob_name = "j"\ntarget = "/y"', "target: it must not begin with a slash"),
+    "dots in target": ('match = "{a}"\njob_name = "j"\ntarget = "y/../z"', "target: 'y/../z' has an empty, '.' or '..' segment"),
+    "job with braces": ('match = "{a}"\njob_name = "j-{a}"\ntarget = "y"', "job_name: 'j-{a}' is not the name of one job"),
+    "no machine": (GOOD + 'state_machine_arn = "a b"', "state_machine_arn: 'a b' is not the ARN"),
+    "no machine's ARN": (GOOD + 'state_machine_arn = "arn:aws:sqs:us-east-2:123456789012:q"', "state_machine_arn: 'arn:aws:sqs"),
+    "window": (GOOD + "window_seconds = 60", "window_seconds: windows are not built yet"),
+    "long window": (GOOD + "window_seconds = 3601", "window_seconds: 3601 is outside 0 to 3600"),
+    "empty ladder": (GOOD + "capacity = []", "capacity: it is empty"),
+    "no open end": (GOOD + 'capacity = [{ up_to = "1 KB", dpus = 2 }]', "capacity, step 1: the last step must have no up_to"),
+    "open middle": (GOOD + "capacity = [{ dpus = 2 }, { dpus = 3 }]", "capacity, step 1: up_to is missing"),
+    "not ascending": (
+        GOOD + 'capacity = [{ up_to = "1 KiB", dpus = 2 }, { up_to = "1024 B", dpus = 3 }, { dpus = 4 }]',
+        "capacity, step 2: up_to must be greater",
+    ),
+    "few DPUs": (GOOD + "capacity = [{ dpus = 1 }]", "capacity, step 1, dpus: 1 is outside 2 to 299"),
+    "many DPUs": (GOOD + "capacity = [{ dpus = 300 }]", "capacity, step 1, dpus: 300 is outside 2 to 299"),
+    "no DPUs": (GOOD + "capacity = [{}]", "capacity, step 1: dpus is missing"),
+    "unknown in a step": (GOOD + "capacity = [{ dpus = 2, size = 1 }]", "capacity, step 1: there is no size in a step"),
+    "size without a space": (GOOD + 'capacity = [{ up_to = "1KB", dpus = 2 }, { dpus = 3 }]', "capacity, step 1, up_to: '1KB' is not a size"),
+    "size with a point": (GOOD + 'capacity = [{ up_to = "1.5 GB", dpus = 2 }, { dpus = 3 }]', "capacity, step 1, up_to: '1.5 GB' is not"),
+    "loop": ('match = "data/{path...}"\njob_name = "j"\ntarget = "data/out"', "target: what the job writes can start bad again"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), REFUSED.values(), ids=REFUSED)
+def test_a_bad_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """The message begins with the file and the field, and is one line."""
+    with pytest.raises(RouteFileError) as refused:
+        read_routes(folder(tmp_path, bad=text))
+
+    assert str(refused.value).startswith(f"{tmp_path / 'bad.toml'}: {said}")
+    assert "\n" not in str(refused.value)
+
+
+def test_another_encoding_is_refused(tmp_path: Path) -> None:
+    """TOML is UTF-8."""
+    (tmp_path / "bad.toml").write_bytes(b'match = "\xe9"')
+
+    with pytest.raises(RouteFileError, match=r"bad.toml: the file: byte 9 is not UTF-8"):
+        read_routes(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Sales.toml", "-sales.toml", "sa_les.toml", "a" * 65 + ".toml", ".toml", "ü.toml"])
+def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    """The file's name is the route's, and part of the executions' names."""
+    (tmp_path / name).write_text(GOOD)
+
+    with pytest.raises(RouteFileError, match=r"the file's name|only route files"):
+        read_routes(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sales.tml", "notes.txt", ".DS_Store", "readme.md", "old/"])
+def test_anything_else_in_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """A route with a typo in its ending must not be silently left out."""
+    (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("")
+
+    with pytest.raises(RouteFileError, match="only route files"):
+        read_routes(tmp_path)
+
+
+def test_two_routes_for_one_key_are_refused(tmp_path: Path) -> None:
+    """With the key; a higher priority settles it."""
+    routes = folder(
+        tmp_path,
+        one='match = "raw/{a}"\njob_name = "j"\ntarget = "y"',
+        two=GOOD.replace("raw/sales/dt={dt}/", "raw/{dt}"),
+    )
+
+    with pytest.raises(RouteFileError, match=r"one.toml and .*two.toml: match: both take the key 'raw/x+\.csv'"):
+        read_routes(routes)
+    (routes / "two.toml").write_text((routes / "two.toml").read_text() + "priority = 1")
+    assert 2 == len(read_routes(routes))
+
+
+def test_a_loop_over_two_routes_is_refused(tmp_path: Path) -> None:
+    """Every step is named with its keys."""
+    routes = folder(
+        tmp_path,
+        one='match = "a/{f}"\njob_name = "j"\ntarget = "b"',
+        two='match = "b/{f}"\njob_name = "j"\ntarget = "a"',
+    )
+
+    with pytest.raises(
+        RouteFileError,
+        match=r"one.toml: target: .*'a/x' is one's, whose job may write 'b/x', which is two's; 'b/x' is two's",
+    ):
+        read_routes(routes)

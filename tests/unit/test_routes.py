@@ -1,0 +1,123 @@
+"""Routes: the one that takes a key, and what it says."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artifact.pack import pack
+from shared.pattern import Pattern, Template
+from shared.routes import DatasetRoute, RouteTable, Rung, is_unsafe
+from tests.unit.builders import MACHINE
+from tests.unit.patterns import keys, parsed, patterns
+
+
+def route(match: str | Pattern = "raw/{file}", target: str | Template = "out", **changes: object) -> DatasetRoute:
+    """Make a route."""
+    plain = {
+        "name": "r",
+        "match": Pattern(parsed(match)) if isinstance(match, str) else match,
+        "job_name": "j",
+        "target": parsed(target) if isinstance(target, str) else target,
+    }
+    return DatasetRoute(**(plain | changes))  # type: ignore[arg-type]
+
+
+@given(st.lists(patterns(), max_size=12), keys())
+def test_the_highest_that_matches_takes_the_key(templates: list[Template], key: str) -> None:
+    """As if each route were asked in turn, whichever way they are found."""
+    routes = [route(name=f"r{number}", match=Pattern(one), priority=number) for number, one in enumerate(templates)]
+    expected = next((one for one in reversed(routes) if one.match.match(key) is not None), None)
+
+    taken = RouteTable(pack(routes[::2] + routes[1::2])).find(key)
+
+    assert expected == (taken and taken.route)
+    assert taken is None or taken.captures == taken.route.match.match(key)
+
+
+@pytest.mark.parametrize(
+    ("size", "dpus"), [(0, 2), (100, 2), (101, 5), (1000, 5), (1001, 10), (5 * 1024**4, 10)]
+)  # fmt: skip
+def test_the_size_chooses_the_capacity(size: int, dpus: int) -> None:
+    """A bound belongs to its own step."""
+    assert dpus == route(capacity=(Rung(100, 2), Rung(1000, 5), Rung(None, 10))).dpus(size, 7)
+
+
+def test_without_a_ladder_the_stack_says() -> None:
+    """GlueMaxCapacityDpus."""
+    assert 7 == route().dpus(5, 7)
+
+
+@pytest.mark.parametrize(
+    ("given", "arn"),
+    [
+        (None, MACHINE),
+        ("orders", "arn:aws-cn:states:cn-north-1:210987654321:stateMachine:orders"),
+        ("arn:aws:states:us-east-2:123456789012:stateMachine:x:live", "arn:aws:states:us-east-2:123456789012:stateMachine:x:live"),
+    ],
+)  # fmt: skip
+def test_a_name_is_a_machine_of_the_stacks(given: str | None, arn: str) -> None:
+    """Partition, region and account are those of the stack's own machine."""
+    default = MACHINE if given is None else "arn:aws-cn:states:cn-north-1:210987654321:stateMachine:glueworkshop:live"
+
+    assert arn == route(state_machine=given).machine_arn(default)
+
+
+def test_captures_fill_what_the_job_is_told() -> None:
+    """Source, target and parameters are templates."""
+    orders = route(
+        "raw/{day...}/{kind}/_SUCCESS", "curated/{kind}/{day}", source=parsed("raw/{day}/"), parameters=(("DAY", parsed("on {day}")),)
+    )  # fmt: skip
+    taken = RouteTable(pack([orders])).find("raw/2026/11/a+b%20/_SUCCESS")
+
+    assert taken
+    assert {"day": "2026/11", "kind": "a+b%20"} == taken.captures
+    assert "curated/a+b%20/2026/11" == taken.target
+    assert "raw/2026/11/" == taken.source("raw/2026/11/a+b%20/_SUCCESS")
+    assert {"DAY": "on 2026/11"} == taken.parameters
+
+
+@pytest.mark.parametrize(
+    ("match", "names"),
+    [
+        ("input/lab2/{file}", []),
+        ("input/{lab}/eventdriven/{file}", []),
+        ("{all...}", []),
+        ("output/{file}", ["r"]),
+        ("input/lab2", ["r"]),
+        ("input/lab2/{folder}/", ["r"]),
+        ("input/lab2/{folder}_$folder$", ["r"]),
+        ("input/lab2/{file}/" + "x" * 1010, []),
+        ("input/lab2/{file}/" + "x" * 1014, ["r"]),
+        ("input/lab2/{file}/" + "é" * 508, ["r"]),
+    ],
+)
+def test_a_route_that_no_arrival_can_take_is_named(match: str, names: list[str]) -> None:
+    """Not under the prefix, a marker, or longer than a key."""
+    assert names == RouteTable(pack([route(match)])).unreachable("input/lab2/")
+
+
+@pytest.mark.parametrize("target", ["out/..", "out/../x", "out/./x", "out//x", "..", "out//"])
+def test_a_target_that_would_leave_its_place_is_seen(target: str) -> None:
+    """Jobs resolve these segments."""
+    assert is_unsafe(target)
+
+
+@pytest.mark.parametrize("target", ["out", "out/", "out/..x", "out/dt=..", "out/a..b/..."])
+def test_dots_in_a_name_are_only_dots(target: str) -> None:
+    """Segments of their own are what counts."""
+    assert not is_unsafe(target)
+
+
+@given(patterns(), keys(), st.text("ab./", max_size=3))
+def test_no_key_makes_a_target_leave_its_prefix(tokens: Template, key: str, text: str) -> None:
+    """Whatever is captured, a target that isn't refused stays below its own text, resolved or not."""
+    captured = [one for one in tokens if not isinstance(one, str)]
+    dotted = key.replace("x", "..")
+    taken = RouteTable(pack([route(match=Pattern(tokens), target=("out/", text, *captured[:2]))])).find(dotted)
+
+    if taken and not is_unsafe(taken.target):
+        assert taken.target.startswith("out/")
+        resolved: list[str] = []
+        for segment in taken.target.removesuffix("/").split("/"):
+            resolved = resolved[:-1] if segment == ".." else [*resolved, segment]
+        assert "/".join(resolved) == taken.target.removesuffix("/")
