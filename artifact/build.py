@@ -1,7 +1,7 @@
 """Build the one artifact that all functions share: pinned dependencies, no data nobody reads, bytecode that stays valid.
 
 `sam build` calls this through `artifact/<architecture>/Makefile`. Lambda mounts the code read-only, so what is not
-compiled here is compiled anew by every cold start; and SAM dates every file of its zip 1980, so the bytecode must not
+compiled here is compiled again by every cold start; and SAM dates every file of its zip 1980, so the bytecode must not
 be checked against its source's time. Wheels are picked by platform tag, whatever machine this runs on.
 """
 
@@ -24,8 +24,8 @@ STAGES = ROOT / ".aws-sam" / "packages"
 PYTHON = (3, 13)
 PLATFORMS = {"x86_64": "manylinux_2_17_x86_64", "arm64": "manylinux_2_17_aarch64"}
 
-# Every operation the functions call. botocore carries models of some 440 services; a test holds this table against src/.
-# HeadBucket is botocore's own: it asks for the bucket's region when a HEAD is answered 301 or 400.
+# Every operation the functions call. botocore carries models of some 440 services; a test compares this table with src/.
+# botocore asks HeadBucket too, for the bucket's region when a HEAD is answered 301 or 400.
 OPERATIONS = {"s3": {"GetObject", "HeadBucket", "HeadObject"}, "stepfunctions": {"DescribeExecution", "StartExecution"}}
 
 # What the functions read of HeadObject's answer. Every other member would be looked for too, for 7 % more instructions an event.
@@ -56,7 +56,7 @@ def copy_code(artifact: Path) -> list[Path]:
 
 
 def dependencies(architecture: str) -> Path:
-    """Give the directory with the installed, trimmed and compiled dependencies; made once per set of pins."""
+    """Return the directory with the installed, trimmed and compiled dependencies; made once per set of pins."""
     recipe = hashlib.sha256(REQUIREMENTS.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
     stage = STAGES / f"{architecture}-{recipe}"
     if not stage.exists():

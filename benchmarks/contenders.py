@@ -36,7 +36,7 @@ class Contender:
         return sum(path.stat().st_size for path in self.artifact.rglob("*") if path.is_file()) / 1e6
 
     def zipped(self, scratch: Path) -> float:
-        """Give its size as a zip, in MB."""
+        """Return its size as a zip, in MB."""
         return Path(shutil.make_archive(str(scratch / "zipped"), "zip", self.artifact)).stat().st_size / 1e6
 
 

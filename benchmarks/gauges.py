@@ -11,7 +11,7 @@ HAS_VALGRIND = shutil.which("valgrind") is not None
 
 
 def cpu(process: int) -> float:
-    """Give the CPU that all living threads have used, in milliseconds.
+    """Return the CPU that all living threads have used, in milliseconds.
 
     The kernel's scheduler counts it in nanoseconds: https://docs.kernel.org/scheduler/sched-stats.html
     """
@@ -20,13 +20,13 @@ def cpu(process: int) -> float:
 
 
 def cpu_ever(process: int) -> float:
-    """Give the CPU that all threads have used, those that have ended included; in milliseconds, counted in ticks of ten."""
+    """Return the CPU that all threads have used, those that have ended included; in milliseconds, counted in ticks of ten."""
     user, system = processes.stat(process)[11:13]
     return (int(user) + int(system)) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def peak_memory(process: int) -> float:
-    """Give the most memory it ever held, in MB."""
+    """Return the most memory it ever held, in MB."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -40,7 +40,7 @@ def durations(log: Path) -> tuple[float, list[float]]:
 
 
 def counting_instructions(report: Path) -> tuple[str, ...]:
-    """Give the command that counts the instructions of the command after it.
+    """Return the command that counts the instructions of the command after it.
 
     https://valgrind.org/docs/manual/cg-manual.html
     """

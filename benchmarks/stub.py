@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(body, {"Content-Type": "application/x-amz-json-1.0", "Content-Length": str(len(body))})
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(200)
@@ -53,5 +53,5 @@ def serve() -> str:
 
 
 def count() -> int:
-    """Give the number of calls so far."""
+    """Return the number of calls so far."""
     return len(calls)

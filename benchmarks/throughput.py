@@ -75,7 +75,7 @@ def burst(deployed: Stack, size: int, patience: float) -> str:
 
 
 def cpu_by_part(deployed: Stack) -> tuple[float, float, float]:
-    """Give the CPU in milliseconds that this process, the functions, and the local cloud have used so far."""
+    """Return the CPU in milliseconds that this process, the functions, and the local cloud have used so far."""
     cloud = deployed.cloud.child.pid
     return (
         gauges.cpu_ever(os.getpid()),

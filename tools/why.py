@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from shared.arrival import ObjectCreated, Skip, SkipReason, Source, real_version
+from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
 from shared.errors import ArrivalError
 from shared.plan import Execution, Route, StoredObject, plan, screen
 from shared.settings import read_route
@@ -194,7 +194,7 @@ def read_object(s3: Any, route: Route, key: str) -> tuple[list[StoredObject], st
 
 def read_upload(sfn: Any, route: Route, stored: StoredObject) -> Upload:
     """Decide on an upload as the function does, and look its execution up."""
-    created = ObjectCreated(stored.bucket, stored.key, stored.version_id, route.account_id, Source.OTHER)
+    created = ObjectCreated(stored.bucket, stored.key, stored.version_id, route.account_id)
     decision = screen(created, route) or plan(stored, route)
     if isinstance(decision, Skip):
         return Upload(stored, decision, None)

@@ -1,17 +1,23 @@
-"""A backfill was asked for: say exactly what it will do, or why it can't."""
+"""A backfill was asked for: settle exactly what it will do, or why it can't."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from shared.aws import make_s3
 from shared.backfill import read_request
-from shared.settings import read_route
+from shared.s3 import check_bucket
+from shared.settings import stack_route
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-route = read_route()
+
+s3 = make_s3()
 
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
-    """Fill in what the request leaves open; a malformed one fails the execution with what to mend."""
-    return read_request(event, route, datetime.now(UTC)).model_dump(mode="json")
+    """Fill in what the request leaves open; a malformed one, or a bucket out of reach, fails with what to do."""
+    route = stack_route()
+    request = read_request(event, route, datetime.now(UTC))
+    check_bucket(s3, route.source_bucket_name, route.account_id)
+    return request.model_dump(mode="json")

@@ -6,8 +6,8 @@ from shared.arrival import Skip
 from shared.aws import make_s3, make_sfn
 from shared.decide import plan_for, start_for
 from shared.outcome import as_response
-from shared.parse import parse_event
-from shared.settings import read_route, trace_header
+from shared.parse import parse_announcement, read_announcement
+from shared.settings import stack_route, trace_header
 from shared.telemetry import make_logger, make_metrics, report_failure, report_outcome
 
 if TYPE_CHECKING:
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 logger = make_logger()
 metrics = make_metrics()
-route = read_route()
 s3, sfn = make_s3(), make_sfn()
 
 
 def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
     """Parse, plan, start; whatever is raised reaches the failure queue once Lambda has tried three times."""
+    announcement = read_announcement(event)
     try:
-        created = parse_event(event)
-        decision = created if isinstance(created, Skip) else plan_for(s3, created, route)
+        created = parse_announcement(announcement)
+        decision = created if isinstance(created, Skip) else plan_for(s3, created, stack_route())
         outcome = start_for(sfn, decision, trace_header())
     except Exception as error:
-        report_failure(logger, metrics, event, context, error)
+        report_failure(logger, metrics, announcement, context, error)
         raise
-    report_outcome(logger, metrics, event, context, outcome)
+    report_outcome(logger, metrics, announcement, context, outcome)
     return as_response(outcome)

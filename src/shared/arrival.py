@@ -1,5 +1,6 @@
 """An object that arrived, whichever way it was announced, and the reasons not to start anything for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,14 +27,24 @@ class SkipReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a payload says, whatever it is: read once, to decide, to log and to count.
+
+    `said` holds the values under the names that `shared/parse.py` gives them, of any type; what is missing is absent.
+    """
+
+    source: Source
+    said: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectCreated:
-    """One announcement of one object; `version_id` is None on a bucket that doesn't version."""
+    """One object that was announced; `version_id` is None on a bucket that doesn't version."""
 
     bucket: str
     key: str
     version_id: str | None
     account: str
-    source: Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
-# Seconds. Worst case of a live arrival's call: three attempts of 1 + 3, and two pauses of at most 1 and 2. A test holds
-# the sum of all calls of an invocation against the function's timeout.
+# Seconds. Worst case of a live arrival's call: three attempts of 1 + 3, and two pauses that S3 may ask for, of 6 and 7.
+# tests/unit/test_time_limits.py compares the sum of all calls of an invocation with the function's timeout.
 CONNECT_TIMEOUT = 1
 READ_TIMEOUT = 3
 ATTEMPTS = 3
@@ -76,7 +76,7 @@ def call(operation: str, subject: str) -> Iterator[None]:
 
 
 def code_of(error: ClientError) -> str:
-    """Give the error code; a HEAD has no body, so there it is the HTTP status."""
+    """Return the error code; a HEAD has no body, so there it is the HTTP status."""
     return error.response.get("Error", {}).get("Code", "")
 
 
@@ -91,5 +91,5 @@ def _from_response(operation: str, subject: str, error: ClientError) -> CallErro
     if code in THROTTLED or status == TOO_MANY_REQUESTS:
         return RetryableCallError(f"{said}. Too many calls at once; Lambda tries again.", Cause.THROTTLED)
     if status >= SERVER_ERROR:
-        return RetryableCallError(f"{said}. The service is ill; Lambda tries again.", Cause.SERVICE_ERROR)
+        return RetryableCallError(f"{said}. The service has a fault; Lambda tries again.", Cause.SERVICE_ERROR)
     return PermanentCallError(f"{said}. Trying again will not help; see docs/runbook.md.", Cause.REFUSED)

@@ -1,6 +1,6 @@
 """Backfill: find what was missed among the objects that exist, and start it by the same decision as a live event.
 
-A Distributed Map lists the bucket and hands over batches; the words here are those of its request and its report.
+A Distributed Map lists the bucket and hands over batches; here are its request, its batches and its report.
 """
 
 from collections import Counter
@@ -12,15 +12,13 @@ from typing import Annotated, Any
 from aws_lambda_powertools.utilities.parser import BaseModel, Field, ValidationError, parse
 from pydantic import ConfigDict, StringConstraints, TypeAdapter
 
-from shared.arrival import ObjectCreated, SkipReason, Source
+from shared.arrival import ObjectCreated, SkipReason
 from shared.errors import MalformedEventError, PermanentCallError
 from shared.outcome import Duplicate, Outcome, Started
 from shared.plan import Route
 
 # Keys named in a report for each outcome; all of them are in the Map Run's results.
 FIRST_KEYS = 5
-
-Moment = datetime | timedelta
 
 
 class RequestInput(BaseModel):
@@ -32,6 +30,8 @@ class RequestInput(BaseModel):
     prefix: Annotated[str, StringConstraints(max_length=1024)] | None = None
     since: str | None = None
     until: str | None = None
+    # The schedule's: what is older was there before the stack, and is nobody's to start by itself.
+    not_before: datetime | None = None
     dry_run: bool = True
     reprocess: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
 
@@ -69,20 +69,22 @@ class Results:
 def read_request(event: object, route: Route, now: datetime) -> Request:
     """Read the input of a backfill; dry unless told otherwise, over the whole source prefix and all times.
 
-    `since` and `until` are ISO 8601 timestamps (UTC unless they say otherwise) or durations, which mean that long ago.
+    `since` and `until` are ISO 8601 timestamps (UTC unless they say otherwise) or durations, which mean that long ago;
+    `not_before` is a timestamp, and the later of it and `since` counts.
     Raises MalformedEventError.
     """
     if not isinstance(event, dict):
         raise MalformedEventError("The input of a backfill is a JSON object; {} asks what was missed.")
     try:
         asked = parse(event=event, model=RequestInput)
-        since, until = _moment(asked.since, now), _moment(asked.until, now)
+        since, until = _moment("since", asked.since, now), _moment("until", asked.until, now)
+        since = max(filter(None, (since, _in_utc(asked.not_before))), default=None)
     except OverflowError as error:
         raise MalformedEventError("since, until: before or after all times.") from error
     except ValidationError as error:
         fields = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'input'}: {e['msg']}" for e in error.errors())
         raise MalformedEventError(
-            f"{fields}. A backfill takes prefix, since, until, dry_run and reprocess, all optional."
+            f"{fields}. A backfill takes prefix, since, until, not_before, dry_run and reprocess, all optional."
         ) from error
     prefix = route.source_prefix if asked.prefix is None else asked.prefix
     if route.source_prefix.startswith(prefix):
@@ -128,7 +130,7 @@ def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreat
         if not _inside(item.last_modified, request):
             continue
         results.found += 1
-        created = ObjectCreated(request.bucket, item.key, None, route.account_id, Source.BACKFILL)
+        created = ObjectCreated(request.bucket, item.key, None, route.account_id)
         try:
             outcome = decide(created, request)
         except PermanentCallError as error:
@@ -171,13 +173,19 @@ def report(request: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> 
     }
 
 
-def _moment(said: str | None, now: datetime) -> datetime | None:
+def _moment(field: str, said: str | None, now: datetime) -> datetime | None:
     if said is None:
         return None
-    if said.startswith("P"):
-        return now - TypeAdapter(timedelta).validate_python(said)
-    moment = TypeAdapter(datetime).validate_python(said)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not said.startswith("P"):
+        return _in_utc(TypeAdapter(datetime).validate_python(said))
+    # pydantic reads a duration without a number as none at all.
+    if said.endswith(("P", "T")):
+        raise MalformedEventError(f"{field}: {said!a} is no duration. Write how long ago: PT26H, P7D or P1DT12H.")
+    return now - TypeAdapter(timedelta).validate_python(said)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment and not moment.tzinfo else moment
 
 
 def _inside(moment: datetime, request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""The three verbs in a row, for live events and backfills alike."""
+"""Look at the object, decide, start: for live events and backfills alike."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Parse: from an EventBridge event of either kind to one `ObjectCreated`.
+"""Parse: from any payload to one `Announcement`, and from that to one `ObjectCreated`.
 
 Strict on the fields a decision needs, blind to all others, so that a field AWS adds tomorrow breaks nothing. The models
 are our own: Powertools' S3 model asks for fields nobody here reads, and types the size as a float.
@@ -6,148 +6,137 @@ are our own: Powertools' S3 model asks for fields nobody here reads, and types t
 
 from typing import Annotated, Any
 
-from aws_lambda_powertools.utilities.parser import BaseModel, Field, ValidationError, parse
+from aws_lambda_powertools.utilities.parser import BaseModel, ValidationError, parse
 from pydantic import BeforeValidator, StringConstraints
 
-from shared.arrival import ObjectCreated, Skip, SkipReason, Source, real_version
+from shared.arrival import Announcement, ObjectCreated, Skip, SkipReason, Source, real_version
 from shared.errors import MalformedEventError
 
-NATIVE = ("aws.s3", "Object Created")
-CLOUDTRAIL = ("aws.s3", "AWS API Call via CloudTrail")
+S3 = "aws.s3"
+OBJECT_CREATED = "Object Created"
+API_CALL = "AWS API Call via CloudTrail"
 UPLOADS = frozenset({"PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"})
+
+# Where everything that is read of an event stands. `Records` and `requestPayload` are of payloads sent here by mistake.
+ANY_EVENT = {
+    "source": "source",
+    "detail_type": "detail-type",
+    "event_id": "id",
+    "event_time": "time",
+    "replay_name": "replay-name",
+    "account": "account",
+    "records": "Records",
+    "failed_payload": "requestPayload",
+}
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+S3_EVENT = ANY_EVENT | {
+    "bucket": "detail.bucket.name",
+    "key": "detail.object.key",
+    "version_id": "detail.object.version-id",
+}
+# Bucket and key come from `requestParameters` alone: `resources` also names the source of a copy. `errorCode` is there
+# only when the call failed.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html
+CLOUDTRAIL_EVENT = ANY_EVENT | {
+    "bucket": "detail.requestParameters.bucketName",
+    "key": "detail.requestParameters.key",
+    "version_id": "detail.responseElements.x-amz-version-id",
+    "event_source": "detail.eventSource",
+    "event_name": "detail.eventName",
+    "error_code": "detail.errorCode",
+}
 
 # The length also makes pydantic refuse lone surrogates, which JSON can spell and UTF-8 can't.
 Text = Annotated[str, StringConstraints(min_length=1)]
 VersionId = Annotated[Text | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
-class Bucket(BaseModel):  # noqa: D101
-    name: Text
-
-
-class S3Object(BaseModel):  # noqa: D101
-    key: Text
-    version_id: VersionId = Field(default=None, alias="version-id")
-
-
-class NativeDetail(BaseModel):  # noqa: D101
-    bucket: Bucket
-    object: S3Object
-
-
-class NativeEvent(BaseModel):
-    """S3's own `Object Created` event.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
-    """
+class Upload(BaseModel):
+    """The object of an event that announces one."""
 
     account: Text
-    detail: NativeDetail
+    bucket: Text
+    key: Text
+    version_id: VersionId = None
 
 
 class ApiCall(BaseModel):
-    """What every CloudTrail record of an API call says; `errorCode` is there only when the call failed."""
+    """A call that CloudTrail recorded."""
 
-    event_source: Text = Field(alias="eventSource")
-    event_name: Text = Field(alias="eventName")
-    error_code: Any = Field(default=None, alias="errorCode")
-
-
-class ApiCallEvent(BaseModel):  # noqa: D101
-    detail: ApiCall
+    event_source: Text
+    event_name: Text
 
 
-class RequestParameters(BaseModel):  # noqa: D101
-    bucket_name: Text = Field(alias="bucketName")
-    key: Text
+def read_announcement(event: object) -> Announcement:
+    """Read what a payload says; never fails, so that also what can't be parsed is logged and counted."""
+    paths = _paths(_find(event, "detail-type"))
+    said = {name: found for name, path in paths.items() if (found := _find(event, path)) is not None}
+    return Announcement(_source(said), said)
 
 
-class ResponseElements(BaseModel):  # noqa: D101
-    version_id: VersionId = Field(default=None, alias="x-amz-version-id")
-
-
-class UploadDetail(BaseModel):  # noqa: D101
-    request_parameters: RequestParameters = Field(alias="requestParameters")
-    response_elements: ResponseElements | None = Field(default=None, alias="responseElements")
-
-
-class UploadEvent(BaseModel):
-    """A successful upload as CloudTrail records it.
-
-    Bucket and key come from `requestParameters` alone: `resources` also names the source of a copy.
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html
-    """
-
-    account: Text
-    detail: UploadDetail
-
-
-def kind_of(event: object) -> tuple[object, object]:
-    """Give source and detail-type of anything, None for what is missing."""
-    if not isinstance(event, dict):
-        return None, None
-    return event.get("source"), event.get("detail-type")
-
-
-def source_of(event: object) -> Source:
-    """Say who announced the object, even of an event that can't be parsed."""
-    kind = kind_of(event)
-    if kind == NATIVE:
-        return Source.NATIVE
-    return Source.CLOUDTRAIL if kind == CLOUDTRAIL else Source.OTHER
-
-
-def parse_event(event: object) -> ObjectCreated | Skip:
-    """Parse an event into the object it announces, or the reason why it announces none.
+def parse_announcement(announcement: Announcement) -> ObjectCreated | Skip:
+    """Parse an announcement into the object it announces, or the reason why it announces none.
 
     Raises MalformedEventError for whatever is not an EventBridge event or lacks a field the decision needs.
     """
-    kind = kind_of(event)
-    if not isinstance(event, dict) or not all(isinstance(name, str) and name for name in kind):
-        raise MalformedEventError(_not_from_eventbridge(event))
+    said = announcement.said
+    if not all(isinstance(said.get(name), str) and said[name] for name in ("source", "detail_type")):
+        raise MalformedEventError(_not_from_eventbridge(announcement))
+    if announcement.source is Source.OTHER:
+        why = f"{said['detail_type']!a} from {said['source']!a} announces no new object"
+        return Skip(SkipReason.NOT_AN_ARRIVAL, why)
     try:
-        if kind == NATIVE:
-            return _native(event)
-        if kind == CLOUDTRAIL:
-            return _cloudtrail(event)
+        if announcement.source is Source.CLOUDTRAIL and (skip := _no_upload(announcement)):
+            return skip
+        upload = parse(event=dict(said), model=Upload)
     except ValidationError as error:
-        raise MalformedEventError(_what_is_wrong(event, error)) from error
-    return Skip(SkipReason.NOT_AN_ARRIVAL, f"{kind[1]!a} from {kind[0]!a} announces no new object")
+        raise MalformedEventError(_what_is_wrong(announcement, error)) from error
+    return ObjectCreated(upload.bucket, upload.key, real_version(upload.version_id), upload.account)
 
 
-def _native(event: dict[str, Any]) -> ObjectCreated:
-    arrived = parse(event=event, model=NativeEvent)
-    announced = arrived.detail.object
-    return ObjectCreated(
-        arrived.detail.bucket.name, announced.key, real_version(announced.version_id), arrived.account, Source.NATIVE
-    )
-
-
-def _cloudtrail(event: dict[str, Any]) -> ObjectCreated | Skip:
-    call = parse(event=event, model=ApiCallEvent).detail
+def _no_upload(announcement: Announcement) -> Skip | None:
+    call = parse(event=dict(announcement.said), model=ApiCall)
     if call.event_source != "s3.amazonaws.com" or call.event_name not in UPLOADS:
         return Skip(SkipReason.NOT_AN_ARRIVAL, f"{call.event_name!a} on {call.event_source!a} creates no object")
-    if call.error_code is not None:
-        return Skip(SkipReason.FAILED_CALL, f"{call.event_name} failed with {call.error_code!a}: nothing was uploaded")
-    upload = parse(event=event, model=UploadEvent)
-    target = upload.detail.request_parameters
-    response = upload.detail.response_elements
-    version_id = real_version(response.version_id) if response else None
-    return ObjectCreated(target.bucket_name, target.key, version_id, upload.account, Source.CLOUDTRAIL)
+    if "error_code" in announcement.said:
+        code = announcement.said["error_code"]
+        return Skip(SkipReason.FAILED_CALL, f"{call.event_name} failed with {code!a}: nothing was uploaded")
+    return None
 
 
-def _not_from_eventbridge(event: object) -> str:
+def _find(event: object, path: str) -> object:
+    found: Any = event
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _paths(detail_type: object) -> dict[str, str]:
+    return CLOUDTRAIL_EVENT if detail_type == API_CALL else S3_EVENT
+
+
+def _source(said: dict[str, object]) -> Source:
+    if said.get("source") != S3:
+        return Source.OTHER
+    if said.get("detail_type") == OBJECT_CREATED:
+        return Source.NATIVE
+    return Source.CLOUDTRAIL if said.get("detail_type") == API_CALL else Source.OTHER
+
+
+def _not_from_eventbridge(announcement: Announcement) -> str:
     hint = "Invoke this function from an EventBridge rule, or with a file of events/."
-    if isinstance(event, dict) and "Records" in event:
+    if "records" in announcement.said:
         hint = "It looks like a classic S3, SNS or SQS notification: turn on EventBridge for the bucket instead."
-    elif isinstance(event, dict) and "requestPayload" in event:
+    elif "failed_payload" in announcement.said:
         hint = "It looks like a record of the failure queue: the event to send again is its requestPayload."
     return f"No EventBridge event: `source` and `detail-type` must be non-empty strings. {hint}"
 
 
-def _what_is_wrong(event: dict[str, Any], error: ValidationError) -> str:
+def _what_is_wrong(announcement: Announcement, error: ValidationError) -> str:
+    said = announcement.said
+    paths = _paths(said["detail_type"])
     fields = "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'the event'}: {item['msg']}"
+        f"{paths[str(item['loc'][0])]}: {item['msg']}"
         for item in error.errors(include_url=False, include_input=False, include_context=False)
     )
-    return f"Event {event.get('id')!a} ({event['detail-type']}) can't be acted on. {fields}."
+    return f"Event {said.get('event_id')!a} ({said['detail_type']}) can't be acted on. {fields}."

@@ -59,7 +59,7 @@ class Execution:
 
 
 def screen(created: ObjectCreated, route: Route) -> Skip | None:
-    """Say what the key alone tells: a skip, or None when the object has to be looked at.
+    """Return what the key alone decides: a skip, or None when the object has to be looked at.
 
     Raises ForeignObjectError for an object that this route must not touch.
     """
@@ -71,7 +71,7 @@ def screen(created: ObjectCreated, route: Route) -> Skip | None:
     if created.bucket != route.source_bucket_name:
         raise ForeignObjectError(
             f"Bucket {created.bucket!a} is not this stack's ({route.source_bucket_name}): "
-            "deploy a second stack with SourceBucketName, or mend the rule that sent this event."
+            "deploy a second stack with SourceBucketName, or fix the rule that sent this event."
         )
     target = route.target_prefix.rstrip("/") + "/"
     if created.key.startswith(target):

@@ -1,4 +1,4 @@
-"""The gate to S3: what is stored under a key, now."""
+"""The gate to S3: what is stored under a key, where the bucket is, and what a Map Run left."""
 
 import json
 from collections.abc import Iterator
@@ -8,21 +8,33 @@ from botocore.exceptions import ClientError
 
 from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
 from shared.aws import call, code_of
+from shared.errors import SettingsError
 from shared.plan import StoredObject
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-# 404: no such key or version; 405: the version asked for is a delete marker. A HEAD has no body to say it in words.
+# 404: no such key or version, or a delete marker; 405: the version asked for is one. A HEAD has no body to say it in words.
 GONE = frozenset({"404", "405"})
+FORBIDDEN = "403"
 
 
 def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
-    """Ask S3 for the object that was announced, that very version where the event named one.
+    """Ask S3 for the object that was announced.
 
+    What is stored now is asked for first: behind a delete marker a version still answers, but no job could read its key.
+    Only where another version than the announced one is current, that version is asked for too, so that two versions
+    put back to back are two uploads.
     Raises PermanentCallError or RetryableCallError.
     """
-    version = {"VersionId": created.version_id} if created.version_id else {}
+    stored = _head(s3, created, None)
+    if stored and created.version_id not in (None, stored.version_id):
+        stored = _head(s3, created, created.version_id)
+    return stored or Skip(SkipReason.OBJECT_GONE, "deleted, or replaced by a delete marker, before its event came")
+
+
+def _head(s3: "S3Client", created: ObjectCreated, version_id: str | None) -> StoredObject | None:
+    version = {"VersionId": version_id} if version_id else {}
     with call("HeadObject", f"s3://{created.bucket}/{created.key!a}"):
         try:
             head = s3.head_object(
@@ -33,7 +45,7 @@ def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
             )
         except ClientError as error:
             if code_of(error) in GONE:
-                return Skip(SkipReason.OBJECT_GONE, "deleted, or replaced by a delete marker, before its event came")
+                return None
             raise
     return StoredObject(
         bucket=created.bucket,
@@ -43,6 +55,41 @@ def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
         last_modified=head["LastModified"],
         size=head["ContentLength"],
     )
+
+
+def check_bucket(s3: "S3Client", bucket: str, account: str) -> None:
+    """See that the bucket is where its events can reach this stack: there, in its region, and in its account.
+
+    S3 names the bucket's region whatever else it answers; botocore follows it there.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
+    Raises SettingsError, PermanentCallError or RetryableCallError.
+    """
+    with call("HeadBucket", f"s3://{bucket}"):
+        try:
+            answer: Any = s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
+            code = ""
+        except ClientError as error:
+            answer, code = error.response, code_of(error)
+            if not (_region_of(answer) or code in GONE or code == FORBIDDEN):
+                raise
+    here, there = s3.meta.region_name, _region_of(answer)
+    if there and there != here:
+        raise SettingsError(
+            f"Bucket {bucket} is in {there}, this stack in {here}: EventBridge delivers a bucket's events only in its "
+            "own region. Deploy the stack there."
+        )
+    if code in GONE:
+        raise SettingsError(f"Bucket {bucket} does not exist. Deploy with a SourceBucketName that does.")
+    if code == FORBIDDEN:
+        raise SettingsError(
+            f"Bucket {bucket} belongs to another account than this stack ({account}), or the function's role or the "
+            "bucket's policy denies s3:ListBucket. Deploy the stack in the account that owns the bucket, or allow it."
+        )
+
+
+def _region_of(answer: Any) -> str | None:
+    region: str | None = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
+    return region
 
 
 def read_map_results(s3: "S3Client", results: Any) -> Iterator[Any]:

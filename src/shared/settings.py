@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,8 +13,18 @@ from shared.plan import Route
 VARIABLES = {field.name: field.name.upper() for field in fields(Route)}
 
 
-def read_route(environ: Mapping[str, str] = os.environ) -> Route:  # noqa: TID251 - this is that place
-    """Read the route of this stack from the variables that template.yaml sets.
+@cache
+def stack_route() -> Route:
+    """Return the route of this stack, read once an execution environment.
+
+    Handlers ask for it after they have begun, so that a wrong environment is logged, counted and kept like any failure.
+    Raises SettingsError.
+    """
+    return read_route(os.environ)  # noqa: TID251 - this is the place that reads it
+
+
+def read_route(environ: Mapping[str, str]) -> Route:
+    """Read a route from the variables that template.yaml sets.
 
     Raises SettingsError, naming every variable that is missing or wrong.
     """
@@ -25,6 +36,6 @@ def read_route(environ: Mapping[str, str] = os.environ) -> Route:  # noqa: TID25
         raise SettingsError(f"The environment is incomplete. {wrong}. template.yaml sets these variables.") from error
 
 
-def trace_header(environ: Mapping[str, str] = os.environ) -> str | None:  # noqa: TID251 - this is that place
-    """Read the X-Ray header of the current invocation; the runtime sets it anew for each."""
+def trace_header(environ: Mapping[str, str] = os.environ) -> str | None:  # noqa: TID251 - this is the place
+    """Read the X-Ray header of the current invocation; the runtime sets it for each."""
     return environ.get("_X_AMZN_TRACE_ID") or None

@@ -46,7 +46,7 @@ def start_execution(sfn: "SFNClient", execution: "Execution", trace_header: str 
 
 
 def has_started(sfn: "SFNClient", execution: "Execution") -> bool:
-    """Say whether an execution of this name exists, without starting one.
+    """Return whether an execution of this name exists, without starting one.
 
     Raises PermanentCallError or RetryableCallError.
     """

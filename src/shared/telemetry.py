@@ -1,20 +1,19 @@
-"""What is said of each arrival: one log line and one EMF line, both after the decision.
+"""What is logged and counted of each arrival: one log line and one EMF line, both after the decision.
 
-docs/observability.md holds the table of metrics; a test holds it against this module.
+docs/observability.md has the tables of metrics and fields; tests compare them with this module.
 """
 
 import json
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from shared.arrival import ObjectCreated, Skip, Source
+from shared.arrival import Announcement, ObjectCreated, Skip, Source
 from shared.errors import ArrivalError, Cause
 from shared.outcome import Duplicate, Outcome, Started
-from shared.parse import source_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 NAMESPACE = "FileArrival"
 # Characters; an S3 key has at most 1,024 bytes, so only what can't be a key is ever cut.
 LONGEST_FIELD = 1024
+# What an event says of itself and its object, as far as it goes.
+LOGGED = ("event_id", "event_time", "replay_name", "bucket", "key", "version_id")
 
 
 def make_logger() -> Logger:
@@ -34,28 +35,34 @@ def make_metrics() -> Metrics:
     return Metrics(namespace=NAMESPACE)
 
 
-def report_outcome(logger: Logger, metrics: Metrics, event: object, context: "LambdaContext", outcome: Outcome) -> None:
+def report_outcome(
+    logger: Logger, metrics: Metrics, announcement: Announcement, context: "LambdaContext", outcome: Outcome
+) -> None:
     """Log and count an arrival that was decided."""
-    said = {**describe(event), "request_id": context.aws_request_id}
-    source = source_of(event)
+    fields = {**describe(announcement), "request_id": context.aws_request_id}
     match outcome:
         case Started(arn):
-            logger.info("started", extra={**said, **_execution(arn)})
-            _count(metrics, "Started", source, latency=_age(event))
+            latency = _latency(announcement)
+            if latency is not None:
+                fields["latency_ms"] = latency
+            logger.info("started", extra={**fields, **_execution(arn)})
+            _count(metrics, "Started", announcement.source, latency=latency)
         case Duplicate(arn):
-            logger.info("duplicate", extra={**said, **_execution(arn)})
-            _count(metrics, "Duplicates", source)
+            logger.info("duplicate", extra={**fields, **_execution(arn)})
+            _count(metrics, "Duplicates", announcement.source)
         case Skip(reason, why):
-            logger.info("skipped", extra={**said, "reason": reason.value, "why": why})
-            _count(metrics, "Skipped", source, reason.value)
+            logger.info("skipped", extra={**fields, "reason": reason.value, "why": why})
+            _count(metrics, "Skipped", announcement.source, reason.value)
 
 
-def report_failure(logger: Logger, metrics: Metrics, event: object, context: "LambdaContext", error: Exception) -> None:
+def report_failure(
+    logger: Logger, metrics: Metrics, announcement: Announcement, context: "LambdaContext", error: Exception
+) -> None:
     """Log and count an arrival that failed; the failure queue keeps the event itself."""
     cause = error.cause if isinstance(error, ArrivalError) else Cause.UNEXPECTED
-    said = {**describe(event), "request_id": context.aws_request_id, "reason": cause.value, "why": str(error)}
-    logger.error("failed", extra=said, exc_info=cause is Cause.UNEXPECTED)
-    _count(metrics, "Failed", source_of(event), cause.value)
+    fields = {**describe(announcement), "request_id": context.aws_request_id, "reason": cause.value, "why": str(error)}
+    logger.error("failed", extra=fields, exc_info=cause is Cause.UNEXPECTED)
+    _count(metrics, "Failed", announcement.source, cause.value)
 
 
 def report_backfill(
@@ -66,65 +73,43 @@ def report_backfill(
     Backfills are no part of the live funnel: a start means that live delivery missed something, or, with a label, that
     somebody asked for it.
     """
-    said = {"source": Source.BACKFILL.value, "bucket": created.bucket, "key": created.key, "reprocess": reprocess}
+    fields = {"source": Source.BACKFILL.value, "bucket": created.bucket, "key": created.key, "reprocess": reprocess}
     match outcome:
         case Started(arn):
-            logger.info("started", extra={**said, **_execution(arn)})
+            logger.info("started", extra={**fields, **_execution(arn)})
             metrics.add_metric("Reprocessed" if reprocess else "Backfilled", MetricUnit.Count, 1)
             metrics.flush_metrics()
         case Duplicate(arn):
-            logger.debug("duplicate", extra={**said, **_execution(arn)})
+            logger.debug("duplicate", extra={**fields, **_execution(arn)})
         case Skip(reason, why):
-            logger.info("skipped", extra={**said, "reason": reason.value, "why": why})
+            logger.info("skipped", extra={**fields, "reason": reason.value, "why": why})
 
 
-def describe(event: object) -> dict[str, str]:
-    """Say whatever can be said of an event, even of one that can't be parsed."""
-    return {
-        "source": source_of(event).value,
-        **{
-            field: found[:LONGEST_FIELD]
-            for field, paths in _WHERE.items()
-            if (found := next(filter(None, (_dig(event, path) for path in paths)), None))
-        },
-    }
-
-
-_WHERE = {
-    "event_id": ("id",),
-    "event_time": ("time",),
-    "replay_name": ("replay-name",),
-    "bucket": ("detail.bucket.name", "detail.requestParameters.bucketName"),
-    "key": ("detail.object.key", "detail.requestParameters.key"),
-    "version_id": ("detail.object.version-id", "detail.responseElements.x-amz-version-id"),
-}
-
-
-def _dig(event: object, path: str) -> str | None:
-    found: Any = event
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, str) else None
+def describe(announcement: Announcement) -> dict[str, str | int]:
+    """Return the log's fields for whatever was announced, even by an event that can't be parsed."""
+    found = {name: announcement.said.get(name) for name in LOGGED}
+    texts = {name: value[:LONGEST_FIELD] for name, value in found.items() if isinstance(value, str) and value}
+    return {"source": announcement.source.value, **texts}
 
 
 def _execution(arn: str) -> dict[str, str]:
     return {"execution_arn": arn, "execution_name": arn.rsplit(":", 1)[-1]}
 
 
-def _age(event: object) -> float | None:
-    """Give the milliseconds since the event's own time; None for a replay, whose time is long past."""
-    said = _dig(event, "time")
-    if said is None or _dig(event, "replay-name"):
+def _latency(announcement: Announcement) -> int | None:
+    """Return the milliseconds since the event's own time; None for a replay, whose time is long past."""
+    time = announcement.said.get("event_time")
+    if not isinstance(time, str) or announcement.said.get("replay_name"):
         return None
     try:
-        moment = datetime.fromisoformat(said)
+        moment = datetime.fromisoformat(time)
     except ValueError:
         return None
-    return None if moment.tzinfo is None else (datetime.now(UTC) - moment).total_seconds() * 1000
+    return None if moment.tzinfo is None else round((datetime.now(UTC) - moment).total_seconds() * 1000)
 
 
 def _count(
-    metrics: Metrics, outcome: str, source: Source, reason: str | None = None, latency: float | None = None
+    metrics: Metrics, outcome: str, source: Source, reason: str | None = None, latency: int | None = None
 ) -> None:
     metrics.add_dimensions(service=metrics.service, source=source.value)
     if reason:

@@ -9,6 +9,6 @@ from tests.simulation.quiet import quiet
 
 @pytest.fixture(autouse=True)
 def silence() -> Iterator[None]:
-    """Say nothing: thousands of invocations do."""
+    """Silence the handlers: thousands of invocations would print."""
     with quiet():
         yield

@@ -31,7 +31,7 @@ class Fault(StrEnum):
 
     THROTTLED = "throttled"
     DENIED = "denied"
-    ILL = "ill"
+    FAULTY = "faulty"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
     LOST = "lost"
@@ -45,13 +45,13 @@ class Fault(StrEnum):
 HEAD_REFUSALS = {
     Fault.THROTTLED: ("503", 503),
     Fault.DENIED: ("403", 403),
-    Fault.ILL: ("500", 500),
+    Fault.FAULTY: ("500", 500),
     Fault.REFUSED: ("400", 400),
 }
 SFN_REFUSALS = {
     Fault.THROTTLED: ("ThrottlingException", 400),
     Fault.DENIED: ("AccessDeniedException", 400),
-    Fault.ILL: ("InternalFailure", 500),
+    Fault.FAULTY: ("InternalFailure", 500),
     Fault.REFUSED: ("KmsInvalidStateException", 400),
 }
 AFTER = frozenset({Fault.LOST, Fault.KILLED_AFTER, Fault.RETRIED})
@@ -151,7 +151,7 @@ class FakeS3:
         self.versions[key] = [one for one in self.versions[key] if one.version_id != version_id]
 
     def find(self, key: str, version_id: str | None = None) -> Version | None:
-        """Give that version or delete marker, or the current one."""
+        """Return that version or delete marker, or the current one."""
         found = [one for one in self.versions.get(key, []) if version_id in (None, one.version_id)]
         return found[-1] if found else None
 
@@ -183,7 +183,7 @@ class FakeS3:
         return self.wire.call("HeadObject", effect, HEAD_REFUSALS)
 
     def _make_room(self, key: str) -> str:
-        """Give the version id of what comes next; without versioning it replaces the null version."""
+        """Return the version id of what comes next; without versioning it replaces the null version."""
         if self.versioning == "Enabled":
             self.ids += 1
             return f"version-{self.ids:024d}"

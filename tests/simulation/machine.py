@@ -17,7 +17,7 @@ kinds = st.lists(st.sampled_from(["native", "cloudtrail"]), max_size=3)
 faults = st.lists(st.sampled_from([None, *Fault]), max_size=6)
 
 
-class Arrivals(RuleBasedStateMachine):
+class BadDay(RuleBasedStateMachine):
     """One bucket, one route, and a bad day."""
 
     world: World

@@ -15,7 +15,7 @@ from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE
 
 @pytest.fixture
 def moto() -> Iterator[Any]:
-    """Give moto's S3 with an empty bucket."""
+    """Return moto's S3 with an empty bucket."""
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket=BUCKET)
@@ -23,7 +23,7 @@ def moto() -> Iterator[Any]:
 
 
 def fake() -> FakeS3:
-    """Give the fake S3."""
+    """Return the fake S3."""
     return FakeS3(Wire(Clock()), BUCKET, ACCOUNT)
 
 

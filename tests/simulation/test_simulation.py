@@ -16,7 +16,7 @@ from shared.arrival import Skip, SkipReason
 from shared.aws import code_of
 from shared.errors import Cause, PermanentCallError, RetryableCallError
 from shared.outcome import Duplicate
-from tests.simulation.machine import Arrivals
+from tests.simulation.machine import BadDay
 
 SLICE = settings(
     max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -25,7 +25,7 @@ SLICE = settings(
 
 def test_a_bad_day() -> None:
     """Whatever is dropped, doubled, delayed, killed or throttled: one start an upload, and every event accounted for."""
-    run_state_machine_as_test(Arrivals, settings=SLICE)
+    run_state_machine_as_test(BadDay, settings=SLICE)
 
 
 def _without_version(patch: pytest.MonkeyPatch) -> None:
@@ -68,6 +68,16 @@ def _already_exists_raised(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "start_execution", start_execution_)
 
 
+def _current_version_only(patch: pytest.MonkeyPatch) -> None:
+    real = s3._head
+    patch.setattr(s3, "_head", lambda client, created, _version: real(client, created, None))
+
+
+def _announced_version_first(patch: pytest.MonkeyPatch) -> None:
+    real = s3._head
+    patch.setattr(s3, "_head", lambda client, created, _version: real(client, created, created.version_id))
+
+
 def _not_found_raised(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(s3, "GONE", frozenset({"405"}))
 
@@ -97,6 +107,8 @@ def _throttle_skipped(patch: pytest.MonkeyPatch) -> None:
 MUTATIONS = [
     (_without_version, "two inputs|wrong version|never started"),
     (_key_alone, "two inputs|wrong version|never started"),
+    (_current_version_only, "the wrong version"),
+    (_announced_version_first, "nothing there to read"),
     (_event_id_in_the_input, "two inputs"),
     (_already_exists_raised, "without a fault"),
     (_not_found_raised, "without a fault"),
@@ -113,4 +125,4 @@ def test_a_planted_fault_is_caught(
     plant(monkeypatch)
 
     with pytest.raises(AssertionError, match=caught):
-        run_state_machine_as_test(Arrivals, settings=settings(SLICE, max_examples=3_000, phases=[Phase.generate]))
+        run_state_machine_as_test(BadDay, settings=settings(SLICE, max_examples=3_000, phases=[Phase.generate]))

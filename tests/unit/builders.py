@@ -4,11 +4,12 @@ import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from shared.arrival import ObjectCreated, Source
+from shared.arrival import ObjectCreated
 from shared.plan import Route, StoredObject
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ def event(name: str = "object-created-put", **changes: object) -> dict[str, Any]
 
 def created(**changes: object) -> ObjectCreated:
     """Announce an object."""
-    plain = {"bucket": BUCKET, "key": KEY, "version_id": None, "account": ACCOUNT, "source": Source.NATIVE}
+    plain = {"bucket": BUCKET, "key": KEY, "version_id": None, "account": ACCOUNT}
     return ObjectCreated(**(plain | changes))  # type: ignore[arg-type]
 
 
@@ -94,6 +95,7 @@ class Client:
     def __init__(self, answer: object) -> None:
         """Take the answer, or the exception."""
         self.answer = answer
+        self.meta = SimpleNamespace(region_name="us-east-2")
         self.calls: list[dict[str, object]] = []
 
     def _call(self, **arguments: object) -> Any:
@@ -102,4 +104,4 @@ class Client:
             raise self.answer
         return self.answer
 
-    head_object = start_execution = describe_execution = get_object = _call
+    head_object = head_bucket = start_execution = describe_execution = get_object = _call

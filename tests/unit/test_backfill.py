@@ -1,5 +1,6 @@
 """Backfill: its request, its batches, its report."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -7,11 +8,11 @@ from typing import Any
 import pytest
 
 from handlers import backfill_batch, backfill_request
-from shared.arrival import ObjectCreated, Skip, SkipReason, Source
+from shared.arrival import ObjectCreated, Skip, SkipReason
 from shared.backfill import Results, read_batch, read_request, report, run_batch
-from shared.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError
+from shared.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError, SettingsError
 from shared.outcome import Duplicate, Outcome, Started
-from tests.unit.builders import BUCKET, Client, refusal, route
+from tests.unit.builders import ACCOUNT, BUCKET, Client, refusal, route
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PREFIX = "input/lab2/eventdriven/"
@@ -25,9 +26,8 @@ def item(name: str, modified: datetime = NOW, **request: Any) -> dict[str, Any]:
 
 
 def test_by_default_a_backfill_can_not_hurt() -> None:
-    """Nothing asked means: say what was missed, anywhere under the prefix, at any time."""
+    """Nothing asked means: find what was missed, anywhere under the prefix, at any time."""
     assert REQUEST | {"dry_run": True} == read_request({}, route(), NOW).model_dump()
-    assert REQUEST | {"dry_run": True} == backfill_request.handler({}, CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,26 @@ def test_a_moment_is_a_timestamp_or_that_long_ago(said: str, meant: datetime) ->
     assert meant == read_request({"since": said}, route(), NOW).since
 
 
+EVENING = NOW + timedelta(hours=8)
+
+
+@pytest.mark.parametrize(
+    ("since", "not_before", "counts"),
+    [
+        (None, None, None),
+        (None, "2026-11-24", NOW - timedelta(hours=12)),
+        ("PT26H", None, NOW - timedelta(hours=26)),
+        ("PT26H", "2026-11-24", NOW - timedelta(hours=12)),
+        ("PT1H", "2026-11-24", NOW - timedelta(hours=1)),
+        ("PT26H", "2026-11-24T20:00:00Z", EVENING),
+        ("PT26H", "2026-11-24T21:00:00+01:00", EVENING),
+    ],
+)
+def test_nothing_before_a_moment_is_looked_at(since: str | None, not_before: str | None, counts: datetime) -> None:
+    """A schedule looks back, but never beyond the day that it was told to begin with."""
+    assert counts == read_request({"since": since, "not_before": not_before}, route(), NOW).since
+
+
 @pytest.mark.parametrize("prefix", [None, "", "input/", PREFIX])
 def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
     """Nothing outside it could start anyway."""
@@ -56,6 +76,13 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
     [
         ({"dryrun": False}, "dryrun"),
         ({"since": "last week"}, "datetime"),
+        ({"since": "P"}, r"^since: 'P' is no duration\. Write how long ago: PT26H, P7D or P1DT12H\.$"),
+        ({"since": "PT"}, "since: 'PT' is no duration"),
+        ({"until": "P1DT"}, "until: 'P1DT' is no duration"),
+        ({"since": ""}, "datetime"),
+        ({"not_before": "PT26H"}, "not_before"),
+        ({"not_before": ""}, "not_before"),
+        ({"not_before": "2026-11-18", "until": "2026-11-17"}, "not before until"),
         ({"prefix": "elsewhere/"}, "elsewhere"),
         ({"reprocess": "two words"}, "reprocess"),
         ({"reprocess": ""}, "reprocess"),
@@ -65,9 +92,28 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
     ],
 )
 def test_a_mistaken_request_is_refused(asked: object, word: str) -> None:
-    """With what to mend."""
+    """With what to fix."""
     with pytest.raises(MalformedEventError, match=word):
         read_request(asked, route(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("region", "refused"), [("us-east-2", None), ("eu-west-1", "is in eu-west-1, this stack in us-east-2")]
+)
+def test_a_backfill_looks_at_its_bucket_first(
+    monkeypatch: pytest.MonkeyPatch, region: str, refused: str | None
+) -> None:
+    """A bucket whose events never come would otherwise be found out by a file that is missing."""
+    s3 = Client({"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": region}}})
+    monkeypatch.setattr(backfill_request, "s3", s3)
+
+    with pytest.raises(SettingsError, match=refused) if refused else contextlib.nullcontext():
+        assert REQUEST | {"dry_run": True} == backfill_request.handler({}, CONTEXT)
+
+    assert [{"Bucket": BUCKET, "ExpectedBucketOwner": ACCOUNT}] == s3.calls
+    with pytest.raises(MalformedEventError):
+        backfill_request.handler({"dryrun": False}, CONTEXT)
+    assert 1 == len(s3.calls)
 
 
 def test_a_batch_is_decided_one_by_one() -> None:
@@ -80,7 +126,7 @@ def test_a_batch_is_decided_one_by_one() -> None:
     }
 
     def decide(created: ObjectCreated, _request: object) -> Outcome:
-        assert (BUCKET, Source.BACKFILL, None) == (created.bucket, created.source, created.version_id)
+        assert (BUCKET, None) == (created.bucket, created.version_id)
         outcome = outcomes[created.key.removeprefix(PREFIX)]
         if isinstance(outcome, Exception):
             raise outcome

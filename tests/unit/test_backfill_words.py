@@ -39,7 +39,7 @@ def test_any_request_is_read_or_malformed(asked: object) -> None:
 
 
 def test_a_duration_beyond_all_times_is_malformed() -> None:
-    """A slip of the finger fails with what to mend, like any other."""
+    """A slip of the finger fails with what to fix, like any other."""
     with pytest.raises(MalformedEventError):
         read_request({"since": "P999999D"}, route(), NOW)
 

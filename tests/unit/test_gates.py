@@ -33,7 +33,7 @@ HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC
 
 @pytest.fixture
 def s3() -> Any:
-    """Give moto's S3 with a versioned bucket."""
+    """Return moto's S3 with a versioned bucket."""
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-2")
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})

@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers import start_execution as live
-from shared.errors import ForeignObjectError, MalformedEventError, RetryableCallError
+from shared import telemetry
+from shared.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
+from shared.settings import VARIABLES, stack_route
 from tests.unit.builders import EVENTS, KEY, Client, event, refusal
 from tests.unit.test_parse import json_values, mutated
 
@@ -134,6 +136,27 @@ def test_a_failure_is_counted_and_raised(
     assert ([1.0], [1.0], cause) == (embedded["Received"], embedded["Failed"], embedded["reason"])
 
 
+@pytest.mark.usefixtures("clients")
+@pytest.mark.parametrize("variable", VARIABLES.values())
+def test_a_broken_environment_is_a_failure_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    """Logged, counted and raised for each event, so that the failure queue gets it; once repaired, the next is started."""
+    stack_route.cache_clear()
+    with monkeypatch.context() as broken:
+        broken.delenv(variable)
+        for _ in range(2):
+            with pytest.raises(SettingsError, match=variable):
+                live.handler(event(), CONTEXT)
+
+    failures = capsys.readouterr().out
+    assert [("failed", "settings", KEY)] * 2 == [
+        (line["message"], line["reason"], line["key"]) for line in lines(failures)[0]
+    ]
+    assert [("settings", [1.0])] * 2 == [(one["reason"], one["Failed"]) for one in lines(failures)[1]]
+    assert "started" == live.handler(event(), CONTEXT)["outcome"]
+
+
 def test_a_bug_is_counted_too(clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     """What nobody foresaw is `unexpected`, with its stack."""
     clients.s3.answer = ZeroDivisionError("oh")
@@ -177,6 +200,35 @@ def test_an_odd_time_loses_the_latency_and_nothing_else(capsys: pytest.CaptureFi
     assert "ArrivalLatency" not in lines(capsys.readouterr().out)[1][0]
 
 
+class _Clock(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "_Clock":
+        """Return the time, 90.25 seconds after the event's."""
+        return cls(2026, 11, 24, 5, 21, 33, 250_000, tz)
+
+
+@pytest.mark.usefixtures("clients")
+@pytest.mark.parametrize("name", ["object-created-put", "cloudtrail-put-object"])
+def test_the_latency_is_a_number_of_milliseconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """In the log line, to sort by, and in the metric; from the event's own time, for starts alone."""
+    monkeypatch.setattr(telemetry, "datetime", _Clock)
+    announced = event(name, time="2026-11-24T05:20:03Z")
+
+    live.handler(announced, CONTEXT)
+    [line], [embedded] = lines(capsys.readouterr().out)
+    assert (90_250, [90_250.0]) == (line["latency_ms"], embedded["ArrivalLatency"])
+
+    monkeypatch.setattr(live, "sfn", Client(STARTED | {"startDate": EARLIER}))
+    live.handler(announced, CONTEXT)
+    [line], [embedded] = lines(capsys.readouterr().out)
+    assert "latency_ms" not in line
+    assert "ArrivalLatency" not in embedded
+
+
 @pytest.mark.usefixtures("clients")
 def test_a_replay_has_no_latency(capsys: pytest.CaptureFixture[str]) -> None:
     """Its time is long past, by somebody's choice."""
@@ -184,4 +236,5 @@ def test_a_replay_has_no_latency(capsys: pytest.CaptureFixture[str]) -> None:
     [line], [embedded] = lines(capsys.readouterr().out)
 
     assert "after-the-outage-of-20-november" == line["replay_name"]
+    assert "latency_ms" not in line
     assert "ArrivalLatency" not in embedded

@@ -14,6 +14,7 @@ from shared import telemetry
 from shared.arrival import Skip, SkipReason
 from shared.errors import Cause, RetryableCallError
 from shared.outcome import Duplicate, Started
+from shared.parse import read_announcement
 from tests.unit.builders import REPOSITORY, created, event
 from tests.unit.test_template import TEMPLATE
 
@@ -96,10 +97,11 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, set[str]
     """Let telemetry report everything it can, and give each metric's unit and dimension sets."""
     logger, metrics = telemetry.make_logger(), telemetry.make_metrics()
     for outcome in (Started("a:name"), Duplicate("a:name"), Skip(SkipReason.EMPTY_OBJECT, "why")):
-        telemetry.report_outcome(logger, metrics, event(), CONTEXT, outcome)
+        telemetry.report_outcome(logger, metrics, read_announcement(event()), CONTEXT, outcome)
         telemetry.report_backfill(logger, metrics, created(), outcome, None)
         telemetry.report_backfill(logger, metrics, created(), outcome, "label")
-    telemetry.report_failure(logger, metrics, event(), CONTEXT, RetryableCallError("why", Cause.THROTTLED))
+    failure = RetryableCallError("why", Cause.THROTTLED)
+    telemetry.report_failure(logger, metrics, read_announcement(event()), CONTEXT, failure)
     found: dict[str, tuple[str, set[str]]] = {}
     for line in capsys.readouterr().out.splitlines():
         for directive in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", []):
@@ -147,14 +149,17 @@ def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", written)
     skip = Skip(SkipReason.EMPTY_OBJECT, "why")
-    replayed = event("object-created-replayed")
+    put, replayed, versioned = (
+        read_announcement(event(f"object-created-{name}")) for name in ("put", "replayed", "put-versioned")
+    )
+    telemetry.report_outcome(logger, metrics, put, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, replayed, CONTEXT, Started("a:name"))
-    telemetry.report_outcome(logger, metrics, event("object-created-put-versioned"), CONTEXT, skip)
+    telemetry.report_outcome(logger, metrics, versioned, CONTEXT, skip)
     telemetry.report_backfill(logger, metrics, created(), Started("a:name"), "label")
     try:
         raise ValueError("a bug")  # noqa: TRY301 - a traceback is wanted
     except ValueError as error:
-        telemetry.report_failure(logger, metrics, event(), CONTEXT, error)
+        telemetry.report_failure(logger, metrics, put, CONTEXT, error)
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     table = read("observability.md").partition("## Log lines")[2].partition("## Traces")[0]
     documented = {

@@ -1,4 +1,4 @@
-"""Parse: from an event of either kind to one `ObjectCreated`."""
+"""Parse: from any payload to what it says, and from an event of either kind to one `ObjectCreated`."""
 
 import contextlib
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.arrival import ObjectCreated, Skip, SkipReason, Source
 from shared.errors import MalformedEventError
-from shared.parse import parse_event
+from shared.parse import parse_announcement, read_announcement
 from shared.telemetry import describe
 from tests.unit.builders import ACCOUNT, BUCKET, EVENTS, KEY, event
 
@@ -27,12 +27,18 @@ ARRIVALS = {
 }
 
 
+def parse_event(event: object) -> ObjectCreated | Skip:
+    """Parse a payload, as the handler does."""
+    return parse_announcement(read_announcement(event))
+
+
 @pytest.mark.parametrize(("name", "version_id"), ARRIVALS.items())
 def test_an_arrival_is_parsed_from_both_sources(name: str, version_id: str | None) -> None:
     """All four ways of creating an object come out alike, with the version where the event names one."""
     source = Source.CLOUDTRAIL if name.startswith("cloudtrail") else Source.NATIVE
 
-    assert ObjectCreated(BUCKET, KEY, version_id, ACCOUNT, source) == parse_event(event(name))
+    assert ObjectCreated(BUCKET, KEY, version_id, ACCOUNT) == parse_event(event(name))
+    assert source is read_announcement(event(name)).source
 
 
 @pytest.mark.parametrize("name", ["PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"])
@@ -129,7 +135,7 @@ def test_what_lacks_a_needed_field_is_malformed(broken: object) -> None:
         parse_event(broken)
 
 
-def test_the_message_says_what_to_mend() -> None:
+def test_the_message_says_what_to_fix() -> None:
     """Names the event, the field and, for other notifications, the way out."""
     with pytest.raises(MalformedEventError, match=r"0f1e2d3c.*detail\.object\.key: Field required"):
         parse_event(event("malformed-no-key"))
@@ -137,6 +143,51 @@ def test_the_message_says_what_to_mend() -> None:
         parse_event({"Records": [{"eventSource": "aws:s3"}]})
     with pytest.raises(MalformedEventError, match="requestPayload"):
         parse_event({"version": "1.0", "requestPayload": event()})
+
+
+NAMED = {"bucket": BUCKET, "key": KEY}
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (event(), {"source": "native", **NAMED}),
+        (event("cloudtrail-put-object"), {"source": "cloudtrail", **NAMED}),
+        (event("object-created-put-versioned"), {"version_id": "0jhWJlTPTYpQHbxVSOBaXu24ymxmDmWl"}),
+        (event("cloudtrail-complete-multipart-upload"), {"version_id": "QTwUkrZkDoqdlaeDVHfZXEYDijrnfeLT"}),
+        (event("object-created-replayed"), {"replay_name": "after-the-outage-of-20-november"}),
+        (event("object-deleted"), {"source": "other", **NAMED}),
+        (event("malformed-no-key"), {"source": "native", "bucket": BUCKET, "key": None}),
+        (event("cloudtrail-put-object", source="my.own"), {"source": "other", **NAMED}),
+        (event(id="e", time="t"), {"event_id": "e", "event_time": "t"}),
+        (event(id=7, time=None, detail="text"), {"event_id": None, "event_time": None, "bucket": None}),
+        (event(detail__object={"key": ""}), {"key": None}),
+        ("text", {"source": "other", "event_id": None}),
+    ],
+)
+def test_any_payload_is_described_as_far_as_it_goes(payload: object, said: dict[str, str | None]) -> None:
+    """For the log, whether it can be parsed or not; what is no text is left out."""
+    described = describe(read_announcement(payload))
+
+    assert said == {name: described.get(name) for name in said}
+
+
+def test_a_field_of_the_other_kind_of_event_is_no_substitute() -> None:
+    """A key that a native event has where CloudTrail has it is not the key of its object."""
+    both = event("malformed-no-key")
+    both["detail"]["requestParameters"] = {"bucketName": BUCKET, "key": KEY}
+
+    with pytest.raises(MalformedEventError, match=r"detail\.object\.key"):
+        parse_event(both)
+
+
+@pytest.mark.parametrize("key", [" green.csv", "green.csv ", " ", "\tgreen.csv\n", "\u00a0green.csv\u3000"])
+def test_a_blank_at_either_end_belongs_to_the_key(key: str) -> None:
+    """S3 keeps it, so nothing may strip it."""
+    native, recorded = event(detail__object={"key": key}), event("cloudtrail-put-object")
+    recorded["detail"]["requestParameters"]["key"] = key
+
+    assert [key, key] == [getattr(parse_event(one), "key", None) for one in (native, recorded)]
 
 
 json_values = st.recursive(
@@ -178,4 +229,4 @@ def test_any_payload_ends_as_arrival_skip_or_malformed(payload: object) -> None:
     """Whatever comes, parsing never fails in another way, and there is always something to log."""
     with contextlib.suppress(MalformedEventError):
         assert isinstance(parse_event(payload), ObjectCreated | Skip)
-    assert all(isinstance(value, str) for value in describe(payload).values())
+    assert all(isinstance(value, str) for value in describe(read_announcement(payload)).values())

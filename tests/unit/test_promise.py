@@ -15,13 +15,14 @@ from handlers import backfill_batch, backfill_report
 from handlers import start_execution as live
 from shared.aws import make_s3, make_sfn
 from shared.errors import RetryableCallError
-from tests.unit.builders import ACCOUNT, BUCKET, ENVIRONMENT, KEY, MACHINE, Client, event, refusal
+from shared.settings import stack_route
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, event, refusal
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")
 NEVER_ENDS = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 9, "End": True}}})
 
 
-class Cloud:
+class World:
     """A bucket, a workflow, and both handlers with the clients they make for themselves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, versioning: str | None) -> None:
@@ -41,23 +42,23 @@ class Cloud:
         return self.s3.put_object(Bucket=BUCKET, Key=key, Body=body.encode()).get("VersionId")
 
     def started(self) -> list[dict[str, Any]]:
-        """Give the inputs of all executions."""
+        """Return the inputs of all executions."""
         names = [one["executionArn"] for one in self.sfn.list_executions(stateMachineArn=MACHINE)["executions"]]
         return [json.loads(self.sfn.describe_execution(executionArn=name)["input"]) for name in names]
 
 
 @pytest.fixture
-def versioned(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """Give the stack's own bucket."""
+def versioned(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Return the stack's own bucket."""
     with mock_aws():
-        yield Cloud(monkeypatch, "Enabled")
+        yield World(monkeypatch, "Enabled")
 
 
 @pytest.fixture
-def unversioned(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """Give a bucket like the workshop's."""
+def unversioned(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Return a bucket like the workshop's."""
     with mock_aws():
-        yield Cloud(monkeypatch, None)
+        yield World(monkeypatch, None)
 
 
 def announcements(version: str | None, key: str = KEY) -> dict[str, dict[str, Any]]:
@@ -89,7 +90,7 @@ def deliver(announced: object) -> dict[str, str | None]:
 
 
 def outcomes(*events: object) -> list[str | None]:
-    """Give what the live function answers to each, the reason where there is one."""
+    """Return what the live function answers to each, the reason where there is one."""
     answers = [deliver(one) for one in events]
     return [answer["reason"] or answer["outcome"] for answer in answers]
 
@@ -107,7 +108,7 @@ def backfill(key: str = KEY, **asked: object) -> dict[str, Any]:
 @pytest.mark.parametrize("bucket", ["versioned", "unversioned"])
 def test_one_upload_is_one_start(request: pytest.FixtureRequest, bucket: str, order: list[str]) -> None:
     """Whoever announces it first starts it; all others, and second deliveries, are duplicates of that execution."""
-    cloud: Cloud = request.getfixturevalue(bucket)
+    cloud: World = request.getfixturevalue(bucket)
     announced = announcements(cloud.upload())
 
     answers = [deliver(announced[name]) for name in (*order, *order)]
@@ -117,7 +118,7 @@ def test_one_upload_is_one_start(request: pytest.FixtureRequest, bucket: str, or
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-def test_two_versions_back_to_back_are_two_starts(versioned: Cloud, *, newest_first: bool) -> None:
+def test_two_versions_back_to_back_are_two_starts(versioned: World, *, newest_first: bool) -> None:
     """Even of the same bytes, and in whichever order their events come."""
     versions = [versioned.upload(), versioned.upload()]
     events = [announcements(version)["native"] for version in (versions[::-1] if newest_first else versions)]
@@ -126,7 +127,7 @@ def test_two_versions_back_to_back_are_two_starts(versioned: Cloud, *, newest_fi
     assert set(versions) == {one["object"]["version_id"] for one in versioned.started()}
 
 
-def test_an_overwrite_before_its_event_starts_once(unversioned: Cloud) -> None:
+def test_an_overwrite_before_its_event_starts_once(unversioned: World) -> None:
     """Without versions the first state is gone: what exists is started, once, with its own size."""
     unversioned.upload("old")
     unversioned.upload("newer")
@@ -136,7 +137,7 @@ def test_an_overwrite_before_its_event_starts_once(unversioned: Cloud) -> None:
     assert [5] == [one["object"]["size"] for one in unversioned.started()]
 
 
-def test_an_overwrite_after_its_event_starts_again(unversioned: Cloud) -> None:
+def test_an_overwrite_after_its_event_starts_again(unversioned: World) -> None:
     """New content is a new upload even under the same key."""
     announced = announcements(None)["native"]
     unversioned.upload("old")
@@ -146,7 +147,7 @@ def test_an_overwrite_after_its_event_starts_again(unversioned: Cloud) -> None:
     assert ["started", "started"] == first + outcomes(announced)
 
 
-def test_a_deleted_object_starts_nothing(versioned: Cloud) -> None:
+def test_a_deleted_object_starts_nothing(versioned: World) -> None:
     """Once the very version is gone, its event is a skip."""
     version = versioned.upload()
     assert version
@@ -156,21 +157,33 @@ def test_a_deleted_object_starts_nothing(versioned: Cloud) -> None:
     assert [] == versioned.started()
 
 
-def test_a_hidden_version_is_started_still(versioned: Cloud) -> None:
-    """A delete marker on top takes nothing away from an upload that was announced with its version."""
+def test_a_version_behind_a_delete_marker_starts_nothing(versioned: World) -> None:
+    """S3 would still describe it by its version, but a job that reads the key would find nothing."""
     version = versioned.upload()
     versioned.s3.delete_object(Bucket=BUCKET, Key=KEY)
 
-    assert ["started"] == outcomes(announcements(version)["native"])
+    assert ["object_gone"] == outcomes(announcements(version)["native"])
+    assert [] == versioned.started()
 
 
-def test_an_empty_file_starts_nothing(versioned: Cloud) -> None:
+def test_an_overwritten_version_that_was_deleted_starts_nothing(versioned: World) -> None:
+    """Only the newer one does."""
+    first, second = versioned.upload(), versioned.upload()
+    assert first
+    versioned.s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=first)
+
+    events = [announcements(version)["native"] for version in (first, second)]
+
+    assert ["object_gone", "started"] == outcomes(*events)
+
+
+def test_an_empty_file_starts_nothing(versioned: World) -> None:
     """S3's word on the size counts, not the event's."""
     assert ["empty_object"] == outcomes(announcements(versioned.upload(""))["native"])
     assert [] == versioned.started()
 
 
-def test_a_hard_key_arrives_verbatim(versioned: Cloud) -> None:
+def test_a_hard_key_arrives_verbatim(versioned: World) -> None:
     """Quotes, plus, percent, space and emoji reach the job as they were uploaded."""
     hard = event("object-created-key-characters")
     key = hard["detail"]["object"]["key"]
@@ -180,7 +193,7 @@ def test_a_hard_key_arrives_verbatim(versioned: Cloud) -> None:
     assert [key] == [one["SRC_PREFIX"] for one in versioned.started()]
 
 
-def test_a_failed_start_leaves_the_name_free(versioned: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_start_leaves_the_name_free(versioned: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lambda's next attempt starts what the throttled one could not."""
     announced = announcements(versioned.upload())["native"]
     with monkeypatch.context() as throttled:
@@ -191,7 +204,7 @@ def test_a_failed_start_leaves_the_name_free(versioned: Cloud, monkeypatch: pyte
     assert ["started", "duplicate"] == outcomes(announced, announced)
 
 
-def test_a_backfill_starts_only_what_was_missed(versioned: Cloud) -> None:
+def test_a_backfill_starts_only_what_was_missed(versioned: World) -> None:
     """What live delivery started is a duplicate to it, and what it started is one to a late event."""
     live_key, missed_key = KEY, KEY + ".missed"
     version, missed = versioned.upload(key=live_key), versioned.upload(key=missed_key)
@@ -204,7 +217,7 @@ def test_a_backfill_starts_only_what_was_missed(versioned: Cloud) -> None:
     assert 2 == len(versioned.started())
 
 
-def test_a_dry_run_says_what_a_wet_one_does(versioned: Cloud) -> None:
+def test_a_dry_run_says_what_a_wet_one_does(versioned: World) -> None:
     """Before and after, and starts nothing itself."""
     versioned.upload()
 
@@ -214,7 +227,7 @@ def test_a_dry_run_says_what_a_wet_one_does(versioned: Cloud) -> None:
     assert (1, []) == (again["duplicates"], again["started"])
 
 
-def test_a_label_starts_once_more(versioned: Cloud) -> None:
+def test_a_label_starts_once_more(versioned: World) -> None:
     """Reprocessing is explicit, has the same input, and is itself exactly once."""
     outcomes(announcements(versioned.upload())["native"])
 
@@ -225,7 +238,7 @@ def test_a_label_starts_once_more(versioned: Cloud) -> None:
     assert first == second
 
 
-def test_a_window_leaves_out_what_is_older(versioned: Cloud) -> None:
+def test_a_window_leaves_out_what_is_older(versioned: World) -> None:
     """An object outside the window isn't even looked at."""
     versioned.upload()
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -234,7 +247,7 @@ def test_a_window_leaves_out_what_is_older(versioned: Cloud) -> None:
     assert [] == versioned.started()
 
 
-def test_the_report_reads_what_the_map_stored(versioned: Cloud) -> None:
+def test_the_report_reads_what_the_map_stored(versioned: World) -> None:
     """Manifest and result files are read from S3, and every batch counts."""
     versioned.upload()
     results = {
@@ -253,7 +266,6 @@ def test_the_report_reads_what_the_map_stored(versioned: Cloud) -> None:
     assert (2, 1, 1) == tuple(answer[name] for name in ("found", "started", "duplicates"))
 
 
-def test_the_tests_route_is_the_clouds() -> None:
-    """Both handlers read the same environment, or nothing above would be true."""
-    assert (MACHINE, MACHINE) == (live.route.state_machine_arn, backfill_batch.route.state_machine_arn)
-    assert ENVIRONMENT["SOURCE_BUCKET_NAME"] == live.route.source_bucket_name
+def test_the_handlers_route_is_the_worlds() -> None:
+    """They read the environment of these tests, or nothing above would be true."""
+    assert (MACHINE, BUCKET) == (stack_route().state_machine_arn, stack_route().source_bucket_name)

@@ -1,4 +1,4 @@
-"""The template's two rules, held against the files of events/ that they are meant for."""
+"""The template's two rules, checked with the files of events/ that they are meant for."""
 
 from typing import Any
 

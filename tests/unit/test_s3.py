@@ -1,5 +1,6 @@
 """S3 over the wire: what the real client makes of the statuses of a HEAD, which has no body to say it in words."""
 
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
@@ -7,8 +8,8 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, Re
 
 from shared.arrival import Skip, SkipReason
 from shared.aws import ATTEMPTS
-from shared.errors import Cause, PermanentCallError, RetryableCallError
-from shared.s3 import read_object
+from shared.errors import Cause, PermanentCallError, RetryableCallError, SettingsError
+from shared.s3 import check_bucket, read_object
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, created, stored
 from tests.unit.wire import Wire, answer
 
@@ -38,8 +39,73 @@ def test_the_version_and_the_owner_are_asked_for() -> None:
 
     assert stored(version_id="v1") == found
     [request] = wire.requests
-    assert request.url.endswith("?versionId=v1")
+    assert request.url.endswith(KEY)
     assert ACCOUNT == request.headers["x-amz-expected-bucket-owner"].decode()
+
+
+@pytest.mark.parametrize(
+    ("announced", "answers", "found", "asked"),
+    [
+        # The current version is the announced one, or nobody announced one.
+        ("v1", ["v1"], "v1", [""]),
+        (None, [None], None, [""]),
+        (None, ["v2"], "v2", [""]),
+        (None, ["null"], None, [""]),
+        # Overwritten meanwhile: two versions back to back are two uploads.
+        ("v1", ["v2", "v1"], "v1", ["", "?versionId=v1"]),
+        ("v1", ["null", "v1"], "v1", ["", "?versionId=v1"]),
+        ("v1", ["v2", 404], Skip, ["", "?versionId=v1"]),
+        ("v1", ["v2", 405], Skip, ["", "?versionId=v1"]),
+        # Deleted, or hidden by a delete marker: one look is enough.
+        ("v1", [404], Skip, [""]),
+        (None, [404], Skip, [""]),
+    ],
+)
+def test_the_current_object_is_asked_for_first(
+    announced: str | None, answers: list[str | int | None], found: object, asked: list[str]
+) -> None:
+    """Another call is made only for a version that was overwritten before its event was handled."""
+    said = [
+        answer(one) if isinstance(one, int) else answer(200, headers=HEAD | ({"x-amz-version-id": one} if one else {}))
+        for one in answers
+    ]
+    wire = Wire(*said)
+
+    read = read_object(wire.s3, created(version_id=announced))
+
+    assert found == (Skip if isinstance(read, Skip) else read.version_id)
+    assert asked == [request.url.partition(KEY)[2] for request in wire.requests]
+
+
+@pytest.mark.parametrize(
+    ("status", "region", "message"),
+    [
+        (200, "us-east-2", None),
+        (200, None, None),
+        (200, "eu-west-1", r"^Bucket .* is in eu-west-1, this stack in us-east-2: .* Deploy the stack there\.$"),
+        (403, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
+        (301, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
+        (400, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
+        (403, "us-east-2", f"another account than this stack .{ACCOUNT}.*denies s3:ListBucket"),
+        (403, None, "another account"),
+        (404, None, "does not exist. Deploy with a SourceBucketName that does"),
+    ],
+)
+def test_a_bucket_out_of_reach_is_named(status: int, region: str | None, message: str | None) -> None:
+    """Its events would never come, and nothing would tell."""
+    wire = Wire(answer(status, headers={"x-amz-bucket-region": region} if region else {}))
+
+    with pytest.raises(SettingsError, match=message) if message else contextlib.nullcontext():
+        check_bucket(wire.s3, BUCKET, ACCOUNT)
+
+    assert ACCOUNT == wire.requests[0].headers["x-amz-expected-bucket-owner"].decode()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(503, RetryableCallError), (400, PermanentCallError)])
+def test_a_bucket_that_can_not_be_looked_at_is_no_verdict(status: int, kind: type[Exception]) -> None:
+    """A throttled call says nothing of the bucket."""
+    with pytest.raises(kind, match=f"^HeadBucket on s3://{BUCKET}: {status} "):
+        check_bucket(Wire(answer(status)).s3, BUCKET, ACCOUNT)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from artifact import build
 from local.template import deployed, read_template
-from shared import aws, errors
+from shared import errors
 from shared.errors import ArrivalError, SettingsError
 from shared.settings import VARIABLES, read_route, trace_header
 from tests.unit.builders import ENVIRONMENT, REPOSITORY, route
@@ -45,14 +45,6 @@ def test_every_handler_imports(name: str) -> None:
     module, function = FUNCTIONS[name]["Handler"].rsplit(".", 1)
 
     assert callable(getattr(importlib.import_module(module), function))
-
-
-def test_the_worst_case_ends_inside_the_timeout() -> None:
-    """Two calls with all their attempts and pauses leave time to report the failure."""
-    pauses = sum(2**attempt for attempt in range(aws.ATTEMPTS - 1))
-    call = aws.ATTEMPTS * (aws.CONNECT_TIMEOUT + aws.READ_TIMEOUT) + pauses
-
-    assert 2 * call < 0.6 * GLOBALS["Timeout"]
 
 
 def test_the_artifact_holds_every_operation_that_is_called() -> None:

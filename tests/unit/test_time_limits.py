@@ -1,0 +1,78 @@
+"""How long calls may take, from the configuration of the real clients, and the timeouts that must cover it."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.retries.standard import ExponentialBackoff
+
+from handlers import backfill_batch, backfill_report, backfill_request, start_execution
+from tests.unit.test_template import FUNCTIONS, GLOBALS
+
+# Seconds. What an invocation needs beside its calls: the cold start of 512 MB, the log line, and some air.
+COLD_START = 10
+
+
+class _Throttled:
+    """What botocore asks of an attempt: it was throttled, and S3 asked for a pause of a minute."""
+
+    http_response = SimpleNamespace(headers={"x-amz-retry-after": "60000"})
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt_number = attempt
+
+    def is_throttling_error_from_context(self, _context: object) -> bool:
+        return True
+
+
+def longest(client: Any) -> float:
+    """Return the seconds that one call takes at worst: all attempts in full, and the longest pauses between them."""
+    config = client.meta.config
+    attempts: int = config.retries["total_max_attempts"]
+    make: Any = ExponentialBackoff
+    backoff = make(random=lambda: 1, throttling_detector=_Throttled(0))
+    pauses = sum(backoff.delay_amount(_Throttled(attempt)) for attempt in range(1, attempts))
+    return float(attempts * (config.connect_timeout + config.read_timeout) + pauses)
+
+
+@pytest.mark.parametrize(
+    ("name", "clients"),
+    [
+        # HeadObject of the current version and of the announced one, StartExecution.
+        ("StartExecutionFunction", [start_execution.s3, start_execution.s3, start_execution.sfn]),
+        # HeadBucket, and again where the bucket is.
+        ("BackfillRequestFunction", [backfill_request.s3, backfill_request.s3]),
+        # One object; a batch that takes longer is tried again, and what it started is a duplicate then.
+        ("BackfillBatchFunction", [backfill_batch.s3, backfill_batch.sfn]),
+        # The manifest and one file.
+        ("BackfillReportFunction", [backfill_report.s3, backfill_report.s3]),
+    ],
+)
+def test_all_calls_end_inside_the_timeout(name: str, clients: list[Any]) -> None:
+    """At worst all of them fail; then there is still time to say so, and to say it of the right object."""
+    timeout = FUNCTIONS[name].get("Timeout", GLOBALS["Timeout"])
+
+    assert sum(map(longest, clients)) + COLD_START <= timeout
+
+
+@pytest.mark.parametrize(
+    ("client", "attempts"),
+    [
+        (start_execution.s3, 3),
+        (start_execution.sfn, 3),
+        (backfill_request.s3, 3),
+        (backfill_batch.s3, 8),
+        (backfill_batch.sfn, 8),
+        (backfill_report.s3, 8),
+    ],
+)
+def test_every_client_gives_up_in_time(client: Any, attempts: int) -> None:
+    """A hanging connection costs seconds, not the minute that botocore waits by itself; a backfill has more patience."""
+    config = client.meta.config
+
+    assert (1, 3, "standard", attempts) == (
+        config.connect_timeout,
+        config.read_timeout,
+        config.retries["mode"],
+        config.retries["total_max_attempts"],
+    )
