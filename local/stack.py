@@ -51,6 +51,17 @@ class Stack:
         found: str = described["StackResourceDetail"]["PhysicalResourceId"]
         return found
 
+    def can(self, role: str, action: str, resource: str) -> bool:
+        """Say whether a role of the stack, by logical id, may do something, by the policies that were deployed.
+
+        Of one action on one resource, by the role's own policies; resource policies are not asked.
+        """
+        arn = self.client("iam").get_role(RoleName=self.physical_id(role))["Role"]["Arn"]
+        answer = self.client("iam").simulate_principal_policy(
+            PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
+        )
+        return bool(answer["EvaluationResults"][0]["EvalDecision"] == "allowed")
+
 
 def build(*arguments: str | Path) -> None:
     """Run `sam build`, plain unless there are arguments or this machine isn't an x86_64.

@@ -64,7 +64,7 @@ async def _serve(port: int, *, exit_with_parent: bool) -> None:
     from ministack.app import app  # noqa: PLC0415, RUF100
     from ministack.core import lambda_runtime  # noqa: PLC0415, RUF100
 
-    from local.emulator import alarms, cloudtrail  # noqa: PLC0415, RUF100
+    from local.emulator import cloudtrail  # noqa: PLC0415, RUF100
 
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
@@ -81,7 +81,6 @@ async def _serve(port: int, *, exit_with_parent: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     if exit_with_parent:
         _watch_parent(lambda: loop.call_soon_threadsafe(stop.set))
-    alarms.watch()
     await serve(cloudtrail.recording(app), config, shutdown_trigger=stop.wait)
     lambda_runtime.reset()
     shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)

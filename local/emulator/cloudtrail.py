@@ -13,7 +13,7 @@ import string
 import time
 import urllib.parse
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from ministack.core import iam_evaluator
@@ -30,11 +30,6 @@ type App = Callable[[Message, Receive, Send], Awaitable[None]]
 FAILED = 400
 SUBRESOURCES = {"acl", "legal-hold", "partNumber", "retention", "tagging", "uploads"}
 ERROR = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)
-OPERATORS: dict[str, Callable[[str, str], bool]] = {
-    "Equals": str.__eq__,
-    "StartsWith": str.startswith,
-    "EndsWith": str.endswith,
-}
 
 
 def recording(app: App) -> App:
@@ -92,50 +87,21 @@ def _record(call: Json, status: int) -> None:
     """Announce the call, if it is known on what object and a trail asks for it."""
     if call["name"] == "PostObject":
         call["key"] = urllib.parse.unquote(urllib.parse.urlparse(call["answer"].get("location", "")).path[1:])
-    if call["key"] and any(_selects(selector, call) for selector in _selectors()):
+    if call["key"] and _is_logged(call):
         aws.in_background(_announce, call, status)
 
 
-# ── What a trail selects ──
-
-
-def _selectors() -> Iterator[Json]:
-    for name, trail in cloudtrail._trails.items():
-        if trail.get("IsLogging"):
-            yield from cloudtrail._event_selectors.get(name, [])
-
-
-def _selects(selector: Json, call: Json) -> bool:
+def _is_logged(call: Json) -> bool:
+    """Say whether a trail that logs has a basic selector for it; advanced selectors are left out."""
     arn = f"arn:aws:s3:::{call['bucket']}/{call['key']}"
-    if "FieldSelectors" not in selector:
-        values = [
-            value
-            for resource in selector.get("DataResources", [])
-            if resource["Type"] == "AWS::S3::Object"
-            for value in resource["Values"]
-        ]
-        return selector.get("ReadWriteType") != "ReadOnly" and any(arn.startswith(value) for value in values)
-    fields = {
-        "eventCategory": "Data",
-        "eventName": call["name"],
-        "eventSource": "s3.amazonaws.com",
-        "readOnly": "false",
-        "resources.ARN": arn,
-        "resources.type": "AWS::S3::Object",
-    }
-    return all(_matches(condition, fields.get(condition["Field"], "")) for condition in selector["FieldSelectors"])
-
-
-def _matches(condition: Json, value: str) -> bool:
-    for name, holds in OPERATORS.items():
-        if name in condition and not any(holds(value, wanted) for wanted in condition[name]):
-            return False
-        if any(holds(value, unwanted) for unwanted in condition.get(f"Not{name}", [])):
-            return False
-    return True
-
-
-# ── What is announced ──
+    return any(
+        resource["Type"] == "AWS::S3::Object" and arn.startswith(tuple(resource["Values"]))
+        for name, trail in cloudtrail._trails.items()
+        if trail.get("IsLogging")
+        for selector in cloudtrail._event_selectors.get(name, [])
+        if selector.get("ReadWriteType") != "ReadOnly"
+        for resource in selector.get("DataResources", [])
+    )
 
 
 def _announce(call: Json, status: int) -> None:
@@ -198,23 +164,9 @@ def _error(body: bytes, status: int) -> Json:
 
 
 def _identity(access_key: str) -> Json:
-    """Describe the caller: root, a user, or the session of a role."""
+    """Describe the caller as far as it matters to anybody: who it is, not how it came by its session."""
     who = iam_evaluator.resolve_credential(access_key or "test", settings.ACCOUNT)
     if isinstance(who, iam_evaluator.CredentialResolutionError):
         return {"type": "AWSAccount", "accountId": "ANONYMOUS_PRINCIPAL"}
     kind = {"User": "IAMUser"}.get(who.principal_type, who.principal_type)
-    identity: Json = {
-        "type": kind,
-        "principalId": who.principal_id,
-        "arn": who.principal_arn,
-        "accountId": who.account_id,
-        "accessKeyId": access_key,
-    }
-    if kind == "IAMUser":
-        identity["userName"] = who.principal_name
-    if kind == "AssumedRole":
-        name = who.principal_arn.split("/")[1]
-        issuer = {"type": "Role", "arn": f"arn:aws:iam::{who.account_id}:role/{name}"}
-        issuer |= {"accountId": who.account_id, "userName": name, "principalId": who.principal_id.split(":")[0]}
-        identity["sessionContext"] = {"sessionIssuer": issuer, "attributes": {"mfaAuthenticated": "false"}}
-    return identity
+    return {"type": kind, "principalId": who.principal_id, "arn": who.principal_arn, "accountId": who.account_id}

@@ -1,82 +1,50 @@
-"""Delivery of an event to the target of a rule or of a schedule.
+"""Delivery of an event to the target of a rule.
 
 AWS: EventBridge invokes a function asynchronously, so that Lambda retries, and only if the function's policy names the
-rule. What cannot be delivered goes to the target's dead-letter queue, if the queue's policy lets it, with the cause in
-the message's attributes. EventBridge Scheduler acts with the schedule's role and fills `<aws.scheduler.…>` into the
-input.
+rule; it publishes to a topic only if the topic's policy lets it without a condition. What cannot be delivered goes to
+the target's dead-letter queue, if the queue's policy lets it, with the cause in the message's attributes. No rule of
+ours has a state machine for a target, and schedules are left to ministack.
 
-ministack: calls the function once, asks no policy and no role, has no dead letters, and looks at schedules every ten
-seconds.
+ministack: calls the function once, asks no policy, and has no dead letters.
 """
 
 import contextvars
 import json
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sns, sqs, stepfunctions
+from ministack.services import eventbridge, lambda_svc, sns, sqs
 
-from local.emulator import aws, roles, seams, settings
+from local.emulator import aws, seams
 from local.emulator.aws import Json
 
 NO_PERMISSIONS, NO_RESOURCE = "NO_PERMISSIONS", "NO_RESOURCE"
 
-seams.sets(scheduler, "_SCHEDULE_TICK_INTERVAL", settings.number("SCHEDULE_INTERVAL_SECONDS"))
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event on its way to a target of a rule or, alike in ministack, of a schedule."""
+    """An event on its way to a target of a rule."""
 
     target: Json
-    source: Json
+    rule: Json
     event: Json
-
-    @property
-    def is_scheduled(self) -> bool:
-        """Whether EventBridge Scheduler sends it."""
-        return ":schedule/" in self.source.get("Arn", "")
-
-    def count(self, metric: str) -> None:
-        """Count it in the metrics of the rule."""
-        if not self.is_scheduled:
-            cloudwatch.record_metric("AWS/Events", metric, 1, "Count", {"RuleName": self.source["Name"]})
 
 
 _current: contextvars.ContextVar[Delivery | None] = contextvars.ContextVar("delivery", default=None)
 
 
 @seams.replaces(eventbridge, "_invoke_target")
-def invoke_target(original: Callable[..., None], target: Json, event: Json, source: Json, view: object = None) -> None:
+def invoke_target(original: Callable[..., None], target: Json, event: Json, rule: Json, view: object = None) -> None:
     """Remember the delivery while the target is invoked, as the service and not as whoever caused the event."""
-    delivery = Delivery(target, source, event)
-    if delivery.is_scheduled:
-        target = _filled(target, source)
-    delivery.count("Invocations")
 
     def deliver() -> None:
-        _current.set(delivery)
-        original(target, event, source, view)
+        # ministack hands schedules over as rules.
+        _current.set(None if ":schedule/" in rule.get("Arn", "") else Delivery(target, rule, event))
+        original(target, event, rule, view)
 
     aws.as_service(deliver)
-
-
-def _filled(target: Json, schedule: Json) -> Json:
-    """Fill the context attributes of EventBridge Scheduler into the input."""
-    values = {
-        "schedule-arn": schedule["Arn"],
-        "scheduled-time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "execution-id": str(uuid.uuid4()),
-        "attempt-number": "1",
-    }
-    text = target.get("Input", "{}")
-    for name, value in values.items():
-        text = text.replace(f"<aws.scheduler.{name}>", value)
-    return {**target, "Input": text}
 
 
 @seams.replaces(eventbridge, "_dispatch_to_lambda")
@@ -86,28 +54,11 @@ def dispatch_to_lambda(_original: object, arn: str, payload: str) -> None:
     function, config, _ = lambda_svc._get_func_record_for_ref(arn)
     if not function or not config:
         _give_up(delivery, NO_RESOURCE, f"Function not found: {arn}")
-    elif delivery and (message := _refusal(delivery, arn, function)):
-        _give_up(delivery, NO_PERMISSIONS, message)
+    elif delivery and not _allows(function.get("policy") or {}, "lambda:InvokeFunction", arn, delivery.rule["Arn"]):
+        _give_up(delivery, NO_PERMISSIONS, "Lack of permissions to invoke cross account target.")
     else:
         record = lambda_svc._execution_record_for_config(function, config)
         lambda_svc.invoke_async_with_retry(record, json.loads(payload))
-
-
-def _refusal(delivery: Delivery, arn: str, function: Json) -> str | None:
-    if delivery.is_scheduled:
-        return _role_denies(delivery, "lambda:InvokeFunction", arn)
-    context = iam_evaluator.EvalContext(
-        principal_arn="*",
-        principal_type="Service",
-        principal_account="",
-        action="lambda:InvokeFunction",
-        resource_arn=arn,
-        region=get_region(),
-        service_context={"aws:sourcearn": delivery.source["Arn"], "aws:sourceaccount": get_account_id()},
-    )
-    policy = function.get("policy") or {}
-    decision = iam_evaluator.evaluate_resource_policy(policy, context, service="events.amazonaws.com").decision
-    return None if decision == "Allow" else "Lack of permissions to invoke cross account target."
 
 
 @seams.replaces(eventbridge, "_dispatch_to_sns")
@@ -118,17 +69,18 @@ def dispatch_to_sns(original: Callable[[str, str], None], arn: str, payload: str
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
     """
     delivery, topic = _current.get(), sns._topics.get(arn)
+    policy: Json = json.loads(topic["attributes"]["Policy"]) if topic else {"Statement": []}
+    usable = [one for one in policy["Statement"] if one["Effect"] == "Deny" or not one.get("Condition")]
     if topic is None:
         _give_up(delivery, NO_RESOURCE, f"Topic does not exist: {arn}")
-    elif not _unconditionally_allowed(topic["attributes"]["Policy"], "sns:Publish", arn):
+    elif not _allows({**policy, "Statement": usable}, "sns:Publish", arn):
         _give_up(delivery, NO_PERMISSIONS, f"User is not authorized to perform: SNS:Publish on resource: {arn}")
     else:
         original(arn, payload)
 
 
-def _unconditionally_allowed(policy: str, action: str, resource: str) -> bool:
-    document: Json = json.loads(policy)
-    statements = [one for one in document["Statement"] if one["Effect"] == "Deny" or not one.get("Condition")]
+def _allows(policy: Json, action: str, resource: str, source: str | None = None) -> bool:
+    """Say whether a resource's policy lets EventBridge act on behalf of a rule."""
     context = iam_evaluator.EvalContext(
         principal_arn="*",
         principal_type="Service",
@@ -136,61 +88,27 @@ def _unconditionally_allowed(policy: str, action: str, resource: str) -> bool:
         action=action,
         resource_arn=resource,
         region=get_region(),
+        service_context={"aws:sourcearn": source, "aws:sourceaccount": get_account_id()} if source else {},
     )
-    usable = {**document, "Statement": statements}
-    decision = iam_evaluator.evaluate_resource_policy(usable, context, service="events.amazonaws.com").decision
+    decision = iam_evaluator.evaluate_resource_policy(policy, context, service="events.amazonaws.com").decision
     return bool(decision == "Allow")
-
-
-@seams.replaces(eventbridge, "_dispatch_to_stepfunctions")
-def dispatch_to_stepfunctions(original: Callable[[str, str], None], arn: str, payload: str) -> None:
-    """Start the execution if the role of the rule's target or of the schedule may."""
-    delivery = _current.get()
-    if stepfunctions._resolve_state_machine_arn(arn) is None:
-        _give_up(delivery, NO_RESOURCE, f"State Machine Does Not Exist: '{arn}'")
-    elif delivery and (message := _role_denies(delivery, "states:StartExecution", arn)):
-        _give_up(delivery, NO_PERMISSIONS, message)
-    else:
-        original(arn, payload)
-
-
-def _role_denies(delivery: Delivery, action: str, resource: str) -> str | None:
-    role = delivery.target.get("RoleArn")
-    if not role:
-        return "The target has no role"
-    return roles.denial(role, action, resource, session=uuid.uuid4().hex)
 
 
 def _give_up(delivery: Delivery | None, code: str, message: str) -> None:
     """Send the event to the target's dead-letter queue; without one it is lost, as on AWS."""
-    if delivery is None:
+    queue_arn = delivery.target.get("DeadLetterConfig", {}).get("Arn") if delivery else None
+    if delivery is None or queue_arn is None:
         return
-    delivery.count("FailedInvocations")
-    queue_arn = delivery.target.get("DeadLetterConfig", {}).get("Arn")
-    if not queue_arn:
+    if not sqs.queue_policy_allows(queue_arn, "events.amazonaws.com", delivery.rule["Arn"], get_account_id()):
         return
-    if not _may_send(delivery, queue_arn):
-        delivery.count("InvocationsFailedToBeSentToDlq")
-        return
-    sender = "SCHEDULE_ARN" if delivery.is_scheduled else "RULE_ARN"
     attributes = {
-        sender: delivery.source["Arn"],
+        "RULE_ARN": delivery.rule["Arn"],
         "TARGET_ARN": delivery.target["Arn"],
         "ERROR_CODE": code,
         "ERROR_MESSAGE": message,
         "RETRY_ATTEMPTS": "0",
     }
-    content = eventbridge._pattern_event_view(delivery.event).event_with_detail()
-    body = delivery.target.get("Input", "{}") if delivery.is_scheduled else aws.compact(content)
-    send(queue_arn, body, attributes)
-    delivery.count("InvocationsSentToDlq")
-
-
-def _may_send(delivery: Delivery, queue_arn: str) -> bool:
-    if delivery.is_scheduled:
-        return _role_denies(delivery, "sqs:SendMessage", queue_arn) is None
-    allowed: bool = sqs.queue_policy_allows(queue_arn, "events.amazonaws.com", delivery.source["Arn"], get_account_id())
-    return allowed
+    send(queue_arn, aws.compact(eventbridge._pattern_event_view(delivery.event).event_with_detail()), attributes)
 
 
 def send(queue_arn: str, body: str, attributes: dict[str, str] | None = None) -> None:

@@ -13,7 +13,6 @@ invokes functions synchronously could wait for ever.
 """
 
 import contextvars
-import json
 import queue
 import random
 import threading
@@ -25,7 +24,7 @@ from typing import Any
 
 from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
-from ministack.services import cloudwatch, lambda_svc, sns
+from ministack.services import lambda_svc
 
 from local.emulator import aws, deliveries, roles, seams, settings
 from local.emulator.aws import Json
@@ -44,8 +43,6 @@ _environments = threading.Semaphore(int(settings.number("LAMBDA_MAX_WORKERS")))
 @seams.replaces(lambda_svc, "invoke_async_with_retry")
 def invoke_async_with_retry(_original: object, function: Json, event: object) -> None:
     """Queue an event for a function."""
-    config = function["config"]
-    _count(config, "AsyncEventsReceived")
     aws.in_background(_work_off, function, event, time.monotonic())
 
 
@@ -63,10 +60,6 @@ def _work_off(function: Json, event: object, received: float) -> None:
             pause = random.uniform(0.05, 0.2)  # noqa: S311 - no secret
         else:
             count += 1
-            _count(config, "AsyncEventAge", (time.monotonic() - received) * 1000, "Milliseconds")
-            lambda_svc._emit_lambda_metrics(
-                config["FunctionName"], 0.0, error=bool(result.get("error")), throttle=False
-            )
             if not result.get("error"):
                 return
             pause = lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS * 2 ** (count - 1)
@@ -75,7 +68,6 @@ def _work_off(function: Json, event: object, received: float) -> None:
                 condition = "EventAgeExceeded"
                 break
             time.sleep(pause)
-    _count(config, "AsyncEventsDropped")
     _report_failure(function, options, _failure_record(config, request_id, condition, count, event, result))
 
 
@@ -106,26 +98,11 @@ def _failure_record(config: Json, request_id: str, condition: str, count: int, e
 
 
 def _report_failure(function: Json, options: Json, record: Json) -> None:
-    """Send the record to the destination, or the bare event to a dead-letter queue in the old style."""
+    """Send the record to the destination, if it is a queue that the function's role may send to."""
     config = function["config"]
-    destination = options.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
-    target = destination or config.get("DeadLetterConfig", {}).get("TargetArn")
-    if not target:
-        return
-    body = aws.compact(record if destination else record["requestPayload"])
-    is_topic = target.split(":")[2] == "sns"
-    action = "sns:Publish" if is_topic else "sqs:SendMessage"
-    denied = roles.denial(config["Role"], action, target, session=config["FunctionName"])
-    if denied:
-        _count(config, "DestinationDeliveryFailures" if destination else "DeadLetterErrors")
-    elif is_topic:
-        sns._fanout(target, new_uuid(), body, "", "", {})
-    else:
-        deliveries.send(target, body)
-
-
-def _count(config: Json, metric: str, value: float = 1, unit: str = "Count") -> None:
-    cloudwatch.record_metric("AWS/Lambda", metric, value, unit, {"FunctionName": config["FunctionName"]})
+    queue = options.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    if queue and not roles.denial(config["Role"], "sqs:SendMessage", queue, session=config["FunctionName"]):
+        deliveries.send(queue, aws.compact(record))
 
 
 @seams.replaces(lambda_svc, "_execute_function_dispatch")
@@ -182,14 +159,3 @@ def drain_stderr(_original: object, worker: Any, *_: float) -> str:
     except queue.Empty:
         pass
     return "\n".join(lines)
-
-
-def decoded(line: str) -> Json | None:
-    """Return the JSON object that a log line is, if it is one."""
-    if not line.startswith("{"):
-        return None
-    try:
-        value: Json = json.loads(line)
-    except ValueError:
-        return None
-    return value

@@ -17,12 +17,8 @@ DEFAULTS = {
     # How long an emulated Glue run takes, and the most that runs at once on a small machine.
     "GLUE_RUN_SECONDS": "0.3",
     "LAMBDA_MAX_WORKERS": "4",
-    "MAP_MAX_CONCURRENCY": "8",
     # On AWS it is minutes.
     "CLOUDTRAIL_DELAY_SECONDS": "0.5",
-    # On AWS alarms and schedules are looked at once a minute.
-    "ALARM_INTERVAL_SECONDS": "1",
-    "SCHEDULE_INTERVAL_SECONDS": "1",
     # A second address to answer at, for containers on this machine.
     "ALSO_LISTEN_ON": "",
 }

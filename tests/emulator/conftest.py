@@ -172,11 +172,9 @@ def policy(*statements: dict[str, Any]) -> str:
 def running() -> Iterator[process.Emulator]:
     """Run one emulator, quick where AWS is slow."""
     quick = {
-        "ALARM_INTERVAL_SECONDS": "0.2",
         "CLOUDTRAIL_DELAY_SECONDS": "0",
         "GLUE_RUN_SECONDS": "0.15",
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.05",
-        "SCHEDULE_INTERVAL_SECONDS": "0.2",
     }
     # Test functions may use an SDK, which the bare interpreter does not hold.
     packages = {"TEST_PACKAGES": str(Path(boto3.__file__).parents[1])}

@@ -1,4 +1,4 @@
-"""From a rule or a schedule to its target."""
+"""From a rule to its target."""
 
 import json
 import time
@@ -100,35 +100,3 @@ def test_a_topic_is_told_unless_its_policy_has_a_condition(cloud: Cloud, conditi
         assert "NO_PERMISSIONS" == _letter(cloud, dead)[1]["ERROR_CODE"]
     else:
         assert "key" in cloud.messages(told)[0]["Body"]
-
-
-def test_a_rule_starts_an_execution_with_its_target_s_role(cloud: Cloud) -> None:
-    """Not without it."""
-    machine = cloud.machine({"Pass": {"Type": "Pass", "End": True}})
-    url, queue = cloud.queue(sender="events.amazonaws.com")
-    cloud.listen(CREATED, Arn=machine, RoleArn=cloud.role(allow("states:StartExecution", machine)))
-    cloud.listen(CREATED, Arn=machine, RoleArn=cloud.role(), DeadLetterConfig={"Arn": queue})
-    cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
-
-    assert "NO_PERMISSIONS" == _letter(cloud, url)[1]["ERROR_CODE"]
-    until(lambda: len(cloud.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]) == 1)
-
-
-def test_a_schedule_fills_in_its_time(cloud: Cloud) -> None:
-    """EventBridge Scheduler replaces its context attributes in the input, and acts with the schedule's role."""
-    machine = cloud.machine({"Pass": {"Type": "Pass", "End": True}})
-    cloud.client("scheduler").create_schedule(
-        Name="schedule",
-        ScheduleExpression="at(2020-01-01T00:00:00)",
-        FlexibleTimeWindow={"Mode": "OFF"},
-        Target={
-            "Arn": machine,
-            "RoleArn": cloud.role(allow("states:StartExecution", machine)),
-            "Input": '{"at": "<aws.scheduler.scheduled-time>"}',
-        },
-    )
-    states = cloud.client("stepfunctions")
-    until(lambda: states.list_executions(stateMachineArn=machine)["executions"])
-    [execution] = states.list_executions(stateMachineArn=machine)["executions"]
-
-    assert json.loads(cloud.ended(execution["executionArn"])["input"])["at"].startswith("20")

@@ -12,7 +12,6 @@ def handler(event, context):
     print(context.aws_request_id)
     raise KeyError(event["a"])
 """
-INVOKED = {"source": ["none"]}
 
 
 def _group(function: str) -> str:
@@ -44,32 +43,6 @@ def test_an_exhausted_event_goes_to_the_failure_destination(cloud: Cloud) -> Non
     assert 3 == lines.count(context["requestId"]) == sum("[ERROR] KeyError" in line for line in lines)
 
 
-def test_fewer_retries_can_be_asked_for(cloud: Cloud) -> None:
-    """MaximumRetryAttempts counts."""
-    url, queue = cloud.queue()
-    function = cloud.function(FAILING, cloud.role(allow("sqs:SendMessage", queue)))
-    cloud.client("lambda").put_function_event_invoke_config(
-        FunctionName=function, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": queue}}
-    )
-    cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b'{"a":"b"}')
-    [message] = cloud.messages(url)
-
-    assert 1 == json.loads(message["Body"])["requestContext"]["approximateInvokeCount"]
-
-
-def test_the_destination_needs_the_function_s_permission(cloud: Cloud) -> None:
-    """Without it the event is dropped and counted."""
-    _, queue = cloud.queue()
-    function = cloud.function(FAILING)
-    cloud.client("lambda").put_function_event_invoke_config(
-        FunctionName=function, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": queue}}
-    )
-    cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b'{"a":"b"}')
-
-    list_metrics = cloud.client("cloudwatch").list_metrics
-    until(lambda: list_metrics(Namespace="AWS/Lambda", MetricName="DestinationDeliveryFailures")["Metrics"])
-
-
 def test_a_throttled_event_is_tried_until_there_is_room(cloud: Cloud) -> None:
     """A throttle is no attempt and no failure."""
     url, queue = cloud.queue()
@@ -85,37 +58,6 @@ def test_a_throttled_event_is_tried_until_there_is_room(cloud: Cloud) -> None:
 
     until(lambda: 4 == sum(line.startswith("done") for line in cloud.log(_group(function))))
     assert "Messages" not in cloud.client("sqs").receive_message(QueueUrl=url)
-
-
-def test_a_burst_waits_and_is_not_throttled(cloud: Cloud) -> None:
-    """Also beyond the thousand at once that AWS grants an account: here an event that waits is not yet running."""
-    code = "import time\ndef handler(event, context):\n    time.sleep(event['detail']['seconds'])"
-    function = cloud.function(code, Timeout=20)
-    _, rule = cloud.listen({"source": ["burst"]}, Arn=function)
-    cloud.permit(function, rule)
-    events = [
-        {"Source": "burst", "DetailType": "file", "Detail": json.dumps({"seconds": 2 if number < 8 else 0})}
-        for number in range(1_100)
-    ]
-    for begin in range(0, len(events), 10):
-        cloud.client("events").put_events(Entries=events[begin : begin + 10])
-
-    until(lambda: len(events) == _sum(cloud, "Invocations", function), patience=30)
-    assert 0 == _sum(cloud, "Throttles", function)
-
-
-def _sum(cloud: Cloud, metric: str, function: str) -> float:
-    now = time.time()
-    answer = cloud.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/Lambda",
-        MetricName=metric,
-        Dimensions=[{"Name": "FunctionName", "Value": function.rsplit(":", 1)[-1]}],
-        StartTime=now - 600,
-        EndTime=now + 600,
-        Period=1200,
-        Statistics=["Sum"],
-    )
-    return float(sum(point["Sum"] for point in answer["Datapoints"]))
 
 
 def test_an_error_is_named_and_the_environment_survives_it(cloud: Cloud) -> None:

@@ -84,7 +84,7 @@ def test_a_bucket_that_demands_tls_can_be_used(cloud: Cloud) -> None:
     ("resource", "parameters", "error", "action"),
     [
         ("glue:startJobRun", {"JobName": "job"}, "Glue.AccessDeniedException", "glue:StartJobRun"),
-        ("sns:publish", {"TopicArn": "", "Message": {"a": 1}}, "SNS.AuthorizationErrorException", "sns:Publish"),
+        ("sns:publish", {"TopicArn": "", "Message": "text"}, "SNS.AuthorizationErrorException", "sns:Publish"),
         ("lambda:invoke", {"FunctionName": ""}, "Lambda.AWSLambdaException", "lambda:InvokeFunction"),
     ],
 )

@@ -16,7 +16,7 @@ from local.stack import Stack
 from tests import waiting
 
 PREFIX = "input/lab2/eventdriven/"
-PATIENCE = 20
+PATIENCE = 60
 # Seconds to wait for what must not happen.
 QUIET = 1.5
 DECISIONS = {"started", "duplicate", "skipped", "failed"}
@@ -42,9 +42,12 @@ class Arrivals:
         """Give the boto3 client for the local cloud."""
         return self.stack.client(service)
 
-    def put(self, key: str, content: bytes = b"a,b\n1,2\n") -> dict[str, Any]:
-        """Upload an object."""
-        answer: dict[str, Any] = self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
+    def put(self, key: str, content: bytes = b"a,b\n1,2\n", run_seconds: float | None = None) -> dict[str, Any]:
+        """Upload an object, and say how long its emulated Glue run takes if that matters."""
+        metadata = {"run-seconds": str(run_seconds)} if run_seconds else {}
+        answer: dict[str, Any] = self.client("s3").put_object(
+            Bucket=self.bucket, Key=key, Body=content, Metadata=metadata
+        )
         return answer
 
     def decided(self, key: str, count: int = 1) -> list[str]:
@@ -57,11 +60,18 @@ class Arrivals:
 
     def log(self, key: str) -> list[dict[str, Any]]:
         """Read the function's decisions on a key."""
+        return [line for line in self.lines() if line.get("key") == key and line.get("message") in DECISIONS]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Read all the JSON lines of the function's log: decisions, and metrics in Embedded Metric Format."""
         group = f"/aws/lambda/{self.stack.name}-start-execution"
         pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
         messages = [event["message"] for page in pages for event in page["events"]]
-        lines = [json.loads(message) for message in messages if message.startswith('{"level"')]
-        return [line for line in lines if line.get("key") == key and line["message"] in DECISIONS]
+        return [json.loads(message) for message in messages if message.startswith("{")]
+
+    def can(self, role: str, action: str, resource: str) -> bool:
+        """Say whether a role of the stack, by logical id, may do something, by the policies that were deployed."""
+        return self.stack.can(role, action, resource)
 
     def executions(self, key: str) -> list[dict[str, Any]]:
         """Describe the executions of a key."""

@@ -90,6 +90,16 @@ def test_both_events_of_one_upload_start_it_once(arrivals: Arrivals, key: str) -
 
 
 @pytest.mark.usefixtures("trail")
+def test_a_second_event_while_the_execution_runs_is_a_duplicate(arrivals: Arrivals, key: str) -> None:
+    """Step Functions answers it with the running execution instead of an error."""
+    arrivals.put(key, run_seconds=15)
+
+    assert ["duplicate", "started"] == arrivals.decided(key, 2)
+    [execution] = arrivals.executions(key)
+    assert "RUNNING" == execution["status"]
+
+
+@pytest.mark.usefixtures("trail")
 def test_a_failed_call_is_skipped(arrivals: Arrivals, key: str) -> None:
     """CloudTrail announces uploads that were refused; they start nothing."""
     iam = arrivals.client("iam")
@@ -176,3 +186,21 @@ def test_an_unversioned_bucket_works_as_well(arrivals: Arrivals, key: str) -> No
     assert ["started", "started"] == attached.decided(key, 2)
     inputs = [json.loads(one["input"])["object"]["version_id"] for one in attached.executions(key)]
     assert [None, None] == inputs
+
+
+def test_a_stack_attaches_to_a_machine_by_its_alias(arrivals: Arrivals, key: str) -> None:
+    """Its executions are the machine's, so that the name is taken whoever starts it."""
+    states, bucket = arrivals.client("stepfunctions"), "a-bucket-beside-an-alias"
+    local_stack.make_bucket(arrivals.stack.cloud, bucket)
+    version = states.publish_state_machine_version(stateMachineArn=arrivals.machine)["stateMachineVersionArn"]
+    route = {"stateMachineVersionArn": version, "weight": 100}
+    alias = states.create_state_machine_alias(name="live", routingConfiguration=[route])["stateMachineAliasArn"]
+    parameters = {"SourceBucketName": bucket, "StateMachineArn": alias}
+    attached = Arrivals(local_stack.deploy(arrivals.stack.cloud, "by-alias", parameters))
+    assert alias == attached.machine
+
+    attached.put(key)
+
+    assert ["started"] == attached.decided(key)
+    assert 1 == len(arrivals.executions(key))
+    assert 1 == attached.backfill(prefix=key, dry_run=True)["duplicates"]

@@ -1,4 +1,7 @@
-"""S3 and Step Functions as AWS documents them, on a simulated clock and a wire that fails on demand."""
+"""S3 and Step Functions as AWS documents them, on a simulated clock and a wire that fails on demand.
+
+Only they can show what happens when any call fails at any moment, over thousands of orders of events.
+"""
 
 import hashlib
 import json

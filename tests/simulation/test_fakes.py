@@ -1,4 +1,7 @@
-"""The fakes answer as moto does, wherever moto answers as AWS does."""
+"""The fakes answer as moto does, wherever moto answers as AWS does.
+
+Only moto can show how somebody else reads AWS's documentation.
+"""
 
 import json
 from collections.abc import Iterator

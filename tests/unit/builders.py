@@ -90,7 +90,10 @@ def refusal(code: str, status: int = 400, operation: str = "StartExecution") -> 
 
 
 class Client:
-    """A client whose every call answers, or raises, what it was made with; it remembers the arguments."""
+    """A client whose every call answers, or raises, what it was made with; it remembers the arguments.
+
+    Only it can show with which arguments a gate calls, apart from what the real client makes of them.
+    """
 
     def __init__(self, answer: object) -> None:
         """Take the answer, or the exception."""

@@ -1,4 +1,7 @@
-"""The real clients, with the models that the artifact holds, and answers put in at the last step before the network."""
+"""The real clients, with the models that the artifact holds, and answers put in at the last step before the network.
+
+Only they can show what the client makes of an answer or an error, its retries included, without a server.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
