@@ -33,12 +33,107 @@ def test_the_name_can_be_read() -> None:
     assert execution_name(stored(key="a/🚕.csv"), route()).startswith("object-")
 
 
-def test_the_name_never_changes() -> None:
-    """A release that computed other names would start everything again: this one is a promise."""
-    assert NAME == execution_name(stored(version_id="v1"), route())
+# Computed once, and never again: key below the source prefix, version, label, name.
+GOLDEN = [
+    ("green_tripdata.csv", "v1", None, "green_tripdata-d89bb8e735de5a39c9d26609df9bafca"),
+    ("green_tripdata.csv", "v1", "again", "green_tripdata-d3e7471c890383b11ceb29f0c5494efa"),
+    ("green_tripdata.csv", None, None, "green_tripdata-ec1d15a309beb8e3b8e9f543c8368534"),
+    ("green_tripdata.csv", None, "again", "green_tripdata-2b60fa7f06b65c6267b18d4b7e7bd0a7"),
+    ('dt=2026-11-24/été 🚕 "q".csv', "v1", None, "ete-q-951288efe731836333f7bd0a315871ef"),
+    ('dt=2026-11-24/été 🚕 "q".csv', "v1", "again", "ete-q-c1898a4f74bb6945d885429ae4a3785a"),
+    ('dt=2026-11-24/été 🚕 "q".csv', None, None, "ete-q-85639ecf5ebd3451f4874b9cafc7759a"),
+    ('dt=2026-11-24/été 🚕 "q".csv', None, "again", "ete-q-9a89e5eaccef17da3867bbee846f8d25"),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.csv",
+        "v1",
+        None,
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-f422abf5dde583db27c9c42385f64ced",
+    ),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.csv",
+        "v1",
+        "again",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-01624ade3ae294bb0c28734b854eb945",
+    ),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.csv",
+        None,
+        None,
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-c4a0c70aeaa9b741ec6ec692a7bc9810",
+    ),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.csv",
+        None,
+        "again",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-3433fda55b2ae21ddddbf733e94b14bc",
+    ),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.csv",
+        "v1",
+        None,
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-e0950724e49235db7acc000311147ecb",
+    ),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.csv",
+        "v1",
+        "again",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-2b8d84b9bf132986d59657411c2618c5",
+    ),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.csv",
+        None,
+        None,
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-33699b8ace06a9294f2db9e2d3b3d092",
+    ),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.csv",
+        None,
+        "again",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-1db3265e48863596067633fb57977f82",
+    ),
+    ("🚕.csv", "v1", None, "object-53a161c0accf6da73eb7ca03ecaca748"),
+    ("🚕.csv", "v1", "again", "object-8337981aa45693e73526fbde2700efc4"),
+    ("🚕.csv", None, None, "object-9305617ac67e667a59b0f631899370c6"),
+    ("🚕.csv", None, "again", "object-5bf39828fdd0ff833ccada2e200a280f"),
+    (" a.b .csv", "v1", None, "a-b-4ca91767590e488c9b6a5a9121a1e18e"),
+    (" a.b .csv", "v1", "again", "a-b-2c9f90c7c43dc9538dee5dfae2dc06c2"),
+    (" a.b .csv", None, None, "a-b-f1f7eed6d308ebcb947ace55586c4827"),
+    (" a.b .csv", None, "again", "a-b-6740734d117df72afa5765c5ecf49aff"),
+    (" trips.csv ", "v1", None, "trips-314f78fb33d443f68593622bd47f5967"),
+    (" trips.csv ", "v1", "again", "trips-e76d9c1d26a5673468fa992cad278ec2"),
+    (" trips.csv ", None, None, "trips-b66392ed36175a4a5d3971e4d17e6568"),
+    (" trips.csv ", None, "again", "trips-809d5a64e5ecad456cc8ec41c377c1d7"),
+]
 
 
-NAME = "green_tripdata-d89bb8e735de5a39c9d26609df9bafca"
+@pytest.mark.parametrize(("key", "version_id", "label", "name"), GOLDEN)
+def test_the_name_never_changes(key: str, version_id: str | None, label: str | None, name: str) -> None:
+    """A release that computed other names would start everything again: these are a promise."""
+    upload = stored(key=f"input/lab2/eventdriven/{key}", version_id=version_id)
+
+    assert name == execution_name(upload, route(), label)
+    assert len(name) <= 80
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "version_id", "version"),
+    [
+        ("green_tripdata.csv", "green_tripdata.csv", "v1", '"v1"'),
+        ("green_tripdata.csv", "green_tripdata.csv", None, "null"),
+        ('été 🚕 "q".csv', '\\u00e9t\\u00e9 \\ud83d\\ude95 \\"q\\".csv', None, "null"),
+        (" trips.csv ", " trips.csv ", "v1", '"v1"'),
+    ],
+)
+def test_the_input_never_changes(key: str, written: str, version_id: str | None, version: str) -> None:
+    """Byte for byte: a running execution's name with another input would be an error, not a duplicate."""
+    written = f"input/lab2/eventdriven/{written}"
+
+    assert execution_input(stored(key=f"input/lab2/eventdriven/{key}", version_id=version_id), route()) == (
+        '{"glue_max_capacity_dpus": 2, "JOB_NAME": "ny-taxi-transformed-console-jb", '
+        f'"BUCKET_NAME": "glueworkshop-123456789012-us-east-2", "SRC_PREFIX": "{written}", '
+        f'"TRG_PREFIX": "target/event-transformed", "object": {{"key": "{written}", "size": 12, "etag": "e1", '
+        f'"version_id": {version}, "last_modified": "2026-11-24T05:20:00Z"}}}}'
+    )
 
 
 @pytest.mark.parametrize("changes", [{"version_id": "v2"}, {"bucket": "other"}, {"key": KEY + "x"}])
@@ -151,7 +246,7 @@ def test_an_empty_object_is_skipped() -> None:
     assert SkipReason.EMPTY_OBJECT == skip.reason
 
 
-@pytest.mark.parametrize("qualifier", ["", ":live"])
+@pytest.mark.parametrize("qualifier", ["", ":live", ":3"])
 def test_an_execution_knows_its_arn(qualifier: str) -> None:
     """An alias or version of the state machine is no part of the execution's ARN."""
     machine = "arn:aws:states:us-east-2:123456789012:stateMachine:glueworkshop"
