@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # 404: no such key or version, or a delete marker; 405: the version asked for is one. A HEAD has no body to say it in words.
 GONE = frozenset({"404", "405"})
 FORBIDDEN = "403"
+# Bytes read at once of a file of results.
+CHUNK = 64 * 1024
 
 
 def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
@@ -93,18 +95,29 @@ def _region_of(answer: Any) -> str | None:
 
 
 def read_map_results(s3: "S3Client", results: Any) -> Iterator[Any]:
-    """Read the output of every child of a Distributed Map, file by file, as its ResultWriter stored them.
+    """Read the outputs of a Distributed Map's children, line by line, as its ResultWriter stored them.
 
+    The writer is set to JSONL and COMPACT: a line is one child's output. A Map over nothing may leave no details or no
+    manifest, which is not documented; a Map whose children or whose writer failed never gets here, it fails itself.
     https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
     Raises PermanentCallError or RetryableCallError.
     """
-    details = results["ResultWriterDetails"]
-    manifest = _read_json(s3, details["Bucket"], details["Key"])
+    details = results.get("ResultWriterDetails") if isinstance(results, dict) else None
+    if not details:
+        return
+    bucket = details["Bucket"]
+    manifest = _read_manifest(s3, bucket, details["Key"])
     for file in manifest["ResultFiles"]["SUCCEEDED"]:
-        for child in _read_json(s3, details["Bucket"], file["Key"]):
-            yield json.loads(child["Output"])
+        with call("GetObject", f"s3://{bucket}/{file['Key']!a}"):
+            for line in s3.get_object(Bucket=bucket, Key=file["Key"])["Body"].iter_lines(CHUNK):
+                yield json.loads(line)
 
 
-def _read_json(s3: "S3Client", bucket: str, key: str) -> Any:
+def _read_manifest(s3: "S3Client", bucket: str, key: str) -> Any:
     with call("GetObject", f"s3://{bucket}/{key!a}"):
-        return json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])
+        try:
+            return json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])
+        except ClientError as error:
+            if code_of(error) == "NoSuchKey":
+                return {"ResultFiles": {"SUCCEEDED": []}}
+            raise

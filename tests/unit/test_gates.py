@@ -1,6 +1,5 @@
 """The gates to S3 and Step Functions: what AWS answers, and what it means here."""
 
-import io
 import json
 import time
 from collections.abc import Callable
@@ -153,22 +152,44 @@ def test_a_failed_call_says_what_failed_on_what(
     assert cause == caught.value.cause
 
 
-def test_results_are_read_from_s3() -> None:
-    """A ResultWriter leaves a manifest and files of child executions."""
-    stored = {
-        "backfill/m/manifest.json": {
-            "ResultFiles": {"SUCCEEDED": [{"Key": "backfill/m/SUCCEEDED_0.json"}], "FAILED": []}
-        },
-        "backfill/m/SUCCEEDED_0.json": [{"Output": '{"found": 1}'}, {"Output": '{"found": 2}'}],
-    }
+MANIFEST = "backfill/m/manifest.json"
+DETAILS = {"MapRunArn": "arn", "ResultWriterDetails": {"Bucket": BUCKET, "Key": MANIFEST}}
 
-    class Stored:
-        def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-            return {"Body": io.BytesIO(json.dumps(stored[Key]).encode())}
 
-    details = {"ResultWriterDetails": {"Bucket": "results", "Key": "backfill/m/manifest.json"}}
+def leave(s3: Any, files: dict[str, list[object]], **others: object) -> None:
+    """Store what a Map Run's ResultWriter leaves: a manifest, and its files as JSON Lines."""
+    for key, results in files.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, results)).encode())
+    listed = {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key, "Size": 1} for key in files]} | others
+    s3.put_object(Bucket=BUCKET, Key=MANIFEST, Body=json.dumps({"ResultFiles": listed}).encode())
 
-    assert [{"found": 1}, {"found": 2}] == list(read_map_results(Stored(), details))  # type: ignore[arg-type]
+
+def test_results_are_read_from_every_file_line_by_line(s3: Any) -> None:
+    """Large runs have several; a line may be longer than what is read at once, and hold any character of a key."""
+    results: list[object] = [{"found": 1}, {"started": ["x" * 200_000, "a\u2028b\x85é"]}, {"found": 3}]
+    leave(s3, {"backfill/m/SUCCEEDED_0.jsonl": results[:2], "backfill/m/SUCCEEDED_1.jsonl": results[2:]})
+
+    assert results == list(read_map_results(s3, DETAILS))
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], {"MapRunArn": "arn"}, {"ResultWriterDetails": None}, DETAILS])
+def test_a_map_over_nothing_has_no_results(s3: Any, nothing: object) -> None:
+    """Whatever it returns, also the name of a manifest that was never written."""
+    assert [] == list(read_map_results(s3, nothing))
+
+    leave(s3, {})
+    assert [] == list(read_map_results(s3, nothing))
+
+
+def test_results_that_are_lost_are_an_error(s3: Any) -> None:
+    """A file that the manifest names, a bucket or a permission that is missing: never zeros."""
+    leave(s3, {}, SUCCEEDED=[{"Key": "backfill/m/SUCCEEDED_0.jsonl"}])
+    with pytest.raises(PermanentCallError, match=r"SUCCEEDED_0\.jsonl'?: NoSuchKey"):
+        list(read_map_results(s3, DETAILS))
+    with pytest.raises(PermanentCallError, match="NoSuchBucket"):
+        list(read_map_results(s3, {"ResultWriterDetails": {"Bucket": "no-such-bucket", "Key": MANIFEST}}))
+    with pytest.raises(RetryableCallError, match="AccessDenied"):
+        list(read_map_results(Client(refusal("AccessDenied", 403, "GetObject")), DETAILS))  # type: ignore[arg-type]
 
 
 def test_the_clock_is_this_machines() -> None:

@@ -250,20 +250,16 @@ def test_a_window_leaves_out_what_is_older(versioned: World) -> None:
 def test_the_report_reads_what_the_map_stored(versioned: World) -> None:
     """Manifest and result files are read from S3, and every batch counts."""
     versioned.upload()
-    results = {
-        "backfill/m/manifest.json": {
-            "DestinationBucket": BUCKET,
-            "ResultFiles": {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": "backfill/m/SUCCEEDED_0.json"}]},
-        },
-        "backfill/m/SUCCEEDED_0.json": [{"Status": "SUCCEEDED", "Output": json.dumps(backfill())} for _ in range(2)],
-    }
-    for key, content in results.items():
-        versioned.upload(json.dumps(content), key)
+    files = {"backfill/m/SUCCEEDED_0.jsonl": [backfill()], "backfill/m/SUCCEEDED_1.jsonl": [backfill(), backfill()]}
+    manifest = {"ResultFiles": {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key} for key in files]}}
+    for key, results in files.items():
+        versioned.upload("\n".join(map(json.dumps, results)), key)
+    versioned.upload(json.dumps(manifest), "backfill/m/manifest.json")
     details = {"ResultWriterDetails": {"Bucket": BUCKET, "Key": "backfill/m/manifest.json"}}
 
     answer = backfill_report.handler({"request": {"dry_run": False}, "batches": details}, CONTEXT)
 
-    assert (2, 1, 1) == tuple(answer[name] for name in ("found", "started", "duplicates"))
+    assert (3, 1, 2) == tuple(answer[name] for name in ("found", "started", "duplicates"))
 
 
 def test_the_handlers_route_is_the_worlds() -> None:
