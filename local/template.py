@@ -115,10 +115,6 @@ class _Resolver:
     def select(self, argument: list[Any]) -> Any:
         return self.value(argument[1])[int(argument[0])]
 
-    def findinmap(self, argument: list[Any]) -> Any:
-        found, first, second = self.value(argument)
-        return self.template["Mappings"][found][first][second]
-
     def equals(self, argument: list[Any]) -> bool:
         first, second = self.value(argument)
         return str(first) == str(second)
