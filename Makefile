@@ -56,9 +56,12 @@ why: .venv/dev/.ready  ## What became of an object: make why KEY=… STACK=gluew
 simulate: .venv/dev/.ready  ## Run the simulation at length.
 	$(dev)/python -m tests.simulation
 
+# What needs the local cloud is marked local_only.
+E2E ?= $(addprefix tests/integration/test_,arrivals.py failures.py roles.py second_chances.py why.py)
 .PHONY: e2e
-e2e: .venv/dev/.ready  ## One file through a stack in your account: make e2e STACK=glueworkshop
-	STACK="$(STACK)" $(dev)/python -m pytest tests/e2e
+e2e: .venv/dev/.ready  ## The integration tests on a stack in your account: make e2e STACK=glueworkshop-e2e, then YES=1
+	@test -n "$(STACK)" || { echo "Which stack? make e2e STACK=glueworkshop-e2e"; exit 1; }
+	$(dev)/python -m pytest -s --stack "$(STACK)" $(if $(filter 1,$(YES)),--yes) $(E2E)
 
 .PHONY: bench
 bench: $(envs)  ## Measure the function beside its peers; takes some minutes.

@@ -44,10 +44,10 @@ def main() -> None:
         )
         print("|---|---|---|---|---|---|---|")
         for size in arguments.bursts:
-            print(burst(deployed, size, arguments.patience), flush=True)
+            print(burst(deployed, cloud.child.pid, size, arguments.patience), flush=True)
 
 
-def burst(deployed: Stack, size: int, patience: float) -> str:
+def burst(deployed: Stack, cloud: int, size: int, patience: float) -> str:
     """Upload the files, wait for their executions, and write what it took as a row of the table."""
     s3, bucket = deployed.client("s3"), deployed.outputs["SourceBucketName"]
 
@@ -57,7 +57,7 @@ def burst(deployed: Stack, size: int, patience: float) -> str:
     # The log tells of each start without asking the local cloud, which would keep it from its work.
     with LOG.open() as log:
         log.seek(0, os.SEEK_END)
-        used, begin = cpu_by_part(deployed), time.perf_counter()
+        used, begin = cpu_by_part(cloud), time.perf_counter()
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(upload, range(size)))
         uploaded, started, rest = time.perf_counter() - begin, 0, ""
@@ -69,14 +69,13 @@ def burst(deployed: Stack, size: int, patience: float) -> str:
             started += said.count(STARTED)
             rest = said[1 - len(STARTED) :]
         taken = time.perf_counter() - begin
-    parts = [(now - then) / size for now, then in zip(cpu_by_part(deployed), used, strict=True)]
+    parts = [(now - then) / size for now, then in zip(cpu_by_part(cloud), used, strict=True)]
     cpu = " | ".join(f"{part:.1f} ms" for part in parts)
     return f"| {size:,} | {uploaded:.1f} s | {taken:.1f} s | {size / taken:.0f} | {cpu} |"
 
 
-def cpu_by_part(deployed: Stack) -> tuple[float, float, float]:
+def cpu_by_part(cloud: int) -> tuple[float, float, float]:
     """Return the CPU in milliseconds that this process, the functions, and the local cloud have used so far."""
-    cloud = deployed.cloud.child.pid
     return (
         gauges.cpu_ever(os.getpid()),
         sum(gauges.cpu_ever(function) for function in children(cloud)),

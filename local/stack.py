@@ -8,11 +8,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 
-from local.emulator.process import REPOSITORY, Emulator
+from local.emulator.process import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +31,31 @@ class SamError(RuntimeError):
     """A SAM command failed; the message holds the end of what it printed."""
 
 
+class Where(Protocol):
+    """Where a stack lives: the local cloud, or an account that boto3 finds by itself."""
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The one address of all services; None for AWS's own."""
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The arguments of a boto3 client."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that send an AWS tool there."""
+
+    def __hash__(self) -> int:
+        """Clients are made once for each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A deployed stack: its name and its outputs."""
 
     name: str
-    cloud: Emulator
+    cloud: Where
     outputs: "Mapping[str, str]"
 
     def client(self, service: str) -> Any:
@@ -75,17 +94,20 @@ def build(*arguments: str | Path) -> None:
     _sam(["build", *map(str, arguments or _overrides(PARAMETERS))], {})
 
 
-def deploy(cloud: Emulator, name: str = "glueworkshop", parameters: "Mapping[str, str] | None" = None) -> Stack:
+def deploy(
+    cloud: Where, name: str = "glueworkshop", parameters: "Mapping[str, str] | None" = None, *more: str
+) -> Stack:
     """Run `sam deploy` against the local cloud and return what the stack says of itself.
 
     Raises SamError.
     """
-    _sam(["deploy", "--stack-name", name, *_overrides({**PARAMETERS, **(parameters or {})})], cloud.environment)
+    overrides = _overrides({**PARAMETERS, **(parameters or {})})
+    _sam(["deploy", "--stack-name", name, *overrides, *more], cloud.environment)
     described = client(cloud, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
 
 
-def make_bucket(cloud: Emulator, name: str) -> None:
+def make_bucket(cloud: Where, name: str) -> None:
     """Make a bucket that announces its objects, for a stack that is given one."""
     s3 = client(cloud, "s3")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": cloud.credentials["region_name"]})
@@ -122,7 +144,7 @@ def subscribe_queue(deployed: Stack, name: str, *topics: str) -> str:
 
 
 @functools.cache
-def client(cloud: Emulator, service: str, **credentials: str) -> Any:
+def client(cloud: Where, service: str, **credentials: str) -> Any:
     """Give the boto3 client for the local cloud, as root unless credentials say otherwise; making one takes a while."""
     who = {**cloud.credentials, **credentials}
     return boto3.client(service, endpoint_url=cloud.endpoint_url, **who)  # type: ignore[call-overload]

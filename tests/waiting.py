@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 
-def until(holds: Callable[[], object], patience: float) -> None:
-    """Wait until something holds, or fail after that many seconds."""
+def until(holds: Callable[[], object], patience: float, pause: float = 0.05) -> None:
+    """Wait until something holds, or fail after that many seconds; look again after `pause`."""
     deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(pause)

@@ -1,4 +1,4 @@
-"""The deployed template on the local cloud; everything goes through AWS APIs."""
+"""The deployed template, through AWS APIs only: on the local cloud, or with `--stack NAME` in an account."""
 
 import json
 import time
@@ -14,11 +14,27 @@ from local import stack as local_stack
 from local.emulator import process
 from local.stack import Stack
 from tests import waiting
+from tests.integration import account
 
-PREFIX = "input/lab2/eventdriven/"
-PATIENCE = 60
-# Seconds to wait for what must not happen.
-QUIET = 1.5
+PREFIX = account.OURS[0]
+
+
+@dataclass
+class Pace:
+    """How long things take, in seconds: to wait for what must happen and for what must not, to look again, to settle."""
+
+    patience: float = 60
+    quiet: float = 1.5
+    pause: float = 0.05
+    # What AWS takes to apply a changed permission or rule everywhere.
+    settle: float = 0
+    # What an archive lags behind.
+    archive: float = 0
+    # Files that a backfill has to find: more than a batch where they cost nothing.
+    many: int = 150
+
+
+PACE = Pace()
 DECISIONS = {"started", "duplicate", "skipped", "failed"}
 
 
@@ -53,7 +69,7 @@ class Arrivals:
     def decided(self, key: str, count: int = 1) -> list[str]:
         """Wait for that many decisions on a key, and a moment for one too many; give them as words."""
         until(lambda: len(self.log(key)) >= count)
-        time.sleep(QUIET if count else 2 * QUIET)
+        time.sleep(PACE.quiet if count else 2 * PACE.quiet)
         return sorted(
             f"{line['message']} {line['reason']}" if "reason" in line else line["message"] for line in self.log(key)
         )
@@ -96,9 +112,9 @@ class Arrivals:
             "id": str(uuid.uuid4()),
             "detail-type": "Object Created",
             "source": "aws.s3",
-            "account": process.ACCOUNT,
+            "account": self.machine.split(":")[4],
             "time": "2026-11-24T05:20:03Z",
-            "region": process.REGION,
+            "region": self.machine.split(":")[3],
             "resources": [],
             "detail": {"bucket": {"name": self.bucket}, "object": found, "reason": "PutObject"},
         }
@@ -149,9 +165,37 @@ class Arrivals:
         return report
 
 
-def until(holds: Callable[[], object], patience: float = PATIENCE) -> None:
+def until(holds: Callable[[], object], patience: float | None = None) -> None:
     """Wait until something holds, or fail."""
-    waiting.until(holds, patience)
+    waiting.until(holds, patience or PACE.patience, PACE.pause)
+
+
+def settle() -> None:
+    """Let a changed permission or rule take effect; on the local cloud it has."""
+    time.sleep(PACE.settle)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Choose an account's stack instead of the local cloud; see account.py."""
+    parser.addoption("--stack", default="", help="a stack in your account, made for these tests: make e2e STACK=…")
+    parser.addoption("--yes", action="store_true", help="do what the plan says")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse a stack that is not made for this; say what will be done and cost, and ask."""
+    if name := session.config.getoption("--stack"):
+        account.confirm(Stack(name, account.Account(), {}), agreed=session.config.getoption("--yes"))
+        vars(PACE).update(patience=1_200, quiet=30, pause=5, settle=60, archive=600, many=5)
+        if account.is_local():
+            vars(PACE).update(vars(Pace()) | {"many": 5})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs the local cloud, with the reason."""
+    if config.getoption("--stack"):
+        for item in items:
+            if mark := item.get_closest_marker("local_only"):
+                item.add_marker(pytest.mark.skip(reason=f"needs the local cloud: {mark.args[0]}"))
 
 
 @pytest.fixture(scope="session")
@@ -162,9 +206,14 @@ def cloud() -> Iterator[process.Emulator]:
 
 
 @pytest.fixture(scope="session")
-def arrivals(cloud: process.Emulator) -> Arrivals:
-    """Deploy the template that `sam build` made, with its defaults, to it."""
-    return Arrivals(local_stack.deploy(cloud))
+def arrivals(request: pytest.FixtureRequest) -> Iterator[Arrivals]:
+    """Deploy the template that `sam build` made, with its defaults; or take the stack that was named, and clean up."""
+    if name := request.config.getoption("--stack"):
+        stack = account.open_stack(name)
+        yield Arrivals(stack)
+        print(f"\n{account.clean(stack)} objects and versions deleted; executions and log lines stay.")
+    else:
+        yield Arrivals(local_stack.deploy(request.getfixturevalue("cloud")))
 
 
 @pytest.fixture(autouse=True)
@@ -186,3 +235,16 @@ def trail(arrivals: Arrivals) -> Iterator[None]:
     local_stack.start_trail(arrivals.stack, name)
     yield
     arrivals.client("cloudtrail").delete_trail(Name=name)
+
+
+@pytest.fixture
+def inbox(arrivals: Arrivals) -> Iterator[str]:
+    """Subscribe a queue of the test's own to the failure topic."""
+    name = f"{arrivals.stack.name}-inbox"
+    url = local_stack.subscribe_queue(arrivals.stack, name, "FailureTopic")
+    yield url
+    sns, topic = arrivals.client("sns"), arrivals.stack.physical_id("FailureTopic")
+    for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+        if one["Endpoint"].endswith(f":{name}"):
+            sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+    arrivals.client("sqs").delete_queue(QueueUrl=url)

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import stack as local_stack
-from tests.integration.conftest import PREFIX, Arrivals
+from tests.integration.conftest import PREFIX, Arrivals, until
 
 PART = b"a,b\n1,2\n" * 1000
 
@@ -20,7 +20,7 @@ def test_an_upload_starts_the_workflow_once_with_the_workshops_parameters(arriva
     head = arrivals.client("s3").head_object(Bucket=arrivals.bucket, Key=key)
     assert {
         "glue_max_capacity_dpus": 2,
-        "JOB_NAME": "ny-taxi-transformed-console-jb",
+        "JOB_NAME": arrivals.stack.physical_id("GlueJob"),
         "BUCKET_NAME": arrivals.bucket,
         "SRC_PREFIX": key,
         "TRG_PREFIX": "target/event-transformed",
@@ -78,6 +78,7 @@ def test_the_same_event_again_is_a_duplicate(arrivals: Arrivals, key: str) -> No
     assert {"outcome": "duplicate", "reason": None, "execution_arn": execution["executionArn"]} == answer
 
 
+@pytest.mark.local_only("a trail of one's own costs, and its events take minutes")
 @pytest.mark.usefixtures("trail")
 def test_both_events_of_one_upload_start_it_once(arrivals: Arrivals, key: str) -> None:
     """The native and the CloudTrail event of one upload compute one name."""
@@ -89,6 +90,7 @@ def test_both_events_of_one_upload_start_it_once(arrivals: Arrivals, key: str) -
     assert 1 == len(arrivals.executions(key))
 
 
+@pytest.mark.local_only("a trail of one's own costs, and its events take minutes")
 @pytest.mark.usefixtures("trail")
 def test_a_second_event_while_the_execution_runs_is_a_duplicate(arrivals: Arrivals, key: str) -> None:
     """Step Functions answers it with the running execution instead of an error."""
@@ -99,6 +101,7 @@ def test_a_second_event_while_the_execution_runs_is_a_duplicate(arrivals: Arriva
     assert "RUNNING" == execution["status"]
 
 
+@pytest.mark.local_only("a trail of one's own costs, and its events take minutes")
 @pytest.mark.usefixtures("trail")
 def test_a_failed_call_is_skipped(arrivals: Arrivals, key: str) -> None:
     """CloudTrail announces uploads that were refused; they start nothing."""
@@ -130,8 +133,7 @@ def test_a_key_arrives_byte_for_byte(arrivals: Arrivals, key: str, name: str) ->
     arrivals.put(odd)
 
     assert ["started"] == arrivals.decided(odd)
-    [execution] = arrivals.executions(odd)
-    assert "SUCCEEDED" == execution["status"]
+    until(lambda: ["SUCCEEDED"] == [one["status"] for one in arrivals.executions(odd)])
 
 
 @pytest.mark.parametrize(
@@ -169,6 +171,7 @@ def test_a_deletion_is_no_arrival(arrivals: Arrivals, key: str) -> None:
     assert {"outcome": "skipped", "reason": "not_an_arrival", "execution_arn": None} == arrivals.invoke(deleted)
 
 
+@pytest.mark.local_only("deploys a second stack")
 def test_an_unversioned_bucket_works_as_well(arrivals: Arrivals, key: str) -> None:
     """With SourceBucketName and StateMachineArn given the stack attaches to them and makes neither."""
     bucket = "somebody-elses-bucket"
@@ -188,6 +191,7 @@ def test_an_unversioned_bucket_works_as_well(arrivals: Arrivals, key: str) -> No
     assert [None, None] == inputs
 
 
+@pytest.mark.local_only("deploys a second stack")
 def test_a_stack_attaches_to_a_machine_by_its_alias(arrivals: Arrivals, key: str) -> None:
     """Its executions are the machine's, so that the name is taken whoever starts it."""
     states, bucket = arrivals.client("stepfunctions"), "a-bucket-beside-an-alias"

@@ -2,8 +2,7 @@
 
 import json
 
-from local import stack as local_stack
-from tests.integration.conftest import Arrivals
+from tests.integration.conftest import Arrivals, settle, until
 
 
 def test_a_malformed_event_ends_in_the_failure_queue(arrivals: Arrivals, key: str) -> None:
@@ -42,11 +41,13 @@ def test_a_missing_permission_ends_in_the_failure_queue_and_a_replay_heals_it(ar
         "Statement": [{"Effect": "Deny", "Action": "states:StartExecution", "Resource": "*"}],
     }
     iam.put_role_policy(RoleName=role, PolicyName="deny", PolicyDocument=json.dumps(deny))
+    settle()
     try:
         arrivals.put(key)
         record = json.loads(arrivals.failure()["Body"])
     finally:
         iam.delete_role_policy(RoleName=role, PolicyName="deny")
+    settle()
 
     assert key == record["requestPayload"]["detail"]["object"]["key"]
     assert "RetryableCallError" == record["responsePayload"]["errorType"]
@@ -63,6 +64,7 @@ def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(arriva
     policy = json.loads(functions.get_policy(FunctionName=function)["Policy"])
     for statement in policy["Statement"]:
         functions.remove_permission(FunctionName=function, StatementId=statement["Sid"])
+    settle()
     try:
         arrivals.put(key)
         message = arrivals.failure()
@@ -80,12 +82,11 @@ def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(arriva
     assert "NO_PERMISSIONS" == message["MessageAttributes"]["ERROR_CODE"]["StringValue"]
 
 
-def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: str) -> None:
+def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: str, inbox: str) -> None:
     """A run that fails is not swallowed: the execution fails with the job's own words, and a rule tells."""
-    inbox = local_stack.subscribe_queue(arrivals.stack, "failure-inbox", "FailureTopic")
     given = {
         "glue_max_capacity_dpus": 2,
-        "JOB_NAME": "ny-taxi-transformed-console-jb",
+        "JOB_NAME": arrivals.stack.physical_id("GlueJob"),
         "BUCKET_NAME": arrivals.bucket,
         "SRC_PREFIX": key,
         "TRG_PREFIX": "target/event-transformed",
@@ -95,7 +96,14 @@ def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: 
 
     assert "FAILED" == ended["status"]
     assert "Path does not exist" in ended["cause"]
-    [message] = arrivals.client("sqs").receive_message(QueueUrl=inbox, WaitTimeSeconds=5)["Messages"]
+    received: list[dict[str, str]] = []
+
+    def look() -> bool:
+        received.extend(arrivals.client("sqs").receive_message(QueueUrl=inbox).get("Messages", []))
+        return bool(received)
+
+    until(look)
+    [message] = received
     told = json.loads(json.loads(message["Body"])["Message"])["detail"]
     assert ("FAILED", ended["executionArn"]) == (told["status"], told["executionArn"])
     assert key == json.loads(told["input"])["SRC_PREFIX"]

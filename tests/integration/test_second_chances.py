@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from tests.integration.conftest import PREFIX, Arrivals
+from tests.integration.conftest import PACE, PREFIX, Arrivals, settle
 
 
 def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str) -> None:
@@ -19,6 +19,7 @@ def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str) -> None:
         one for one in events.list_archives()["Archives"] if one["ArchiveName"].startswith(arrivals.stack.name)
     ]
     described = events.describe_archive(ArchiveName=archive["ArchiveName"])
+    time.sleep(PACE.archive)
     name = f"replay-{uuid.uuid4().hex}"
     events.start_replay(
         ReplayName=name,
@@ -36,29 +37,31 @@ def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str) -> None:
 def test_a_backfill_finds_and_starts_what_was_missed(arrivals: Arrivals) -> None:
     """Dry it only says so; then it starts exactly that; with a label it starts all once more."""
     folder = f"{PREFIX}{uuid.uuid4().hex}/"
-    missed = [f"{folder}missed-{number:03}.csv" for number in range(150)]
+    missed = [f"{folder}missed-{number:03}.csv" for number in range(PACE.many)]
     arrivals.put(f"{folder}seen.csv")
     arrivals.decided(f"{folder}seen.csv")
     arrivals.put(folder, b"")
     rule = f"{arrivals.stack.name}-object-created"
     arrivals.client("events").disable_rule(Name=rule)
+    settle()
     try:
         for missing in missed:
             arrivals.put(missing)
         time.sleep(0.5)
+        settle()
     finally:
         arrivals.client("events").enable_rule(Name=rule)
 
-    told = arrivals.backfill(prefix=folder)
-    assert (152, 150, 1, {"folder_marker": 1}, 0) == _counts(told)
+    told, many = arrivals.backfill(prefix=folder), PACE.many
+    assert (many + 2, many, 1, {"folder_marker": 1}, 0) == _counts(told)
     assert missed[:5] == sorted(told["first_keys"]["started"])
     assert [] == arrivals.executions(missed[0])
-    assert (152, 150, 1, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
-    assert (152, 0, 151, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
+    assert (many + 2, many, 1, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
+    assert (many + 2, 0, many + 1, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
     again = arrivals.backfill(prefix=folder, dry_run=False, reprocess="fix-1")
-    assert (152, 151, 0, {"folder_marker": 1}, 0) == _counts(again)
+    assert (many + 2, many + 1, 0, {"folder_marker": 1}, 0) == _counts(again)
     again = arrivals.backfill(prefix=folder, dry_run=False, reprocess="fix-1")
-    assert (152, 0, 151, {"folder_marker": 1}, 0) == _counts(again)
+    assert (many + 2, 0, many + 1, {"folder_marker": 1}, 0) == _counts(again)
     assert 0 == arrivals.backfill(prefix=folder, until="PT1H", dry_run=False)["found"]
 
 

@@ -8,12 +8,14 @@ import subprocess
 import pytest
 
 from local.emulator.process import REPOSITORY
-from tests.integration.conftest import Arrivals
+from tests.integration.conftest import Arrivals, settle, until
 
 
 def run(arrivals: Arrivals, key: str, stack: str) -> subprocess.CompletedProcess[str]:
     """Run the command as an operator does, with the key in the environment."""
-    environment = {**os.environ, **arrivals.stack.cloud.environment, "KEY": key, "STACK": stack}
+    # What another make hands down would win over the environment.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = {**inherited, **arrivals.stack.cloud.environment, "KEY": key, "STACK": stack}
     command = [shutil.which("make") or "make", "-s", "why"]
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
@@ -31,6 +33,7 @@ def test_it_was_started(arrivals: Arrivals, key: str, name: str) -> None:
     odd = key.replace("green_tripdata.csv", name)
     arrivals.put(odd)
     arrivals.decided(odd)
+    until(lambda: ["SUCCEEDED"] == [one["status"] for one in arrivals.executions(odd)])
     [execution] = arrivals.executions(odd)
 
     told = why(arrivals, odd)
@@ -61,6 +64,7 @@ def test_it_failed_and_waits_in_the_failure_queue(arrivals: Arrivals, key: str) 
     deny = {"Effect": "Deny", "Action": "states:StartExecution", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
     iam.put_role_policy(RoleName=role, PolicyName="deny", PolicyDocument=policy)
+    settle()
     try:
         arrivals.put(key)
         arrivals.until_a_failure()
@@ -82,6 +86,7 @@ def test_its_event_never_came(arrivals: Arrivals, key: str) -> None:
     """An object is there, and nobody announced it."""
     rule = f"{arrivals.stack.name}-object-created"
     arrivals.client("events").disable_rule(Name=rule)
+    settle()
     try:
         arrivals.put(key)
     finally:

@@ -179,7 +179,7 @@ def test_stacks_of_one_account_and_region_share_no_name() -> None:
     """Dev and prod deploy beside the default stack; the second of a name would fail."""
     names = [name for one in configurations().values() for name in physical_names(deployed(**one))]
 
-    assert {"default", "dev", "prod"} == configurations().keys()
+    assert {"default", "dev", "e2e", "prod"} == configurations().keys()
     assert len(names) > 3 * len(LONGEST)
     assert len(names) == len(set(names))
 

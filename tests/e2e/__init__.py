@@ -1,1 +1,0 @@
-"""A real account, opt-in: `make e2e STACK=glueworkshop`."""
