@@ -26,7 +26,10 @@ PLATFORMS = {"x86_64": "manylinux_2_17_x86_64", "arm64": "manylinux_2_17_aarch64
 
 # Every operation the functions call. botocore carries models of some 440 services; a test compares this table with src/.
 # botocore asks HeadBucket too, for the bucket's region when a HEAD is answered 301 or 400.
-OPERATIONS = {"s3": {"GetObject", "HeadBucket", "HeadObject"}, "stepfunctions": {"DescribeExecution", "StartExecution"}}
+OPERATIONS = {
+    "s3": {"GetObject", "HeadBucket", "HeadObject", "ListObjectsV2", "PutObject"},
+    "stepfunctions": {"DescribeExecution", "StartExecution"},
+}
 
 # What the functions read of HeadObject's answer. Every other member would be looked for too, for 7 % more instructions an event.
 MEMBERS = {"HeadObjectOutput": {"ContentLength", "ETag", "LastModified", "VersionId"}}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from shared.arrival import Skip
 from shared.aws import make_s3, make_sfn
-from shared.decide import plan_for, start_for
+from shared.decide import WindowGates, plan_for, start_for
 from shared.outcome import as_response
 from shared.parse import parse_announcement, read_announcement
 from shared.settings import stack_route, trace_header
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 logger = make_logger()
 metrics = make_metrics()
 s3, sfn = make_s3(), make_sfn()
+windows = WindowGates(s3)
 
 
 def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
@@ -24,7 +25,7 @@ def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
     try:
         created = parse_announcement(announcement)
         decision = created if isinstance(created, Skip) else plan_for(s3, created, stack_route())
-        outcome = start_for(sfn, decision, trace_header())
+        outcome = start_for(sfn, decision, trace_header(), windows)
     except Exception as error:
         report_failure(logger, metrics, announcement, context, error)
         raise

@@ -25,7 +25,15 @@ USER_AGENT = "file-arrival-trigger"
 
 DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "Forbidden", "KmsAccessDeniedException"})
 THROTTLED = frozenset(
-    {"503", "ExecutionLimitExceeded", "KmsThrottlingException", "SlowDown", "Throttling", "ThrottlingException"}
+    {
+        "503",
+        "ConditionalRequestConflict",
+        "ExecutionLimitExceeded",
+        "KmsThrottlingException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+    }
 )
 # The runtime renews its credentials by itself; the next attempt has fresh ones.
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException"})

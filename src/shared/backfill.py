@@ -14,7 +14,7 @@ from pydantic import ConfigDict, StringConstraints, TypeAdapter
 
 from shared.arrival import ObjectCreated, SkipReason
 from shared.errors import MalformedEventError, PermanentCallError
-from shared.outcome import Duplicate, Outcome, Started
+from shared.outcome import Coalesced, Duplicate, Outcome, Started
 from shared.plan import Route
 
 # Keys named in a report for each outcome; all of them are in the Map Run's results.
@@ -57,10 +57,15 @@ class Item(BaseModel):
 
 @dataclass
 class Results:
-    """The keys of one batch, or of all, by outcome; `started` holds what would be started in a dry run."""
+    """The keys of one batch, or of all, by outcome; `started` holds what would be started in a dry run.
+
+    With windows, `windows` names the executions that were opened, or would be; several keys may share one.
+    """
 
     found: int = 0
     duplicates: int = 0
+    coalesced: int = 0
+    windows: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
     skipped: dict[str, list[str]] = field(default_factory=dict)
     failed: list[dict[str, str]] = field(default_factory=list)
@@ -137,10 +142,14 @@ def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreat
             results.failed.append({"key": item.key, "why": str(error)})
             continue
         match outcome:
-            case Started():
+            case Started(arn):
                 results.started.append(item.key)
+                if route.window_seconds and arn not in results.windows:
+                    results.windows.append(arn)
             case Duplicate():
                 results.duplicates += 1
+            case Coalesced():
+                results.coalesced += 1
             case skip:
                 results.skipped.setdefault(skip.reason.value, []).append(item.key)
     return results
@@ -150,11 +159,14 @@ def report(request: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> 
     """Add up the batches: counts, and the first keys of each outcome."""
     total = Results()
     skipped: Counter[str] = Counter({reason.value: 0 for reason in SkipReason})
+    windows: set[str] = set()
     started = failed = 0
     for batch in batches:
         results = TypeAdapter(Results).validate_python(batch)
         total.found += results.found
         total.duplicates += results.duplicates
+        total.coalesced += results.coalesced
+        windows.update(results.windows)
         started += len(results.started)
         failed += len(results.failed)
         total.started = (total.started + results.started)[:FIRST_KEYS]
@@ -167,6 +179,7 @@ def report(request: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> 
         "found": total.found,
         "started": started,
         "duplicates": total.duplicates,
+        **({"coalesced": total.coalesced, "windows": len(windows)} if windows or total.coalesced else {}),
         "skipped": {reason: count for reason, count in sorted(skipped.items()) if count},
         "failed": failed,
         "first_keys": {"started": total.started, "skipped": total.skipped, "failed": total.failed},

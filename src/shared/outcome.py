@@ -19,7 +19,14 @@ class Duplicate:
     execution_arn: str
 
 
-type Outcome = Started | Duplicate | Skip
+@dataclass(frozen=True, slots=True)
+class Coalesced:
+    """This arrival is gathered into a window that another one opened; the execution is the window's."""
+
+    execution_arn: str
+
+
+type Outcome = Started | Duplicate | Coalesced | Skip
 
 
 def as_response(outcome: Outcome) -> dict[str, str | None]:
@@ -29,5 +36,7 @@ def as_response(outcome: Outcome) -> dict[str, str | None]:
             return {"outcome": "started", "reason": None, "execution_arn": arn}
         case Duplicate(arn):
             return {"outcome": "duplicate", "reason": None, "execution_arn": arn}
+        case Coalesced(arn):
+            return {"outcome": "coalesced", "reason": None, "execution_arn": arn}
         case Skip(reason):
             return {"outcome": "skipped", "reason": reason.value, "execution_arn": None}

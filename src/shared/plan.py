@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from shared.arrival import ObjectCreated, Skip, SkipReason
 from shared.errors import ForeignObjectError
+from shared.windows import Arrival, File, Generation, Window, Windows, own_folder, target
 
 NAME_LENGTH = 80
 DIGEST_LENGTH = 32
@@ -20,7 +21,7 @@ DIGEST_LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where uploads come from and what they start; capacity in DPUs (G.1X workers)."""
+    """Where uploads come from and what they start; capacity in DPUs (G.1X workers); no window at all is 0 seconds."""
 
     account_id: str
     source_bucket_name: str
@@ -29,6 +30,9 @@ class Route:
     job_name: str
     target_prefix: str
     glue_max_capacity_dpus: int
+    window_seconds: int
+    window_machine_arn: str
+    results_bucket_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,15 @@ class Execution:
         """The ARN it has once started (executions of Standard workflows only)."""
         partition, service, region, account, _, machine = self.state_machine_arn.split(":")[1:7]
         return f"arn:{partition}:{service}:{region}:{account}:execution:{machine}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """An arrival to bring into its window: the machine that collects it, and the bucket of its manifests."""
+
+    arrival: Arrival
+    machine_arn: str
+    results_bucket: str
 
 
 def screen(created: ObjectCreated, route: Route) -> Skip | None:
@@ -93,6 +106,32 @@ def plan(stored: StoredObject, route: Route, reprocess: str | None = None) -> Ex
     return Execution(route.state_machine_arn, execution_name(stored, route, reprocess), execution_input(stored, route))
 
 
+def gather(stored: StoredObject, route: Route, seen_at: float, reprocess: str | None = None) -> Gathering | Skip:
+    """Decide which window an object that passed the screen belongs to; `seen_at` is when S3 had told of it."""
+    if stored.size == 0:
+        return Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform")
+    file = File(stored.key, stored.size, stored.etag, int(stored.last_modified.timestamp()))
+    windows = Windows(f"{route.job_name}:{route.target_prefix}", route.source_bucket_name, route.window_seconds)
+    arrival = Arrival(windows.of(file, own_folder(file.key), reprocess), file, seen_at)
+    return Gathering(arrival, route.window_machine_arn, route.results_bucket_name)
+
+
+def belongs(file: File, window: Window, route: Route) -> bool:
+    """Return whether a listed object is one that its own arrival would bring into this folder's windows."""
+    created = ObjectCreated(window.bucket, file.key, None, route.account_id)
+    return own_folder(file.key) == window.folder and file.size > 0 and screen(created, route) is None
+
+
+def plan_window(generation: Generation, manifest: bytes, route: Route) -> Execution | None:
+    """Decide what to start for the files of a window: one execution on the folder, or None when there are none."""
+
+    def parameters(_size: int) -> dict[str, object]:
+        return _parameters(route, generation.window.folder)
+
+    planned = target(generation, manifest, route.results_bucket_name, parameters)
+    return Execution(route.state_machine_arn, *planned) if planned else None
+
+
 def execution_name(stored: StoredObject, route: Route, reprocess: str | None = None) -> str:
     """Name the execution after the upload: readable part, dash, 32 hex digits.
 
@@ -109,11 +148,7 @@ def execution_input(stored: StoredObject, route: Route) -> str:
     """Write the input canonically: the workshop's five parameters, and what S3 said of the object."""
     return json.dumps(
         {
-            "glue_max_capacity_dpus": route.glue_max_capacity_dpus,
-            "JOB_NAME": route.job_name,
-            "BUCKET_NAME": stored.bucket,
-            "SRC_PREFIX": stored.key,
-            "TRG_PREFIX": route.target_prefix,
+            **_parameters(route, stored.key),
             "object": {
                 "key": stored.key,
                 "size": stored.size,
@@ -123,6 +158,17 @@ def execution_input(stored: StoredObject, route: Route) -> str:
             },
         }
     )
+
+
+def _parameters(route: Route, source: str) -> dict[str, object]:
+    """Return the workshop's five."""
+    return {
+        "glue_max_capacity_dpus": route.glue_max_capacity_dpus,
+        "JOB_NAME": route.job_name,
+        "BUCKET_NAME": route.source_bucket_name,
+        "SRC_PREFIX": source,
+        "TRG_PREFIX": route.target_prefix,
+    }
 
 
 def _timestamp(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The gate to S3: what is stored under a key, where the bucket is, and what a Map Run left."""
+"""The gate to S3: what is stored under a key, where the bucket is, listings, manifests, and what a Map Run left."""
 
 import json
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
 from shared.aws import call, code_of
 from shared.errors import SettingsError
 from shared.plan import StoredObject
+from shared.windows import File
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -92,6 +93,51 @@ def check_bucket(s3: "S3Client", bucket: str, account: str) -> None:
 def _region_of(answer: Any) -> str | None:
     region: str | None = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
     return region
+
+
+def list_page(
+    s3: "S3Client", bucket: str, account: str, folder: str, token: str | None
+) -> tuple[list[File], str | None]:
+    """List the objects that lie in a folder itself, a thousand names a page; returns the next page's token, or None.
+
+    Raises PermanentCallError or RetryableCallError.
+    """
+    on = {"ContinuationToken": token} if token else {}
+    with call("ListObjectsV2", f"s3://{bucket}/{folder!a}"):
+        page = s3.list_objects_v2(Bucket=bucket, Prefix=folder, Delimiter="/", ExpectedBucketOwner=account, **on)  # type: ignore[arg-type]
+    files = [
+        File(one["Key"], one["Size"], one["ETag"].strip('"'), int(one["LastModified"].timestamp()))
+        for one in page.get("Contents", [])
+    ]
+    return files, page.get("NextContinuationToken")
+
+
+def read_manifest(s3: "S3Client", bucket: str, key: str) -> bytes | None:
+    """Read the manifest of a window, or None where there is none yet.
+
+    Raises PermanentCallError or RetryableCallError.
+    """
+    with call("GetObject", f"s3://{bucket}/{key!a}"):
+        try:
+            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if code_of(error) == "NoSuchKey":
+                return None
+            raise
+
+
+def store_manifest(s3: "S3Client", bucket: str, key: str, body: bytes) -> None:
+    """Store the manifest of a window unless there is one: what is stored first stays.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+    Raises PermanentCallError or RetryableCallError.
+    """
+    with call("PutObject", f"s3://{bucket}/{key!a}"):
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
+        except ClientError as error:
+            if code_of(error) != "PreconditionFailed":
+                raise
 
 
 def read_map_results(s3: "S3Client", results: Any) -> Iterator[Any]:

@@ -7,9 +7,11 @@ from botocore.exceptions import ClientError
 
 from shared.aws import call, code_of
 from shared.outcome import Duplicate, Started
+from shared.windows import Opened
 
 if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
+    from types_boto3_stepfunctions.type_defs import StartExecutionOutputTypeDef
 
     from shared.plan import Execution
 
@@ -21,10 +23,31 @@ CLOCK_TOLERANCE = 0.1
 def start_execution(sfn: "SFNClient", execution: "Execution", trace_header: str | None) -> Started | Duplicate:
     """Start the execution unless its name is taken.
 
+    Raises PermanentCallError or RetryableCallError.
+    """
+    answer, new = _start(sfn, execution, trace_header)
+    if answer is None:
+        return Duplicate(execution.arn)
+    return Started(answer["executionArn"]) if new else Duplicate(answer["executionArn"])
+
+
+def open_execution(sfn: "SFNClient", execution: "Execution", trace_header: str | None) -> Opened | None:
+    """Start the execution, or find it running; None when its name is taken otherwise.
+
+    Raises PermanentCallError or RetryableCallError.
+    """
+    answer, new = _start(sfn, execution, trace_header)
+    return None if answer is None else Opened(answer["startDate"].timestamp(), new)
+
+
+def _start(
+    sfn: "SFNClient", execution: "Execution", trace_header: str | None
+) -> "tuple[StartExecutionOutputTypeDef | None, bool]":
+    """Return Step Functions' answer, None for a name that is taken, and whether this call started the execution.
+
     While an execution runs, a second start with the same name and input is answered with the first one's ARN and start
     date instead of an error; a start date well before the request tells the two apart.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
-    Raises PermanentCallError or RetryableCallError.
     """
     trace = {"traceHeader": trace_header} if trace_header else {}
     requested = time.time()
@@ -38,23 +61,21 @@ def start_execution(sfn: "SFNClient", execution: "Execution", trace_header: str 
             )
         except ClientError as error:
             if code_of(error) == "ExecutionAlreadyExists":
-                return Duplicate(execution.arn)
+                return None, False
             raise
-    if answer["startDate"].timestamp() < requested - CLOCK_TOLERANCE:
-        return Duplicate(answer["executionArn"])
-    return Started(answer["executionArn"])
+    return answer, answer["startDate"].timestamp() >= requested - CLOCK_TOLERANCE
 
 
-def has_started(sfn: "SFNClient", execution: "Execution") -> bool:
-    """Return whether an execution of this name exists, without starting one.
+def read_start_date(sfn: "SFNClient", execution: "Execution") -> float | None:
+    """Return when the execution of this name started, in seconds since 1970, or None where there is none.
 
     Raises PermanentCallError or RetryableCallError.
     """
     with call("DescribeExecution", execution.arn):
         try:
-            sfn.describe_execution(executionArn=execution.arn, includedData="METADATA_ONLY")
+            described = sfn.describe_execution(executionArn=execution.arn, includedData="METADATA_ONLY")
         except ClientError as error:
             if code_of(error) == "ExecutionDoesNotExist":
-                return False
+                return None
             raise
-    return True
+    return described["startDate"].timestamp()

@@ -6,14 +6,15 @@ docs/observability.md has the tables of metrics and fields; tests compare them w
 import json
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 from shared.arrival import Announcement, ObjectCreated, Skip, Source
 from shared.errors import ArrivalError, Cause
-from shared.outcome import Duplicate, Outcome, Started
+from shared.outcome import Coalesced, Duplicate, Outcome, Started
+from shared.windows import Generation, read_manifest
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -50,6 +51,9 @@ def report_outcome(
         case Duplicate(arn):
             logger.info("duplicate", extra={**fields, **_execution(arn)})
             _count(metrics, "Duplicates", announcement.source)
+        case Coalesced(arn):
+            logger.info("coalesced", extra={**fields, **_execution(arn)})
+            _count(metrics, "Coalesced", announcement.source)
         case Skip(reason, why):
             logger.info("skipped", extra={**fields, "reason": reason.value, "why": why})
             _count(metrics, "Skipped", announcement.source, reason.value)
@@ -81,8 +85,28 @@ def report_backfill(
             metrics.flush_metrics()
         case Duplicate(arn):
             logger.debug("duplicate", extra={**fields, **_execution(arn)})
+        case Coalesced(arn):
+            logger.info("coalesced", extra={**fields, **_execution(arn)})
         case Skip(reason, why):
             logger.info("skipped", extra={**fields, "reason": reason.value, "why": why})
+
+
+def report_window(
+    logger: Logger, generation: Generation, bucket: str, manifest: bytes, outcome: Started | Duplicate | None
+) -> dict[str, Any]:
+    """Log what was collected, and return it as the function's answer."""
+    files = read_manifest(manifest)
+    said = {
+        "window": generation.name,
+        "bucket": generation.window.bucket,
+        "folder": generation.window.folder,
+        "manifest": f"s3://{bucket}/{generation.manifest_key}",
+        "files": len(files),
+        "bytes": sum(file.size for file in files),
+        **(_execution(outcome.execution_arn) if outcome else {}),
+    }
+    logger.info("collected", extra=said)
+    return said
 
 
 def describe(announcement: Announcement) -> dict[str, str | int]:

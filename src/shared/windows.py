@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from shared.errors import ManifestMissingError
+from shared.errors import MalformedEventError, ManifestMissingError
 
 # Seconds between a window's deadline and its listing, for the clocks of Lambda and Step Functions to differ by.
 # statemachine/window.asl.json waits for it; a test holds the two together.
@@ -229,11 +229,20 @@ def readable_name(window: Window, *more: object) -> str:
     return f"{folder}-{slot}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:DIGEST_LENGTH]}"
 
 
-def read_generation(given: Mapping[str, Any]) -> Generation:
-    """Read the input of an execution of the window machine; raises KeyError, TypeError or ValueError for anything else."""
-    start = int(datetime.fromisoformat(given["start"]).timestamp())
-    window = Window(given["route"], given["bucket"], given["folder"], start, int(given["seconds"]), given["reprocess"])
-    return Generation(window, int(given["generation"]))
+def parse_generation(given: Any) -> Generation:
+    """Parse the input of an execution of the window machine.
+
+    Raises MalformedEventError.
+    """
+    try:
+        start = int(datetime.fromisoformat(given["start"]).timestamp())
+        label = given["reprocess"]
+        window = Window(given["route"], given["bucket"], given["folder"], start, int(given["seconds"]), label)
+        return Generation(window, int(given["generation"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedEventError(
+            f"Not the input of a window ({error!r}): start the window machine with the input of one of its executions."
+        ) from error
 
 
 def write_manifest(files: Iterable[File]) -> bytes:
@@ -288,6 +297,32 @@ def join(arrival: Arrival, memory: Memory, get_manifest: GetManifest, start_exec
             return Joined(generation, new)
         if _find(arrival, generation, memory, get_manifest):
             return Joined(generation, new=False)
+    raise AssertionError  # pragma: no cover - the count has no end
+
+
+def foresee(
+    arrival: Arrival,
+    memory: Memory,
+    get_manifest: GetManifest,
+    read_start_date: Callable[[str], float | None],
+) -> Joined:
+    """Return where an arrival would end, without opening anything; `new` is a generation that would have to be opened.
+
+    `read_start_date` takes the name of an execution, and returns None where there is none.
+    """
+    for number in itertools.count():
+        generation = Generation(arrival.window, number)
+        named = _find(arrival, generation, memory, get_manifest)
+        if named:
+            return Joined(generation, new=False)
+        if named is None:
+            if generation.name not in memory.start_dates:
+                start_date = read_start_date(generation.name)
+                if start_date is None:
+                    return Joined(generation, new=True)
+                memory.keep_start_date(generation.name, start_date)
+            if _is_open(generation, arrival, memory):
+                return Joined(generation, new=False)
     raise AssertionError  # pragma: no cover - the count has no end
 
 

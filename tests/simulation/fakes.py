@@ -252,7 +252,9 @@ class FakeStepFunctions:
             known = self._find(executionArn)
             if not known:
                 raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
-            return {"executionArn": known.arn, "status": "RUNNING" if known.closed is None else "SUCCEEDED"}
+            started = datetime.fromtimestamp(round(known.started, 3), UTC)
+            status = "RUNNING" if known.closed is None else "SUCCEEDED"
+            return {"executionArn": known.arn, "status": status, "startDate": started}
 
         return self.wire.call("DescribeExecution", effect, SFN_REFUSALS)
 

@@ -47,10 +47,10 @@ def _key_alone(patch: pytest.MonkeyPatch) -> None:
 def _event_id_in_the_input(patch: pytest.MonkeyPatch) -> None:
     numbers = itertools.count()
 
-    def start_for(sfn: Any, decision: Any, trace: str | None) -> Any:
+    def start_for(sfn: Any, decision: Any, trace: str | None, windows: Any) -> Any:
         if not isinstance(decision, Skip):
             decision = replace(decision, input=decision.input[:-1] + f', "event_id": {next(numbers)}}}')
-        return decide.start_for(sfn, decision, trace)
+        return decide.start_for(sfn, decision, trace, windows)
 
     patch.setattr(start_execution, "start_for", start_for)
     patch.setattr(backfill_batch, "start_for", start_for)

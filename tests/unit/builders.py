@@ -28,6 +28,9 @@ ENVIRONMENT = {
     "JOB_NAME": "ny-taxi-transformed-console-jb",
     "TARGET_PREFIX": "target/event-transformed",
     "GLUE_MAX_CAPACITY_DPUS": "2",
+    "WINDOW_SECONDS": "0",
+    "WINDOW_MACHINE_ARN": f"{MACHINE}-windows",
+    "RESULTS_BUCKET_NAME": "results",
     "POWERTOOLS_SERVICE_NAME": "glueworkshop",
     "AWS_DEFAULT_REGION": "us-east-2",
     "AWS_ACCESS_KEY_ID": "testing",
@@ -79,6 +82,9 @@ def route(**changes: object) -> Route:
         "job_name": "ny-taxi-transformed-console-jb",
         "target_prefix": "target/event-transformed",
         "glue_max_capacity_dpus": 2,
+        "window_seconds": 0,
+        "window_machine_arn": f"{MACHINE}-windows",
+        "results_bucket_name": "results",
     }
     return Route(**(plain | changes))  # type: ignore[arg-type]
 
@@ -107,4 +113,4 @@ class Client:
             raise self.answer
         return self.answer
 
-    head_object = head_bucket = start_execution = describe_execution = get_object = _call
+    head_object = head_bucket = start_execution = describe_execution = get_object = put_object = _call

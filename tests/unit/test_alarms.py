@@ -35,6 +35,15 @@ ALARMS: dict[str, tuple[object, ...]] = {
     ),
     "BackfilledAlarm": (telemetry.NAMESPACE, "Backfilled", SERVICE, "Sum", "> 0", 3600, 1),
     "BackfillFailedAlarm": ("AWS/States", "ExecutionsFailed", {"StateMachineArn": BACKFILL}, "Sum", "> 0", 300, 1),
+    "WindowFailedAlarm": (
+        *("AWS/States", "ExecutionsFailed", {"StateMachineArn": "WindowStateMachine"}),
+        *("Sum", "> 0", 300, 1),
+    ),
+    # Three of the last six: one try that fails is none.
+    "WindowStuckAlarm": (
+        *("AWS/Lambda", "Errors", {"FunctionName": "CollectWindowFunction"}),
+        *("Sum", "> 0", 300, 6),
+    ),
     "NoArrivalAlarm": (telemetry.NAMESPACE, "Received", SERVICE, "Sum", "< 1", 3600, 24),
 }
 

@@ -23,7 +23,7 @@ from shared.errors import CallError, Cause, PermanentCallError, RetryableCallErr
 from shared.outcome import Duplicate, Started
 from shared.plan import Execution
 from shared.s3 import read_map_results, read_object
-from shared.step_functions import has_started, start_execution
+from shared.step_functions import read_start_date, start_execution
 from tests.unit.builders import BUCKET, KEY, MACHINE, Client, created, refusal
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
@@ -85,10 +85,10 @@ def test_step_functions_itself_refuses_the_second_start() -> None:
     machine = sfn.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)["stateMachineArn"]
     execution = Execution(machine, "n", "{}")
 
-    assert not has_started(sfn, execution)
+    assert read_start_date(sfn, execution) is None
     assert Started(execution.arn) == start_execution(sfn, execution, None)
     assert Duplicate(execution.arn) == start_execution(sfn, Execution(machine, "n", '{"other": 1}'), None)
-    assert has_started(sfn, execution)
+    assert read_start_date(sfn, execution)
 
 
 def test_a_running_execution_answers_with_its_own_start() -> None:
@@ -138,7 +138,7 @@ FAILURES = [
     [
         (lambda client: read_object(client, created()), KEY),
         (lambda client: start_execution(client, EXECUTION, None), EXECUTION.name),
-        (lambda client: has_started(client, EXECUTION), EXECUTION.name),
+        (lambda client: read_start_date(client, EXECUTION), EXECUTION.name),
     ],
 )
 def test_a_failed_call_says_what_failed_on_what(

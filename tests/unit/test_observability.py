@@ -13,8 +13,9 @@ from local.template import deployed
 from shared import telemetry
 from shared.arrival import Skip, SkipReason
 from shared.errors import Cause, RetryableCallError
-from shared.outcome import Duplicate, Started
+from shared.outcome import Coalesced, Duplicate, Started
 from shared.parse import read_announcement
+from shared.windows import Generation, Window
 from tests.unit.builders import REPOSITORY, created, event
 from tests.unit.test_template import TEMPLATE
 
@@ -96,7 +97,12 @@ def test_the_dashboard_shows_every_alarm(hours: int) -> None:
 def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, set[str]]]:
     """Let telemetry report everything it can, and give each metric's unit and dimension sets."""
     logger, metrics = telemetry.make_logger(), telemetry.make_metrics()
-    for outcome in (Started("a:name"), Duplicate("a:name"), Skip(SkipReason.EMPTY_OBJECT, "why")):
+    for outcome in (
+        Started("a:name"),
+        Duplicate("a:name"),
+        Coalesced("a:name"),
+        Skip(SkipReason.EMPTY_OBJECT, "why"),
+    ):
         telemetry.report_outcome(logger, metrics, read_announcement(event()), CONTEXT, outcome)
         telemetry.report_backfill(logger, metrics, created(), outcome, None)
         telemetry.report_backfill(logger, metrics, created(), outcome, "label")
@@ -156,6 +162,8 @@ def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     telemetry.report_outcome(logger, metrics, replayed, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, versioned, CONTEXT, skip)
     telemetry.report_backfill(logger, metrics, created(), Started("a:name"), "label")
+    generation = Generation(Window("route", "bucket", "folder/", 0, 60, None), 0)
+    telemetry.report_window(logger, generation, "results", b'{"files":[]}', Started("a:name"))
     try:
         raise ValueError("a bug")  # noqa: TRY301 - a traceback is wanted
     except ValueError as error:

@@ -40,6 +40,8 @@ def longest(client: Any) -> float:
     [
         # HeadObject of the current version and of the announced one, StartExecution.
         ("StartExecutionFunction", [start_execution.s3, start_execution.s3, start_execution.sfn]),
+        # With windows, at a close: HeadObject, StartExecution, GetObject of a manifest, StartExecution of the next one.
+        ("StartExecutionFunction", [start_execution.s3, start_execution.sfn, start_execution.s3, start_execution.sfn]),
         # HeadBucket, and again where the bucket is.
         ("BackfillRequestFunction", [backfill_request.s3, backfill_request.s3]),
         # One object; a batch that takes longer is tried again, and what it started is a duplicate then.

@@ -215,7 +215,7 @@ def test_any_window_has_a_legal_name_and_an_input_that_reads_back(
     for number in (0, 999_999_999):
         generation = Generation(window, number)
         assert LEGAL.fullmatch(generation.name)
-        assert generation == windows.read_generation(json.loads(generation.input))
+        assert generation == windows.parse_generation(json.loads(generation.input))
 
 
 @pytest.mark.parametrize(

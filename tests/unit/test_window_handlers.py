@@ -1,0 +1,223 @@
+"""Arrivals with windows, and the collector: the real handlers, on moto's S3 and a Step Functions that remembers."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from handlers import backfill_batch, collect_window
+from handlers import start_execution as live
+from shared import windows as protocol
+from shared.decide import WindowGates, plan_for
+from shared.errors import Cause, ForeignObjectError, MalformedEventError, RetryableCallError
+from shared.plan import Gathering
+from shared.s3 import list_page, read_manifest, store_manifest
+from shared.windows import Generation, parse_generation
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, Client, created, event, refusal, route
+from tests.unit.test_backfill import CONTEXT, item
+
+ROUTE = route(window_seconds=60, results_bucket_name="results", account_id=ACCOUNT)
+FOLDER = KEY.rsplit("/", 1)[0] + "/"
+
+
+class StepFunctions:
+    """Executions by name, all of them running."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, dict[str, Any]] = {}
+        self.asked = 0
+
+    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> dict[str, Any]:
+        """Start an execution, or answer with the one that runs."""
+        self.asked += 1
+        fresh = {"machine": stateMachineArn, "input": input, "startDate": datetime.now(UTC)}
+        known = self.started.setdefault(name, fresh)
+        arn = f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"
+        return {"executionArn": arn, "startDate": known["startDate"]}
+
+    def describe_execution(self, *, executionArn: str, includedData: str) -> dict[str, Any]:
+        """Describe an execution."""
+        self.asked += 1
+        known = self.started.get(executionArn.rsplit(":", 1)[-1])
+        if known is None:
+            raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
+        return known
+
+    def age(self, seconds: float) -> None:
+        """Let all executions have started so much earlier."""
+        for one in self.started.values():
+            one["startDate"] -= timedelta(seconds=seconds)
+
+    def of(self, machine: str) -> list[dict[str, Any]]:
+        """Return the inputs of the executions of a machine."""
+        return [json.loads(one["input"]) for one in self.started.values() if one["machine"] == machine]
+
+
+@pytest.fixture
+def sfn(monkeypatch: pytest.MonkeyPatch) -> Iterator[StepFunctions]:
+    """Give all handlers an S3 with both buckets, one Step Functions, and a window of a minute."""
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        for bucket in (BUCKET, "results"):
+            s3.create_bucket(Bucket=bucket)
+        sfn = StepFunctions()
+        for handlers in (live, backfill_batch, collect_window):
+            monkeypatch.setattr(handlers, "stack_route", lambda: ROUTE)
+            monkeypatch.setattr(handlers, "s3", s3)
+            monkeypatch.setattr(handlers, "sfn", sfn)
+        for handlers in (live, backfill_batch):
+            monkeypatch.setattr(handlers, "windows", WindowGates(s3))
+        yield sfn
+
+
+def put(*names: str) -> None:
+    """Upload files into the folder."""
+    for name in names:
+        collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + name, Body=b"a,b\n1,2\n")
+
+
+def arrive(name: str, **changes: Any) -> dict[str, Any]:
+    """Deliver the event of a file."""
+    return live.handler(event(detail__object__key=FOLDER + name, **changes), CONTEXT)
+
+
+@pytest.fixture(autouse=True)
+def wide_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no slot end while a test runs."""
+    monkeypatch.setattr(protocol, "slot_start", lambda _last_modified, _seconds: 1_800_000_000)
+
+
+def test_a_storm_is_one_run_on_exactly_its_files(sfn: StepFunctions) -> None:
+    """The first arrival opens the window, the others are gathered; then one execution starts, with a manifest."""
+    put("a.csv", "b.csv", "c.csv", "deep/d.csv", "_$folder$", "folder/")
+    collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + "empty.csv", Body=b"")
+    outcomes = [arrive(name)["outcome"] for name in ("a.csv", "b.csv", "a.csv")]
+    assert ["started", "coalesced", "coalesced"] == outcomes
+    assert 1 == sfn.asked
+
+    [window] = sfn.of(ROUTE.window_machine_arn)
+    answer = collect_window.handler(window, CONTEXT)
+    assert answer == collect_window.handler(window, CONTEXT)
+
+    [run] = sfn.of(ROUTE.state_machine_arn)
+    manifest = json.loads(
+        collect_window.s3.get_object(Bucket="results", Key=run["manifest"][len("s3://results/") :])["Body"].read()
+    )
+    assert [FOLDER + name for name in ("a.csv", "b.csv", "c.csv")] == [file["key"] for file in manifest["files"]]
+    assert {"seconds": 60, "generation": 0} == {name: run["window"][name] for name in ("seconds", "generation")}
+    assert {
+        "glue_max_capacity_dpus": 2,
+        "JOB_NAME": ROUTE.job_name,
+        "BUCKET_NAME": BUCKET,
+        "SRC_PREFIX": FOLDER,
+        "TRG_PREFIX": ROUTE.target_prefix,
+        "window": run["window"],
+        "manifest": answer["manifest"],
+        "files": 3,
+        "bytes": 24,
+    } == run
+
+
+def test_who_comes_too_late_opens_the_next_generation(sfn: StepFunctions) -> None:
+    """And the first one's files are not run again."""
+    put("a.csv")
+    arrive("a.csv")
+    sfn.age(61)
+    live.windows.memory.start_dates.clear()
+    [first] = sfn.of(ROUTE.window_machine_arn)
+    collect_window.handler(first, CONTEXT)
+    put("b.csv")
+    assert "coalesced" == arrive("a.csv")["outcome"]
+    assert "started" == arrive("b.csv")["outcome"]
+    second = next(one for one in sfn.of(ROUTE.window_machine_arn) if one["generation"] == 1)
+    collect_window.handler(second, CONTEXT)
+    assert [1, 1] == [run["files"] for run in sfn.of(ROUTE.state_machine_arn)]
+
+
+def test_an_empty_window_starts_nothing(sfn: StepFunctions) -> None:
+    """Its files were deleted meanwhile; its manifest is stored all the same."""
+    put("a.csv")
+    arrive("a.csv")
+    collect_window.s3.delete_object(Bucket=BUCKET, Key=FOLDER + "a.csv")
+    [window] = sfn.of(ROUTE.window_machine_arn)
+    assert 0 == collect_window.handler(window, CONTEXT)["files"]
+    assert [] == sfn.of(ROUTE.state_machine_arn)
+    assert "object_gone" == arrive("a.csv")["reason"]
+
+
+def test_the_event_of_an_overwritten_version_speaks_for_the_newer_one(sfn: StepFunctions) -> None:
+    """HEAD asks for no version, since a listing shows what is current."""
+    collect_window.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    old = collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + "a.csv", Body=b"old")["VersionId"]
+    put("a.csv")
+    decision = plan_for(live.s3, created(key=FOLDER + "a.csv", version_id=old), ROUTE)
+    assert isinstance(decision, Gathering)
+    assert 8 == decision.arrival.file.size
+
+
+def test_a_backfill_says_how_many_windows_it_would_open(sfn: StepFunctions) -> None:
+    """A dry one opens none; a real one opens as many as it said."""
+    put("a.csv", "b.csv")
+    names = [name[len("input/lab2/eventdriven/") :] for name in (FOLDER + "a.csv", FOLDER + "b.csv")]
+    dry = backfill_batch.handler({"Items": [item(name, dry_run=True) for name in names]}, CONTEXT)
+    assert (2, 1, 0) == (len(dry["started"]), len(dry["windows"]), dry["coalesced"])
+    assert {} == sfn.started
+    real = backfill_batch.handler({"Items": [item(name) for name in names]}, CONTEXT)
+    assert (1, dry["windows"], 1) == (len(real["started"]), real["windows"], real["coalesced"])
+    [window] = sfn.of(ROUTE.window_machine_arn)
+    collect_window.handler(window, CONTEXT)
+    again = backfill_batch.handler({"Items": [item(name, dry_run=True) for name in names]}, CONTEXT)
+    assert ([], [], 2) == (again["started"], again["windows"], again["coalesced"])
+
+
+def test_a_label_is_a_window_of_its_own(sfn: StepFunctions) -> None:
+    """Once for each label."""
+    put("a.csv")
+    for label in (None, "again", "again"):
+        backfill_batch.handler({"Items": [item("a.csv", reprocess=label)]}, CONTEXT)
+    assert [None, "again"] == [one["reprocess"] for one in sfn.of(ROUTE.window_machine_arn)]
+
+
+def test_a_window_of_another_bucket_is_refused(sfn: StepFunctions) -> None:
+    """The collector lists nobody else's."""
+    window = Generation(protocol.Window("r", "other", FOLDER, 1_800_000_000, 60, None), 0)
+    collect_window.s3.create_bucket(Bucket="other")
+    collect_window.s3.put_object(Bucket="other", Key=FOLDER + "a.csv", Body=b"x")
+    with pytest.raises(ForeignObjectError):
+        collect_window.handler(json.loads(window.input), CONTEXT)
+
+
+@pytest.mark.parametrize("given", [None, {}, [], {"start": "soon"}, "window"])
+def test_what_is_no_window_is_refused(given: object) -> None:
+    """With what to do."""
+    with pytest.raises(MalformedEventError, match="input of one of its executions"):
+        parse_generation(given)
+
+
+def test_a_manifest_that_is_there_stays(sfn: StepFunctions) -> None:
+    """S3 itself refuses to store a second one."""
+    store_manifest(live.s3, "results", "windows/x/0.json", b"first")
+    store_manifest(live.s3, "results", "windows/x/0.json", b"second")
+    assert b"first" == read_manifest(live.s3, "results", "windows/x/0.json")
+    assert read_manifest(live.s3, "results", "windows/x/1.json") is None
+
+
+def test_two_puts_at_once_are_tried_again() -> None:
+    """S3 answers 409 while another conditional put of the key is under way."""
+    client = Client(refusal("ConditionalRequestConflict", 409, "PutObject"))
+    with pytest.raises(RetryableCallError) as caught:
+        store_manifest(client, "results", "k", b"")  # type: ignore[arg-type]
+    assert Cause.THROTTLED == caught.value.cause
+
+
+def test_a_folder_is_listed_page_by_page(sfn: StepFunctions) -> None:
+    """A thousand names a page, without what lies deeper."""
+    put(*(f"{number:04}.csv" for number in range(1001)), "deep/x.csv")
+    first, token = list_page(live.s3, BUCKET, ACCOUNT, FOLDER, None)
+    rest, end = list_page(live.s3, BUCKET, ACCOUNT, FOLDER, token)
+    assert (1001, None) == (len(first) + len(rest), end)
+    assert token
