@@ -6,7 +6,7 @@ export SAM_CLI_TELEMETRY := 0
 # One environment per concern: SAM CLI and the local cloud pin botocore versions of their own, and the Lambda
 # runtime must hold nothing but the runtime client, so that whatever the artifact lacks is missed.
 dev := .venv/dev/bin
-envs := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready
+envs := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready .venv/spark/.ready
 
 .venv/dev/.ready: src/requirements.txt
 .venv/%/.ready: requirements/%.txt
@@ -15,7 +15,7 @@ envs := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready
 	touch $@
 
 .PHONY: setup
-setup: $(envs)  ## Make the four environments; -j2 is quicker.
+setup: $(envs)  ## Make the five environments; -j2 is quicker.
 
 .PHONY: demo
 demo: $(envs)  ## Build, deploy to a local cloud, upload a file, and watch it arrive.
@@ -26,7 +26,7 @@ local: $(envs)  ## Keep the local cloud up, with the stack deployed, until Ctrl-
 	$(dev)/python -m local.playground --host "$(HOST)"
 
 .PHONY: test
-test: lint build unit integration  ## Everything that CI runs.
+test: lint build unit integration spark  ## Everything that CI runs.
 
 .PHONY: lint
 lint: .venv/dev/.ready .venv/sam/.ready
@@ -42,7 +42,7 @@ build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python
 
 .PHONY: unit
 unit: .venv/dev/.ready
-	$(dev)/python -m pytest tests/unit tests/glue tests/simulation
+	$(dev)/python -m pytest tests/unit tests/simulation
 
 .PHONY: integration
 integration: $(envs)
@@ -51,6 +51,10 @@ integration: $(envs)
 .PHONY: why
 why: .venv/dev/.ready  ## What became of an object: make why KEY=… STACK=glueworkshop; or KEY='…' make why
 	@PYTHONPATH=src:. $(dev)/python -m tools.why
+
+.PHONY: spark
+spark: $(envs)  ## The Glue job on a real Spark, alone and as the local cloud's Glue runs it; needs `make build` before.
+	.venv/spark/bin/python -m pytest tests/glue
 
 .PHONY: simulate
 simulate: .venv/dev/.ready  ## Run the simulation at length.
@@ -70,7 +74,7 @@ bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 
 .PHONY: lock
 lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; needs uv.
-	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda requirements/peers; do \
+	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda requirements/peers requirements/spark; do \
 		uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --no-emit-index-url \
 			--no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
 

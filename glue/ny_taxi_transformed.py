@@ -18,6 +18,7 @@ import hashlib
 import re
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,6 +42,11 @@ AMOUNTS = frozenset(
 # A key is data: `*?[]{}\` in it mean themselves. Spark's own CSV inference sets this option for the same reason
 # (SPARK-32810); escaping would do for most keys, but Hadoop's globber can't take a colon.
 VERBATIM = {"__globPaths__": "false"}
+GLOB = re.compile(r"[*?\[\]{}\\:]")
+
+
+# What no header of a text file holds: control characters, and what stands for bytes that are not UTF-8.
+NO_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ufffd]")
 
 
 def s3_path(bucket: str, key: str) -> str:
@@ -73,7 +79,10 @@ def target_path(bucket: str, trg_prefix: str, src_prefix: str) -> str:
 
 
 def read_csv(spark: "SparkSession", source: str) -> "DataFrame":
-    """Read the CSV with the columns of its header and inferred types; money and distances are doubles."""
+    """Read the CSV with the columns of its header and inferred types; money and distances are doubles.
+
+    Raises FileNotFoundError where nothing is, and ValueError for what is no text, such as the Parquet that the TLC publishes.
+    """
     from pyspark.sql.utils import AnalysisException
 
     options = {"header": True, "inferSchema": True, "escape": '"', "recursiveFileLookup": True, **VERBATIM}
@@ -83,10 +92,31 @@ def read_csv(spark: "SparkSession", source: str) -> "DataFrame":
         raise FileNotFoundError(
             f"Nothing to read at {source!r}: no such object or folder, or no file in it but hidden ones (_…, .…)"
         ) from error
+    if any(NO_TEXT.search(name) for name in frame.columns):
+        raise ValueError(
+            f"{source!r} is no CSV in UTF-8: its header is no text. Upload it again, as CSV, under the same key"
+        )
+    if has_line_breaks(spark, source):
+        for_globber = [name for name in frame.inputFiles() if GLOB.search(unquote(name).removeprefix("s3:"))]
+        if for_globber:  # with multiLine, Spark infers types from what Hadoop's globber finds
+            raise ValueError(
+                f"Spark can't read line breaks in quoted values from a key with one of *?[]{{}}\\: {for_globber}"
+            )
+        options["multiLine"] = True
+        frame = spark.read.options(**options).csv(source)
     if len(frame.inputFiles()) > 1:  # columns go by position: the files of a folder must agree on their header
         frame = spark.read.options(**options, enforceSchema=False).schema(frame.schema).csv(source)
     whole = [name for name, kind in frame.dtypes if name.lower() in AMOUNTS and kind in {"int", "bigint"}]
     return frame.withColumns({name: frame[name].cast("double") for name in whole}) if whole else frame
+
+
+def has_line_breaks(spark: "SparkSession", source: str) -> bool:
+    """Return whether a line of the source has an odd number of quotes: then a quoted value may go over several lines.
+
+    To read such a file takes a single worker, so that only those that need it are read so.
+    """
+    lines = spark.read.options(recursiveFileLookup=True, **VERBATIM).text(source)
+    return not lines.where("length(replace(value, '\"', '')) % 2 != length(value) % 2").isEmpty()
 
 
 def transform(spark: "SparkSession", source: str, target: str) -> int:

@@ -1,10 +1,15 @@
-"""The demo: a file arrives, its workflow runs once, and six things that go wrong elsewhere do not go wrong here.
+"""The demo: a CSV arrives and becomes Parquet, once; then six things that go wrong elsewhere do not go wrong here.
 
-It builds the application, starts the local cloud, deploys this very template, and goes through AWS APIs only.
+It builds the application, starts the local cloud, deploys this very template, and goes through AWS APIs only. The Glue job's
+script runs on Spark.
 """
 
+import csv
+import io
 import json
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from glue.ny_taxi_transformed import target_path
 from local import stack
 from local.emulator import process
 from local.stack import Stack
@@ -21,9 +27,14 @@ from local.trips import green_trips
 PREFIX = "input/lab2/eventdriven/"
 KEY = f"{PREFIX}green_tripdata.csv"
 ODD_KEY = f'{PREFIX}dt=2026-11-24/it\'s a "green" + 100% 🚕.csv'
+TARGET = "target/event-transformed"
+JOB = "ny-taxi-transformed-console-jb"
 TRIPS = 1_000
-PATIENCE = 20
+PATIENCE = 60
+# Some columns of the trips, so that a line fits.
+SHOWN = ("lpep_pickup_datetime", "PULocationID", "trip_distance", "total_amount", "payment_type")
 LOG = Path(".local") / "demo.log"
+SPARK = Path(".venv", "spark", "bin", "python")
 DECISIONS = {"started", "duplicate", "skipped", "failed"}
 
 
@@ -34,6 +45,7 @@ class Demo:
     stack: Stack
     seen: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
+    inbox: str = ""
 
     def put(self, key: str, content: bytes) -> None:
         """Upload a file to the stack's bucket."""
@@ -53,6 +65,31 @@ class Demo:
                         yield line
             time.sleep(0.1)
 
+    def notifications(self) -> Iterator[tuple[str, str]]:
+        """Take what the topics told meanwhile: subject and message, once something came."""
+        sqs = self.stack.client("sqs")
+        for message in sqs.receive_message(QueueUrl=self.inbox, WaitTimeSeconds=10).get("Messages", []):
+            sqs.delete_message(QueueUrl=self.inbox, ReceiptHandle=message["ReceiptHandle"])
+            notification = json.loads(message["Body"])
+            yield notification.get("Subject") or "no subject", notification["Message"]
+
+    def parquet(self, key: str) -> dict[str, Any]:
+        """Read the Parquet of a source back: where it lies, rows, columns and first lines."""
+        s3, bucket = self.stack.client("s3"), self.stack.outputs["SourceBucketName"]
+        folder = target_path(bucket, TARGET, key)
+        prefix = folder.removeprefix(f"s3://{bucket}/") + "/"
+        listed = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
+        keys = [found for found in listed if found.endswith(".parquet")]
+        if not keys:
+            return {"folder": folder, "keys": [], "rows": 0, "columns": {}, "first": []}
+        with tempfile.TemporaryDirectory() as scratch:
+            files = [str(Path(scratch, str(number))) for number, _ in enumerate(keys)]
+            for file, found in zip(files, keys, strict=True):
+                s3.download_file(bucket, found, file)
+            command = [str(SPARK), "-m", "local.spark.parquet", "3", *files]
+            read = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603 - our own program
+        return {"folder": folder, "keys": keys, **json.loads(read.stdout)}
+
     def expect(self, what: str, expected: object, actual: object) -> None:
         """Note a difference between what this demo promises and what happened."""
         if expected != actual:
@@ -63,15 +100,19 @@ def main() -> int:
     """Run the demo; exit code 0 means that everything happened as promised."""
     say("Building", "sam build")
     stack.build()
-    say("Starting", "the local cloud (no Docker, no account)")
-    with process.start(log=LOG) as cloud:
+    say("Starting", "the local cloud (no Docker, no account), and Spark for its Glue")
+    with process.start(log=LOG, settings={"GLUE_RUNS": "spark"}) as cloud:
         say("Deploying", "sam deploy of template.yaml")
         demo = Demo(stack.deploy(cloud))
         # The workshop brings a trail, so that both kinds of events come.
         stack.start_trail(demo.stack, "workshop")
-        inbox = stack.subscribe_queue(demo.stack, "inbox", "SuccessTopic", "FailureTopic")
-        arrival(demo, inbox)
-        situations(demo)
+        demo.inbox = stack.subscribe_queue(demo.stack, "inbox", "SuccessTopic", "FailureTopic")
+        try:
+            arrival(demo)
+            no_csv(demo)
+            situations(demo)
+        except StoppedError as stopped:
+            demo.failures.append(str(stopped))
     for failure in demo.failures:
         say("✗", failure)
     if demo.failures:
@@ -81,36 +122,93 @@ def main() -> int:
     return 0
 
 
-def arrival(demo: Demo, inbox: str) -> None:
-    """Upload the file and follow it through to the notification."""
-    say("Uploading", f"{KEY} ({TRIPS:,} trips)")
-    demo.put(KEY, green_trips(TRIPS, seed=1).encode())
+class StoppedError(Exception):
+    """The story can't go on; the message says why."""
+
+
+def arrival(demo: Demo) -> None:
+    """Upload the file and follow it through to the Parquet."""
+    text = green_trips(TRIPS, seed=1)
+    say("Uploading", f"{KEY} ({len(text):,} bytes)")
+    demo.put(KEY, text.encode())
     lines = list(demo.decisions(2))
     for line in lines:
         say("Event", f"{line['source']}, id {line['event_id']}")
-        say("Decision", f"{line['message']} → {line['execution_name']}")
+        say("Decision", _said(line))
     demo.expect(
         "the native and the CloudTrail event", ["duplicate", "started"], sorted(line["message"] for line in lines)
     )
-    if not lines:
-        return
-    arn = lines[0]["execution_arn"]
+    arn = started(lines)
     say("Execution", arn)
-    status = follow(demo.stack, arn)
-    demo.expect("the execution", "SUCCEEDED", status)
-    runs = demo.stack.client("glue").get_job_runs(JobName="ny-taxi-transformed-console-jb")["JobRuns"]
+    demo.expect("the execution", "SUCCEEDED", follow(demo.stack, arn))
+    runs = glue_runs(demo)
     for run in runs:
-        say("Glue run", f"{run['Id'][:20]}… {run['JobRunState']} {json.dumps(run['Arguments'])}")
-    say("", "(Spark itself does not run here: the emulated run checks that its source exists)")
+        say("Glue run", f"{run['Id'][:20]}… {run['JobRunState']} in {run['ExecutionTime']} s, on Spark")
+        say("", f"{'':20}  {json.dumps(run['Arguments'], ensure_ascii=False)}")
     demo.expect("Glue runs", 1, len(runs))
-    received = demo.stack.client("sqs").receive_message(QueueUrl=inbox, WaitTimeSeconds=5).get("Messages", [])
-    for message in received:
-        notification = json.loads(message["Body"])
-        say("Notification", f"{notification['Subject']}: {notification['Message']}")
-    demo.expect("notifications", 1, len(received))
-    described = demo.stack.client("stepfunctions").describe_execution(executionArn=arn)
+    show(demo, KEY, text)
+    told = list(demo.notifications())
+    for subject, message in told:
+        say("Notification", f"{subject}: {message}")
+    demo.expect("notifications", 1, len(told))
     say("Input", "of the execution:")
-    print(json.dumps(json.loads(described["input"]), indent=2, ensure_ascii=False), flush=True)
+    print(json.dumps(_input(demo.stack, arn), indent=2, ensure_ascii=False), flush=True)
+
+
+def no_csv(demo: Demo) -> None:
+    """Upload Parquet as if it were CSV: the run fails, a topic tells, and an upload of the right file repairs it."""
+    key = f"{PREFIX}green_tripdata_2024-01.csv"
+    bucket, [file] = demo.stack.outputs["SourceBucketName"], demo.parquet(KEY)["keys"]
+    say("", "")
+    say("No CSV", f"{key}: the TLC has published Parquet since 2022, and somebody uploads that")
+    demo.put(key, demo.stack.client("s3").get_object(Bucket=bucket, Key=file)["Body"].read())
+    arn = started(list(demo.decisions(2)))
+    demo.expect("the execution of what is no CSV", "FAILED", follow(demo.stack, arn))
+    say("Glue run", glue_runs(demo)[0].get("ErrorMessage", "no error message"))
+    told = list(demo.notifications())
+    for _, message in told:
+        say("Failure topic", message)
+    demo.expect("the failure is told, with the key", True, any(key in message for _, message in told))  # noqa: FBT003
+    demo.expect("Parquet of what is no CSV", 0, demo.parquet(key)["rows"])
+    say("Repair", "the CSV is uploaded under the same key: a new upload, so a new execution")
+    text = green_trips(TRIPS, seed=3)
+    demo.put(key, text.encode())
+    again = started(list(demo.decisions(2)))
+    demo.expect("another execution", True, again != arn)  # noqa: FBT003
+    demo.expect("the repaired execution", "SUCCEEDED", follow(demo.stack, again))
+    show(demo, key, text)
+    list(demo.notifications())
+
+
+def glue_runs(demo: Demo) -> list[dict[str, Any]]:
+    """Return the job's runs, the latest first."""
+    runs: list[dict[str, Any]] = demo.stack.client("glue").get_job_runs(JobName=JOB)["JobRuns"]
+    return sorted(runs, key=lambda run: run["StartedOn"], reverse=True)
+
+
+def started(lines: list[dict[str, Any]]) -> str:
+    """Return the ARN of the execution that these decisions are about; raises StoppedError when there is none."""
+    for line in lines:
+        if arn := line.get("execution_arn"):
+            return str(arn)
+    why = "; ".join(json.dumps(line, ensure_ascii=False) for line in lines) or "the function's log holds no decision"
+    raise StoppedError(f"no execution started: {why}")
+
+
+def show(demo: Demo, key: str, text: str) -> None:
+    """Show the CSV and the Parquet that the job made of it."""
+    header, *rows = csv.reader(io.StringIO(text))
+    found = demo.parquet(key)
+    say("Rows in", f"{len(rows):,}, of {len(header)} columns of text")
+    dropped = ", ".join(name for name in header if name not in found["columns"])
+    say("Rows out", f"{found['rows']:,}, of {len(found['columns'])} typed columns; empty, so left out: {dropped}")
+    for name in found["keys"]:
+        say("Parquet", f"s3://{demo.stack.outputs['SourceBucketName']}/{name}")
+    say("Schema", ", ".join(f"{name} {kind}" for name, kind in found["columns"].items()))
+    say("First lines", "  ".join(SHOWN))
+    for line in found["first"]:
+        say("", f"{'':20}  " + "  ".join(str(line[name]).rjust(len(name)) for name in SHOWN))
+    demo.expect(f"rows of {key}", len(rows), found["rows"])
 
 
 def situations(demo: Demo) -> None:
@@ -120,16 +218,38 @@ def situations(demo: Demo) -> None:
     for title, act, expected in SITUATIONS:
         act(demo)
         lines = list(demo.decisions(len(expected)))
-        outcomes = sorted(_said(line) for line in lines)
+        outcomes = sorted(_said(line).partition(" → ")[0] for line in lines)
         for line in lines:
             say(f"  {title}", f"{_said(line)} ({line['source']})" + (f": {line['why']}" if "why" in line else ""))
         demo.expect(title, sorted(expected), outcomes)
-    machine = demo.stack.outputs["StateMachineArn"]
-    started = demo.stack.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
-    say("  executions", f"{len(started)} in all, for 3 files worth one")
-    demo.expect("executions", 3, len(started))
-    keys = {_input(demo.stack, one["executionArn"])["SRC_PREFIX"] for one in started}
+    explain_the_odd_key(demo)
+    sfn, machine = demo.stack.client("stepfunctions"), demo.stack.outputs["StateMachineArn"]
+    deadline = time.monotonic() + PATIENCE
+    while (found := sfn.list_executions(stateMachineArn=machine)["executions"]) and time.monotonic() < deadline:
+        if all(one["status"] != "RUNNING" for one in found):
+            break
+        time.sleep(0.2)
+    say("  executions", f"{len(found)} in all, for 5 uploads worth one; only what was no CSV failed")
+    demo.expect("executions", ["FAILED"] + ["SUCCEEDED"] * 4, sorted(one["status"] for one in found))
+    keys = {_input(demo.stack, one["executionArn"])["SRC_PREFIX"] for one in found}
     demo.expect("the odd key, byte for byte", True, ODD_KEY in keys)  # noqa: FBT003
+    demo.expect("the odd key's rows", 1, demo.parquet(ODD_KEY)["rows"])
+
+
+def explain_the_odd_key(demo: Demo) -> None:
+    """Say why a quote in a key breaks nothing."""
+    say(
+        "",
+        f"{'':20}  EventBridge's input transformer pastes values into its template as they are: a quote in the key ends",
+    )
+    say(
+        "",
+        f"{'':20}  the string, and the workflow never starts. Here the function reads the event as JSON and writes its",
+    )
+    say(
+        "",
+        f"{'':20}  input as JSON, so the key arrives byte for byte, also at Spark: {demo.parquet(ODD_KEY)['folder']}",
+    )
 
 
 def same_event_twice(demo: Demo) -> None:
@@ -183,12 +303,12 @@ SITUATIONS: list[tuple[str, Callable[[Demo], None], list[str]]] = [
 
 
 def follow(deployed: Stack, arn: str) -> str:
-    """Show each state of an execution as it is entered, and give the status it ends with."""
-    states, shown = deployed.client("stepfunctions"), 0
+    """Show each state of an execution as it is entered, and return the status it ends with."""
+    sfn, shown = deployed.client("stepfunctions"), 0
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        status: str = states.describe_execution(executionArn=arn)["status"]
-        events = states.get_execution_history(executionArn=arn)["events"]
+        status: str = sfn.describe_execution(executionArn=arn)["status"]
+        events = sfn.get_execution_history(executionArn=arn)["events"]
         for event in events[shown:]:
             if entered := event.get("stateEnteredEventDetails"):
                 say("State", entered["name"])
@@ -206,7 +326,9 @@ def say(what: str, more: str) -> None:
 
 
 def _said(line: dict[str, Any]) -> str:
-    return f"{line['message']}, {line['reason']}" if "reason" in line else str(line["message"])
+    if "reason" in line:
+        return f"{line['message']}, {line['reason']}"
+    return f"{line['message']} → {line['execution_name']}" if "execution_name" in line else str(line["message"])
 
 
 def _input(deployed: Stack, arn: str) -> dict[str, Any]:

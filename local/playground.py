@@ -20,7 +20,8 @@ def main() -> int:
     print("Building and deploying to the local cloud …", flush=True)
     stack.build()
     try:
-        cloud = process.start(PORT, log=Path(".local") / "local.log", settings={"ALSO_LISTEN_ON": arguments.host})
+        settings = {"ALSO_LISTEN_ON": arguments.host, "GLUE_RUNS": "spark"}
+        cloud = process.start(PORT, log=Path(".local") / "local.log", settings=settings)
     except process.StartError as error:
         print(f"Is port {PORT} in use, or {arguments.host or '127.0.0.1'} no address of this machine? {error}")
         return 1

@@ -7,8 +7,8 @@ own limit, AWS's pages contradict each other; here it does.
 
 ministack: knows no `glue:startJobRun`, forgets the limit, and its runs take no time.
 
-No Spark runs here, the script is never read. But a run reads its source as the script would: when nothing lies under
-`--BUCKET_NAME` and `--SRC_PREFIX`, it fails with Spark's message. It takes `GLUE_RUN_SECONDS`, or what the source
+With the setting `GLUE_RUNS=spark` the job's script runs (`spark_runs.py`). Otherwise it is never read, but a run looks at its
+source as the script would: when nothing lies under `--BUCKET_NAME` and `--SRC_PREFIX`, it fails with Spark's message. It takes `GLUE_RUN_SECONDS`, or what the source
 object's own metadata asks for as `run-seconds`: so a test decides what happens while a run lasts.
 """
 
@@ -22,15 +22,13 @@ from ministack.core.responses import error_response_json, json_response
 from ministack.services import glue, s3, stepfunctions
 from ministack.services.cloudformation import provisioners
 
-from local.emulator import aws, seams, settings
+from local.emulator import aws, seams, settings, spark_runs
 from local.emulator.aws import Json, Response
+from local.emulator.spark_runs import End
 
 KEPT = ("ExecutionProperty", "JobRunQueuingEnabled")
 ACTIVE = {"STARTING", "RUNNING"}
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR"}
-
-type End = tuple[str, str | None]
-"""The state that a run ends in, and its error message."""
 
 _starting = threading.Lock()
 
@@ -123,7 +121,8 @@ def _live(job: Json, run: Json) -> None:
             if not _is_full(job):
                 run["JobRunState"] = "STARTING"
         time.sleep(0.02)
-    state, message = carry_out(job, run)
+    execute = spark_runs.carry_out if settings.text("GLUE_RUNS") == "spark" else simulate
+    state, message = execute(job, run)
     run["CompletedOn"] = run["LastModifiedOn"] = time.time()
     run["ExecutionTime"] = int(run["CompletedOn"] - run["StartedOn"])
     if message:
@@ -131,11 +130,8 @@ def _live(job: Json, run: Json) -> None:
     run["JobRunState"] = state
 
 
-def carry_out(job: Json, run: Json) -> End:
-    """Do the work of a run, and return how it ended.
-
-    `job` and `run` are as GetJob and GetJobRun show them. This is the place for a real Spark.
-    """
+def simulate(job: Json, run: Json) -> End:
+    """Take the time of a run, look at its source, and return how it ended."""
     run["JobRunState"] = "RUNNING"
     arguments = {**job.get("DefaultArguments", {}), **run["Arguments"]}
     bucket, path = arguments.get("--BUCKET_NAME"), arguments.get("--SRC_PREFIX")

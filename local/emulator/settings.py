@@ -14,8 +14,12 @@ DEFAULTS = {
     # A tenth of the time, not none of it: without any, a Retry is used up before its cause can go away.
     "SFN_WAIT_SCALE": "0.1",
     "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
-    # How long an emulated Glue run takes, and the most that runs at once on a small machine.
+    # `spark` runs the job's script; `simulated` takes so many seconds and looks at the source only.
+    "GLUE_RUNS": "simulated",
     "GLUE_RUN_SECONDS": "0.3",
+    # What a run's timeout counts as a minute.
+    "GLUE_SECONDS_A_MINUTE": "60",
+    # The most that runs at once on a small machine.
     "LAMBDA_MAX_WORKERS": "4",
     # On AWS it is minutes.
     "CLOUDTRAIL_DELAY_SECONDS": "0.5",
@@ -58,6 +62,11 @@ def configure(port: int, scratch: Path) -> None:
 def number(name: str) -> float:
     """Return one of the numbers above."""
     return float(os.environ[name])
+
+
+def text(name: str) -> str:
+    """Return one of the words above."""
+    return os.environ[name]
 
 
 def function_python() -> str:
