@@ -167,7 +167,8 @@ def no_csv(demo: Demo) -> None:
     say("Glue run", glue_runs(demo)[0].get("ErrorMessage", "no error message"))
     told = list(demo.notifications())
     for _, message in told:
-        say("Failure topic", message)
+        detail = json.loads(message)["detail"]
+        say("Failure topic", f"{detail['name']} {detail['status']}: {json.loads(detail['cause'])['ErrorMessage']}")
     demo.expect("the failure is told, with the key", True, any(key in message for _, message in told))  # noqa: FBT003
     demo.expect("Parquet of what is no CSV", 0, demo.parquet(key)["rows"])
     say("Repair", "the CSV is uploaded under the same key: a new upload, so a new execution")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # awsglue 6.0 calls this by its name in Spark 4; 5.0, which differs in little else, does not install on Python 3.13.
 sys.modules |= {"pyspark.core": pyspark, "pyspark.core.rdd": pyspark.rdd}
 
+# Spark starts Python for a script's own functions: this one, not whatever python3 is.
+os.environ["PYSPARK_PYTHON"] = sys.executable
+
 JAVA = Path(__file__).with_name("java")
 # How Hadoop's settings are called, by the variables of an AWS SDK.
 CREDENTIALS = {

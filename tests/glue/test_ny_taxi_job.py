@@ -7,6 +7,7 @@ there between a write and its check.
 """
 
 import gzip
+import json
 import runpy
 import sys
 import uuid
@@ -76,11 +77,20 @@ class Lake:
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for found in listed.get("Contents", [])]
 
-    def run(self, source: str = KEY) -> None:
+    def manifest(self, *keys: str) -> str:
+        """Store a window's manifest; return its address."""
+        key = f"windows/{uuid.uuid4().hex}/0.json"
+        files = [{"key": name, "size": 1, "etag": "e", "last_modified": "2026-11-24T05:20:00Z"} for name in keys]
+        self.put(key, json.dumps({"files": files}))
+        return f"s3://{self.bucket}/{key}"
+
+    def run(self, source: str = KEY, manifest: str = "") -> None:
         """Run the script with the arguments of a job run."""
         from awsglue.job import Job  # noqa: PLC0415 - its names are known once the engine is
 
         arguments = {"JOB_NAME": "job", "BUCKET_NAME": self.bucket, "SRC_PREFIX": source, "TRG_PREFIX": TARGET}
+        if manifest:
+            arguments["MANIFEST"] = manifest
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Job, "commit", lambda _: self.committed.append("job"))
             argv = [part for name, value in arguments.items() for part in (f"--{name}", value)]
@@ -348,3 +358,74 @@ def test_another_run_writes_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatc
         lake.run()
 
     assert [] == lake.committed
+
+
+def test_a_window_is_read_by_its_manifest(lake: Lake) -> None:
+    """One run reads exactly the manifest's files, whatever their names, each into the folder it has without windows."""
+    names = ["a b.csv", "a+b.csv", "100%.csv", "é[1].csv", "12:30.csv", "'quotes\".csv"]
+    for number, name in enumerate(names):
+        lake.put(f"in/{name}", f"n,text\n{number},{name[0]}\n")
+    lake.put("in/late.csv", "n,text\n99,late\n")
+
+    lake.run("in/", lake.manifest(*(f"in/{name}" for name in names)))
+
+    assert {name: [(number, name[0])] for number, name in enumerate(names)} == {
+        name: lake.rows(f"in/{name}") for name in names
+    }
+    assert len(names) == lake.output().count()
+    assert ["job"] == lake.committed
+
+
+def test_two_windows_of_one_folder(lake: Lake) -> None:
+    """Leave each other's output alone; a file in both is there once, as the later run read it."""
+    for name in "abc":
+        lake.put(f"in/{name}.csv", f"a\n{name}\n")
+    lake.run("in/", lake.manifest("in/a.csv", "in/b.csv"))
+    lake.put("in/b.csv", "a\nnewer\n")
+
+    lake.run("in/", lake.manifest("in/b.csv", "in/c.csv"))
+
+    assert [("a",), ("c",), ("newer",)] == lake.rows()
+
+
+def test_a_window_whose_files_were_deleted(lake: Lake) -> None:
+    """Those deleted since are skipped, the others are read; with none left the run succeeds."""
+    lake.put("in/a.csv", "a\n1\n")
+
+    lake.run("in/", lake.manifest("in/a.csv", "in/gone.csv", "elsewhere/gone.csv"))
+    assert [(1,)] == lake.rows()
+
+    lake.run("in/", lake.manifest("in/gone.csv"))
+    assert [(1,)] == lake.rows()
+    assert ["job", "job"] == lake.committed
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("bad.csv", b"PAR1\x15\x04\x15\x10", "in/bad.csv' is no CSV"),
+        ("_bad.csv", b"a\n1\n", "Nothing to read at .*in/_bad.csv"),
+        # Which of two headers is the wrong one, nobody knows: it names one of them.
+        ("bad.csv", b"a,b\n1,2\n", "(?s)CSV header.*CSV file: s3://.*/in/(good|bad).csv"),
+        ("z-bad.csv", b"b\n1\n", "(?s)CSV header.*CSV file: s3://.*/in/(good|z-bad).csv"),
+    ],
+    ids=["no text", "hidden", "more columns", "another column"],
+)
+def test_a_window_with_a_file_that_can_t_be_read(lake: Lake, name: str, content: bytes, message: str) -> None:
+    """The run fails and names the file; nothing is written."""
+    lake.put("in/good.csv", "a\n1\n")
+    lake.put(f"in/{name}", content)
+
+    with pytest.raises(Exception, match=message):
+        lake.run("in/", lake.manifest("in/good.csv", f"in/{name}"))
+
+    assert [] == [key for key in lake.keys(TARGET) if key.endswith(".parquet")]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"files": [{}]}', '{"files": 1}'])
+def test_no_manifest(lake: Lake, text: str) -> None:
+    """What is no manifest fails the run and says which."""
+    lake.put("m.json", text)
+
+    with pytest.raises(ValueError, match=r"m\.json' is no manifest"):
+        lake.run("in/", f"s3://{lake.bucket}/m.json")
