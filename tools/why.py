@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from itertools import count, takewhile
 from typing import Any
 
 import boto3
@@ -19,8 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
 from shared.errors import ArrivalError
-from shared.plan import Execution, Route, StoredObject, plan, screen
+from shared.plan import Execution, Route, StoredObject, gather, plan, plan_window, screen
+from shared.s3 import read_manifest
 from shared.settings import read_route
+from shared.windows import Generation
+from shared.windows import read_manifest as parse_manifest
 
 # Uploads of one key that are shown, the newest first; messages of the failure queue that are looked at.
 UPLOADS, MESSAGES = 5, 100
@@ -50,6 +53,8 @@ ENDED = {
     "SUCCEEDED": "Nothing: it was started once and it succeeded.",
 }
 FAILED = "Fix what it says, then: aws stepfunctions redrive-execution --execution-arn {arn} (docs/runbook.md#executionsfailedalarm)"
+FAILED_WINDOW = "Fix what it says, then: aws stepfunctions redrive-execution --execution-arn {arn} (docs/runbook.md#windowfailedalarm)"
+NOT_RUN = "Its window {name} has its manifest and has not started the run yet: look again in a minute (docs/runbook.md#windowfailedalarm)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,9 @@ class Upload:
     stored: StoredObject
     decision: Execution | Skip
     execution: dict[str, Any] | None
+    # With windows, where it was gathered: the decision is the run on that manifest, or before there is one the window.
+    window: Generation | None = None
+    manifest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,8 @@ def ask(session: boto3.Session, name: str, key: str) -> Facts:
         raise NotKnownError("Which object? make why KEY=input/lab2/eventdriven/file.csv; odd keys: KEY='…' make why")
     stack = read_stack(session, name)
     stored, missing = read_object(session.client("s3"), stack.route, key)
-    uploads = [read_upload(session.client("stepfunctions"), stack.route, one) for one in stored]
+    s3, sfn = session.client("s3"), session.client("stepfunctions")
+    uploads = [read_upload(s3, sfn, stack.route, one) for one in stored]
     since = min((one.last_modified for one in stored), default=datetime.now(UTC) - timedelta(days=1)) - LATE
     log = read_log(session.client("logs"), stack.log_groups, key, since)
     failures, messages = peek(session.client("sqs"), stack.outputs["FailureQueueUrl"], key)
@@ -192,16 +201,46 @@ def read_object(s3: Any, route: Route, key: str) -> tuple[list[StoredObject], st
     return stored[:UPLOADS], "".join(f"deleted {moment:%Y-%m-%d %H:%M:%S} UTC (a delete marker)" for moment in gone)
 
 
-def read_upload(sfn: Any, route: Route, stored: StoredObject) -> Upload:
+def read_upload(s3: Any, sfn: Any, route: Route, stored: StoredObject) -> Upload:
     """Decide on an upload as the function does, and look its execution up."""
     created = ObjectCreated(stored.bucket, stored.key, stored.version_id, route.account_id)
     decision = screen(created, route) or plan(stored, route)
     if isinstance(decision, Skip):
         return Upload(stored, decision, None)
+    if route.window_seconds:
+        return read_window(s3, sfn, route, stored)
+    return Upload(stored, decision, describe(sfn, decision))
+
+
+def read_window(s3: Any, sfn: Any, route: Route, stored: StoredObject) -> Upload:
+    """Look for the manifest that names an upload, and for the run on it; or for the window that will."""
+    gathering = gather(stored, route, stored.last_modified.timestamp())
+    if isinstance(gathering, Skip):
+        return Upload(stored, gathering, None)
+    arrival = gathering.arrival
+    for number in count():
+        generation = Generation(arrival.window, number)
+        window = Execution(gathering.machine_arn, generation.name, generation.input)
+        manifest = read_manifest(s3, gathering.results_bucket, generation.manifest_key)
+        if manifest is None:
+            described = describe(sfn, window)
+            later = describe(sfn, Execution(gathering.machine_arn, Generation(arrival.window, number + 1).name, ""))
+            if described is None or later is None:
+                return Upload(stored, window, described, generation if described else None)
+        elif arrival.file.upload in {file.upload for file in parse_manifest(manifest)}:
+            run = plan_window(generation, manifest, route)
+            address = f"s3://{gathering.results_bucket}/{generation.manifest_key}"
+            return Upload(stored, run or window, describe(sfn, run) if run else None, generation, address)
+    raise AssertionError
+
+
+def describe(sfn: Any, execution: Execution) -> dict[str, Any] | None:
+    """Describe an execution, None where there is none."""
     try:
-        return Upload(stored, decision, sfn.describe_execution(executionArn=decision.arn))
+        described: dict[str, Any] = sfn.describe_execution(executionArn=execution.arn)
     except sfn.exceptions.ExecutionDoesNotExist:
-        return Upload(stored, decision, None)
+        return None
+    return described
 
 
 def read_log(logs: Any, groups: Iterable[str], key: str, since: datetime) -> list[Said]:
@@ -289,6 +328,10 @@ def tell_upload(upload: Upload) -> Iterator[str]:
     stored, decision, execution = upload.stored, upload.decision, upload.execution
     version = f", version {stored.version_id}" if stored.version_id else ""
     yield f"uploaded {stored.last_modified:%Y-%m-%d %H:%M:%S} UTC, {stored.size:,} bytes{version}"
+    if upload.window and upload.manifest:
+        yield f"  gathered by window {upload.window.name}, manifest {upload.manifest}"
+    elif upload.window:
+        yield f"  to be gathered by window {upload.window.name}"
     if isinstance(decision, Skip):
         yield f"  starts nothing: {decision.reason.value}, {decision.why}"
     elif execution is None:
@@ -313,12 +356,12 @@ def advise(facts: Facts, now: datetime) -> str:
             return SKIPPED[SkipReason.FAILED_CALL if refused else SkipReason.OBJECT_GONE]
         case Upload(_, Skip(reason, _)):
             return SKIPPED[reason]
-        case Upload(_, Execution() as execution, {"status": status}):
-            return ENDED.get(status, FAILED.format(arn=execution.arn))
+        case Upload(_, Execution() as execution, {"status": status}, window, manifest):
+            return ENDED.get(status, (FAILED_WINDOW if window and not manifest else FAILED).format(arn=execution.arn))
         case Upload() if facts.missing:
             return SKIPPED[SkipReason.OBJECT_GONE]
-        case Upload(stored):
-            return find_cause(facts, stored, now)
+        case Upload(stored, _, _, window, manifest):
+            return NOT_RUN.format(name=window.name) if window and manifest else find_cause(facts, stored, now)
 
 
 def find_cause(facts: Facts, stored: StoredObject, now: datetime) -> str:

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 from moto import mock_aws
 
 from shared.arrival import Skip, SkipReason
-from shared.plan import Execution, plan
+from shared.plan import Execution, Gathering, gather, plan, plan_window
+from shared.windows import Generation, Window, write_manifest
 from tests.unit.builders import BUCKET, KEY, MACHINE, event, refusal, route, stored
 from tools import why
 from tools.why import Facts, Said, Stack, Upload
@@ -174,12 +176,55 @@ def test_an_execution_is_found_by_its_name(aws: boto3.Session) -> None:
     decision = plan(stored(), mine)
     assert isinstance(decision, Execution)
 
-    assert why.read_upload(sfn, mine, stored()).execution is None
+    assert why.read_upload(aws.client("s3"), sfn, mine, stored()).execution is None
     sfn.start_execution(stateMachineArn=made["stateMachineArn"], name=decision.name, input="{}")
-    found = why.read_upload(sfn, mine, stored()).execution
+    found = why.read_upload(aws.client("s3"), sfn, mine, stored()).execution
     assert found
     assert decision.arn == found["executionArn"]
-    assert isinstance(why.read_upload(sfn, mine, stored(size=0)).decision, Skip)
+    assert isinstance(why.read_upload(aws.client("s3"), sfn, mine, stored(size=0)).decision, Skip)
+
+
+def test_an_upload_is_followed_through_its_window(aws: boto3.Session) -> None:
+    """Before the close its window, after it the manifest that names it and the run on that."""
+    s3, sfn = aws.client("s3"), aws.client("stepfunctions")
+    s3.create_bucket(Bucket="results", CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    definition = json.dumps({"StartAt": "a", "States": {"a": {"Type": "Succeed"}}})
+    machines = [
+        sfn.create_state_machine(name=name, definition=definition, roleArn="arn:aws:iam::123456789012:role/any")
+        for name in ("glueworkshop", "glueworkshop-windows")
+    ]
+    run_arn, window_arn = (one["stateMachineArn"] for one in machines)
+    mine = route(state_machine_arn=run_arn, window_machine_arn=window_arn, window_seconds=60)
+    gathering = gather(stored(), mine, 0)
+    assert isinstance(gathering, Gathering)
+    first, second = (Generation(gathering.arrival.window, number) for number in range(2))
+
+    def advice() -> str:
+        found = why.read_upload(s3, sfn, mine, stored())
+        return "\n".join([*why.tell_upload(found), why.advise(facts(found), NOW)])
+
+    assert "Its event never came" in advice()
+    sfn.start_execution(stateMachineArn=window_arn, name=first.name, input=first.input)
+    assert f"to be gathered by window {first.name}" in advice()
+    s3.put_object(Bucket="results", Key=first.manifest_key, Body=write_manifest([]))
+    sfn.start_execution(stateMachineArn=window_arn, name=second.name, input=second.input)
+    assert f"to be gathered by window {second.name}" in advice()
+    manifest = write_manifest([gathering.arrival.file])
+    s3.put_object(Bucket="results", Key=second.manifest_key, Body=manifest)
+    assert "has not started the run yet" in advice()
+    run = plan_window(second, manifest, mine)
+    assert run
+    sfn.start_execution(stateMachineArn=run_arn, name=run.name, input=run.input)
+    assert f"gathered by window {second.name}, manifest s3://results/{second.manifest_key}" in advice()
+    assert f"execution {run.name} is " in advice()
+
+
+@pytest.mark.parametrize(("manifest", "section"), [(None, "windowfailedalarm"), ("s3://m", "executionsfailedalarm")])
+def test_a_failed_window_and_a_failed_run_are_told_apart(manifest: str | None, section: str) -> None:
+    """Both are redriven, by sections of their own."""
+    one = upload(status="FAILED")
+    failed = replace(one, window=Generation(Window("r", BUCKET, "f/", 0, 60, None), 0), manifest=manifest)
+    assert section in why.advise(facts(failed), NOW)
 
 
 def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
