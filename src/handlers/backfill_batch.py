@@ -10,6 +10,7 @@ from shared.decide import WindowGates, foresee_for, plan_for, start_for
 from shared.outcome import Outcome
 from shared.settings import stack_route, trace_header
 from shared.telemetry import make_logger, make_metrics, report_backfill
+from shared.windows import Memory
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -18,7 +19,7 @@ logger = make_logger()
 metrics = make_metrics()
 # Nobody waits for a backfill, and live arrivals go first: be patient with throttling.
 s3, sfn = make_s3(attempts=8), make_sfn(attempts=8)
-windows = WindowGates(s3)
+windows = WindowGates(s3, Memory())
 
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from shared.outcome import as_response
 from shared.parse import parse_announcement, read_announcement
 from shared.settings import stack_route, trace_header
 from shared.telemetry import make_logger, make_metrics, report_failure, report_outcome
+from shared.windows import Memory
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 logger = make_logger()
 metrics = make_metrics()
 s3, sfn = make_s3(), make_sfn()
-windows = WindowGates(s3)
+windows = WindowGates(s3, Memory())
 
 
 def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:

@@ -1,9 +1,9 @@
 """Look at the object, decide, start: for live events and backfills alike."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.arrival import ObjectCreated, Skip
 from shared.outcome import Coalesced, Duplicate, Outcome, Started
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
 
 
-@dataclass(frozen=True, slots=True)
-class WindowGates:
+class WindowGates(NamedTuple):
     """What it takes to join a window, beside Step Functions: manifests, and what this environment knows already."""
 
     s3: "S3Client"
-    memory: Memory = field(default_factory=Memory)
+    memory: Memory
 
 
 def plan_for(

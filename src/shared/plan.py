@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from shared.arrival import ObjectCreated, Skip, SkipReason
 from shared.errors import ForeignObjectError
@@ -62,8 +63,7 @@ class Execution:
         return f"arn:{partition}:{service}:{region}:{account}:execution:{machine}:{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Gathering:
+class Gathering(NamedTuple):
     """An arrival to bring into its window: the machine that collects it, and the bucket of its manifests."""
 
     arrival: Arrival

@@ -23,10 +23,9 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.errors import MalformedEventError, ManifestMissingError
 
@@ -48,8 +47,7 @@ type Upload = tuple[str, str, int]
 """What makes an upload itself: key, ETag, `LastModified` in seconds since 1970. HEAD and listings both tell it."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One object as a listing or a manifest tells it; size in bytes, `last_modified` in seconds since 1970."""
 
     key: str
@@ -63,8 +61,7 @@ class File:
         return self.key, self.etag, self.last_modified
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """The arrivals of one folder in one slot; `start` and `seconds` are whole seconds, `reprocess` is a user's label."""
 
     route: str
@@ -84,8 +81,7 @@ class Window:
         return slot_start(file.last_modified, self.seconds) == self.start
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
+class Windows(NamedTuple):
     """How the arrivals of one route are gathered; `seconds` is how long each window stays open."""
 
     route: str
@@ -98,8 +94,7 @@ class Windows:
         return Window(self.route, self.bucket, folder, start, self.seconds, reprocess)
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """One opening of a window: the execution of the window machine that collects it, and the manifest it stores."""
 
     window: Window
@@ -137,8 +132,7 @@ class Generation:
         return (Generation(self.window, number) for number in range(self.number))
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """An upload that is current under its key, as HEAD told it; `seen_at` is this machine's time after the answer.
 
     After, not before: what HEAD saw was visible by then, however long the answer took.
@@ -149,16 +143,14 @@ class Arrival:
     seen_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """StartExecution's answer for a name that runs: its start date in seconds since 1970, and whether this call began it."""
 
     start_date: float
     new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(NamedTuple):
     """Where an arrival ended: in this generation, which it opened (`new`) or found."""
 
     generation: Generation
@@ -173,7 +165,6 @@ type StartExecution = Callable[[str, str], Opened | None]
 type ListPage = Callable[[str, str | None], tuple[list[File], str | None]]
 
 
-@dataclass
 class Memory:
     """What one execution environment knows for good: start dates of windows it was told of, and manifests it has read.
 
@@ -182,8 +173,10 @@ class Memory:
     later generation, which lists later still. That a manifest is *absent* is never kept: it may be there by now.
     """
 
-    start_dates: dict[str, float] = field(default_factory=dict)
-    manifests: dict[str, frozenset[Upload]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.start_dates: dict[str, float] = {}
+        self.manifests: dict[str, frozenset[Upload]] = {}
 
     def keep_start_date(self, name: str, start_date: float) -> None:
         """Keep when a window was started."""

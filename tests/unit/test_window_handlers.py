@@ -70,7 +70,7 @@ def sfn(monkeypatch: pytest.MonkeyPatch) -> Iterator[StepFunctions]:
             monkeypatch.setattr(handlers, "s3", s3)
             monkeypatch.setattr(handlers, "sfn", sfn)
         for handlers in (live, backfill_batch):
-            monkeypatch.setattr(handlers, "windows", WindowGates(s3))
+            monkeypatch.setattr(handlers, "windows", WindowGates(s3, protocol.Memory()))
         yield sfn
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,7 +57,7 @@ def joined(gates: Gates, seen_at: float = MOMENT + 1, memory: Memory | None = No
 OLD = Opened(MOMENT - 30, new=False)
 CLOSING = Opened(MOMENT - 70, new=False)
 LATE = MOMENT + 3600
-OTHER = replace(FILE, key="in/green/dt=2026-11-24/b.csv")
+OTHER = FILE._replace(key="in/green/dt=2026-11-24/b.csv")
 
 
 @pytest.mark.parametrize(
@@ -143,8 +142,8 @@ def collected(gates: Gates, number: int, pages: list[list[File]]) -> list[File]:
 def test_a_collect_takes_the_slots_files_and_no_others() -> None:
     """Of all pages; not what another slot takes, and not what the adapter would skip."""
     gates = Gates()
-    later, empty = replace(OTHER, last_modified=MOMENT + 18), replace(OTHER, size=0)
-    first = replace(OTHER, last_modified=WINDOW.start)
+    later, empty = OTHER._replace(last_modified=MOMENT + 18), OTHER._replace(size=0)
+    first = OTHER._replace(last_modified=WINDOW.start)
     assert [FILE, first] == collected(gates, 0, [[later, empty], [FILE, first]])
     assert ["get 0", "list 0", "list 1", "put 0", "get 0"] == gates.asked
 
@@ -232,7 +231,7 @@ def test_any_window_has_a_legal_name_and_an_input_that_reads_back(
 )
 def test_whatever_makes_a_window_itself_makes_its_name(change: dict[str, Any]) -> None:
     """Two windows never share a name or a manifest."""
-    assert replace(WINDOW, **change).identity != WINDOW.identity
+    assert WINDOW._replace(**change).identity != WINDOW.identity
 
 
 def test_the_name_of_a_window_never_changes() -> None:

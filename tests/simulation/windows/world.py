@@ -92,6 +92,13 @@ def generation_of(window: Window, name: str) -> Generation:
     return Generation(window, int(name.rsplit("-", 1)[-1]))
 
 
+def copied(memory: Memory) -> Memory:
+    """Return a memory that knows the same, and learns by itself."""
+    copy = Memory()
+    copy.start_dates, copy.manifests = dict(memory.start_dates), dict(memory.manifests)
+    return copy
+
+
 @dataclass
 class World:
     """Everything outside the code under test. Time is in seconds since 1970."""
@@ -391,7 +398,7 @@ class World:
             kept: list[Memory] = []
 
             def body(call: Call, known: Memory = known, kept: list[Memory] = kept) -> tuple[Upload, Generation] | None:
-                kept[:] = [Memory(dict(known.start_dates), dict(known.manifests))]
+                kept[:] = [copied(known)]
                 return self.adapter(announced, label, kept[0], call)
 
             try:
