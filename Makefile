@@ -29,7 +29,7 @@ local: setup  ## Keep the local cloud up, with the stack deployed, until Ctrl-C.
 	$(dev)/python -m local.playground --host "$(HOST)"
 
 .PHONY: test
-test: setup lint build unit integration spark  ## Everything that CI runs.
+test: setup routes lint build unit integration spark  ## Everything that CI runs.
 
 .PHONY: lint
 lint: .venv/dev/.ready .venv/sam/.ready
@@ -59,6 +59,14 @@ why: .venv/dev/.ready  ## What became of an object: make why KEY=… STACK=gluew
 spark: $(envs)  ## The Glue job on a real Spark, alone and as the local cloud's Glue runs it; needs `make build` before.
 	.venv/spark/bin/python -m pytest tests/glue
 
+.PHONY: route
+route: .venv/dev/.ready  ## Which route takes a key: make route KEY=… SIZE=bytes; or KEY='…' make route
+	@PYTHONPATH=src:. $(dev)/python -m tools.routes
+
+.PHONY: routes
+routes: .venv/dev/.ready  ## All routes: what they match, run and write.
+	@PYTHONPATH=src:. $(dev)/python -m tools.routes --table
+
 .PHONY: simulate
 simulate: .venv/dev/.ready  ## Run the simulation at length.
 	$(dev)/python -m tests.simulation
@@ -74,6 +82,7 @@ e2e: .venv/dev/.ready  ## The integration tests on a stack in your account: make
 bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 	$(dev)/python -m benchmarks
 	$(dev)/python -m benchmarks.throughput
+	$(dev)/python -m benchmarks.routes
 
 .PHONY: lock
 lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; needs uv.

@@ -19,6 +19,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
+sys.path[:0] = [str(ROOT), str(SOURCE)]
+
+from artifact.route_files import RouteFileError, packed_module, read_routes  # noqa: E402 - it has to be found first
+
 REQUIREMENTS = SOURCE / "requirements.txt"
 STAGES = ROOT / ".aws-sam" / "packages"
 PYTHON = (3, 13)
@@ -43,8 +47,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if sys.version_info[:2] != PYTHON:
         sys.exit(f"Bytecode is valid for one Python version only: run this with Python {PYTHON[0]}.{PYTHON[1]}.")
+    try:
+        routes = read_routes()
+    except RouteFileError as error:
+        sys.exit(f"Bad route file. {error}")
     shutil.copytree(dependencies(arguments.architecture), arguments.artifact, dirs_exist_ok=True)
     for package in copy_code(arguments.artifact):
+        if routes and package.name == "shared":
+            (package / "packed.py").write_text(packed_module(routes))
         compile_tree(package, arguments.artifact)
 
 

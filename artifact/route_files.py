@@ -170,7 +170,7 @@ class _File:
             raise self.refusal("target", "it must not begin with a slash. Write the prefix of the objects' keys.")
         # Captures are checked when they are known; here x stands for them.
         text = "".join(token if isinstance(token, str) else "x" for token in target)
-        if is_unsafe(text):
+        if is_unsafe(text.removesuffix("/")):
             raise self.refusal(
                 "target", f"{text!r} has an empty, '.' or '..' segment, which jobs resolve. Leave it out."
             )
@@ -190,7 +190,7 @@ class _File:
         if not 0 <= seconds <= LONGEST_WINDOW:
             raise self.refusal("window_seconds", f"{seconds} is outside 0 to {LONGEST_WINDOW} seconds.")
         if seconds:
-            raise self.refusal("window_seconds", "windows are not built yet. Leave it out, or write 0.")
+            raise self.refusal("window_seconds", "windows of routes are not built yet. Leave it out, or write 0.")
         return seconds
 
     def ladder(self) -> tuple[Rung, ...]:

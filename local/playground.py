@@ -29,7 +29,7 @@ def main() -> int:
         # The bucket that the files in events/ name.
         bucket = f"glueworkshop-{process.ACCOUNT}-{process.REGION}"
         stack.make_bucket(cloud, bucket)
-        stack.deploy(cloud, parameters={"SourceBucketName": bucket})
+        stack.deploy(cloud, parameters={"SourceBucketName": bucket}, routes=None)
         variables = " ".join(f"{name}={value}" for name, value in cloud.environment.items())
         print(f"""
 The local cloud answers at {cloud.endpoint_url}; its log is .local/local.log. In another terminal:

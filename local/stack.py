@@ -1,9 +1,12 @@
 """Build the application and deploy its own template to the local cloud, by the same commands as to AWS."""
 
 import functools
+import importlib.util
 import json
 import os
 import platform
+import py_compile
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 PARAMETERS = {} if ARCHITECTURE == "x86_64" else {"Architecture": ARCHITECTURE}
 # What `sam build` makes of the function that live events start.
-ARTIFACT = REPOSITORY / ".aws-sam" / "build" / "StartExecutionFunction"
+BUILD = REPOSITORY / ".aws-sam" / "build"
+ARTIFACT = BUILD / "StartExecutionFunction"
+# src/shared/packed.py as an application without route files has it.
+NO_ROUTES = "ROUTES = ()\n"
 SAM = REPOSITORY / ".venv" / "sam" / "bin" / "sam"
 # `sam build` looks for python3.13 on the PATH, and a shim will not do.
 PATH = f"{REPOSITORY / '.venv' / 'dev' / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -59,11 +65,11 @@ class Stack:
     outputs: "Mapping[str, str]"
 
     def client(self, service: str) -> Any:
-        """Return the boto3 client for the cloud the stack lives in."""
+        """Give the boto3 client for the cloud the stack lives in."""
         return client(self.cloud, service)
 
     def physical_id(self, logical_id: str) -> str:
-        """Return the physical id of a resource by the name it has in the template."""
+        """Give the physical id of a resource by the name it has in the template."""
         described = self.client("cloudformation").describe_stack_resource(
             StackName=self.name, LogicalResourceId=logical_id
         )
@@ -71,7 +77,7 @@ class Stack:
         return found
 
     def can(self, role: str, action: str, resource: str) -> bool:
-        """Return whether a role of the stack, by logical id, may do something, by the policies that were deployed.
+        """Say whether a role of the stack, by logical id, may do something, by the policies that were deployed.
 
         Of one action on one resource, by the role's own policies; resource policies are not asked.
         """
@@ -95,16 +101,45 @@ def build(*arguments: str | Path) -> None:
 
 
 def deploy(
-    cloud: Where, name: str = "glueworkshop", parameters: "Mapping[str, str] | None" = None, *more: str
+    cloud: Where,
+    name: str = "glueworkshop",
+    parameters: "Mapping[str, str] | None" = None,
+    *more: str,
+    routes: str | None = NO_ROUTES,
 ) -> Stack:
     """Run `sam deploy` against the local cloud and return what the stack says of itself.
 
+    Whatever is in src/routes/, the stack has the routes of a module (artifact.route_files.packed_module), by default none;
+    with None it has those it was built with.
     Raises SamError.
     """
+    template = [] if routes is None else ["--template-file", str(with_routes(routes, name) / "template.yaml")]
+    # It is looked for beside the template.
+    template += ["--config-file", str(REPOSITORY / "samconfig.toml")]
     overrides = _overrides({**PARAMETERS, **(parameters or {})})
-    _sam(["deploy", "--stack-name", name, *overrides, *more], cloud.environment)
+    _sam(["deploy", "--stack-name", name, *template, *overrides, *more], cloud.environment)
     described = client(cloud, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
+
+
+def with_routes(module: str, name: str) -> Path:
+    """Copy what `sam build` made, by links, with other routes in place of its own; return the copy.
+
+    It is as deep in the repository as the original, whose template has relative paths.
+    """
+    copy = REPOSITORY / ".local" / f"build-{name}"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(BUILD, copy, copy_function=os.link)
+    for path in copy.glob("*/shared/packed.py"):
+        bytecode = Path(importlib.util.cache_from_source(str(path), optimization=""))
+        # Writing into a link would change what was built.
+        path.unlink()
+        bytecode.unlink(missing_ok=True)
+        path.write_text(module)
+        py_compile.compile(
+            str(path), str(bytecode), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+        )
+    return copy
 
 
 def make_bucket(cloud: Where, name: str) -> None:
@@ -145,7 +180,7 @@ def subscribe_queue(deployed: Stack, name: str, *topics: str) -> str:
 
 @functools.cache
 def client(cloud: Where, service: str, **credentials: str) -> Any:
-    """Return the boto3 client for the local cloud, as root unless credentials say otherwise; making one takes a while."""
+    """Give the boto3 client for the local cloud, as root unless credentials say otherwise; making one takes a while."""
     who = {**cloud.credentials, **credentials}
     return boto3.client(service, endpoint_url=cloud.endpoint_url, **who)  # type: ignore[call-overload]
 

@@ -1,6 +1,6 @@
 """What became of one object, and what to do next: `make why KEY=… [STACK=glueworkshop]`.
 
-It reads only. Profile, region and endpoint are those of any AWS tool; name, route and reasons are computed by the
+It reads only, and it takes src/routes/ for what was deployed. Profile, region and endpoint are those of any AWS tool; name, route and reasons are computed by the
 product's own code with the deployed function's own variables.
 """
 
@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, takewhile
 from typing import Any
@@ -17,9 +17,12 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
+from artifact.pack import pack
+from artifact.route_files import RouteFileError, read_routes
 from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
 from shared.errors import ArrivalError
-from shared.plan import Execution, Route, StoredObject, gather, plan, plan_window, screen
+from shared.plan import Execution, Route, StoredObject, choose, gather, plan, plan_window
+from shared.routes import RouteTable
 from shared.s3 import read_manifest
 from shared.settings import read_route
 from shared.windows import Generation
@@ -42,6 +45,7 @@ SKIPPED = {
     SkipReason.EMPTY_OBJECT: "If it should have content, upload it again.",
     SkipReason.FAILED_CALL: "The upload itself was refused: ask whoever made it.",
     SkipReason.FOLDER_MARKER: "Nothing to do: it is no file.",
+    SkipReason.NO_ROUTE: "If it belongs to a dataset: make route KEY=… says which route comes near (docs/routes.md).",
     SkipReason.NOT_AN_ARRIVAL: "Nothing to do: it announced no upload.",
     SkipReason.OBJECT_GONE: "Upload it again if it is still wanted.",
     SkipReason.TARGET_PREFIX: "Nothing to do: the job wrote it. Upload sources elsewhere.",
@@ -114,7 +118,7 @@ def main() -> int:
     key, name = os.environ.get("KEY", ""), os.environ.get("STACK") or "glueworkshop"
     try:
         print("\n".join(tell(ask(boto3.Session(), name, key), datetime.now(UTC))))
-    except (NotKnownError, ArrivalError) as error:
+    except (NotKnownError, ArrivalError, RouteFileError) as error:
         print(error, file=sys.stderr)
     except NoCredentialsError:
         print("No credentials: log in, or set AWS_PROFILE.", file=sys.stderr)
@@ -179,7 +183,7 @@ def read_stack(session: boto3.Session, name: str) -> Stack:
     variables = session.client("lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     resources = [formation.describe_stack_resource(StackName=name, LogicalResourceId=one) for one in GROUPS]
     groups = [one["StackResourceDetail"]["PhysicalResourceId"] for one in resources]
-    return Stack(outputs, groups, read_route(variables))
+    return Stack(outputs, groups, replace(read_route(variables), table=RouteTable(pack(read_routes()))))
 
 
 def read_object(s3: Any, route: Route, key: str) -> tuple[list[StoredObject], str]:
@@ -204,11 +208,12 @@ def read_object(s3: Any, route: Route, key: str) -> tuple[list[StoredObject], st
 def read_upload(s3: Any, sfn: Any, route: Route, stored: StoredObject) -> Upload:
     """Decide on an upload as the function does, and look its execution up."""
     created = ObjectCreated(stored.bucket, stored.key, stored.version_id, route.account_id)
-    decision = screen(created, route) or plan(stored, route)
+    chosen = choose(created, route)
+    decision = chosen if isinstance(chosen, Skip) else plan(stored, chosen)
     if isinstance(decision, Skip):
         return Upload(stored, decision, None)
-    if route.window_seconds:
-        return read_window(s3, sfn, route, stored)
+    if not isinstance(chosen, Skip) and chosen.window_seconds:
+        return read_window(s3, sfn, chosen, stored)
     return Upload(stored, decision, describe(sfn, decision))
 
 

@@ -1,14 +1,16 @@
 """An object was created: start its workflow, exactly once, or say why not."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from shared.arrival import Skip
 from shared.aws import make_s3, make_sfn
 from shared.decide import WindowGates, plan_for, start_for
+from shared.errors import SettingsError
 from shared.outcome import as_response
 from shared.parse import parse_announcement, read_announcement
 from shared.settings import stack_route, trace_header
-from shared.telemetry import make_logger, make_metrics, report_failure, report_outcome
+from shared.telemetry import make_logger, make_metrics, report_failure, report_outcome, report_unreachable
 from shared.windows import Memory
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ logger = make_logger()
 metrics = make_metrics()
 s3, sfn = make_s3(), make_sfn()
 windows = WindowGates(s3, Memory())
+with suppress(SettingsError):  # a wrong environment is the handler's to tell
+    report_unreachable(logger, metrics, stack_route())
 
 
 def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:

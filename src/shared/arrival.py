@@ -20,6 +20,7 @@ class SkipReason(StrEnum):
     EMPTY_OBJECT = "empty_object"
     FAILED_CALL = "failed_call"
     FOLDER_MARKER = "folder_marker"
+    NO_ROUTE = "no_route"
     NOT_AN_ARRIVAL = "not_an_arrival"
     OBJECT_GONE = "object_gone"
     TARGET_PREFIX = "target_prefix"
@@ -49,10 +50,11 @@ class ObjectCreated:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The decision to start nothing, with the reason as a word and as a sentence."""
+    """The decision to start nothing, with the reason as a word and as a sentence; `route` is a route file's name."""
 
     reason: SkipReason
     why: str
+    route: str | None = None
 
 
 def real_version(version_id: str | None) -> str | None:

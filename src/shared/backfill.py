@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.parser import BaseModel, Field, ValidationE
 from pydantic import ConfigDict, StringConstraints, TypeAdapter
 
 from shared.arrival import ObjectCreated, SkipReason
-from shared.errors import MalformedEventError, PermanentCallError
+from shared.errors import MalformedEventError, PermanentCallError, UnsafeTargetError
 from shared.outcome import Coalesced, Duplicate, Outcome, Started
 from shared.plan import Route
 
@@ -138,7 +138,7 @@ def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreat
         created = ObjectCreated(request.bucket, item.key, None, route.account_id)
         try:
             outcome = decide(created, request)
-        except PermanentCallError as error:
+        except (PermanentCallError, UnsafeTargetError) as error:
             results.failed.append({"key": item.key, "why": str(error)})
             continue
         match outcome:

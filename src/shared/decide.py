@@ -1,13 +1,16 @@
 """Look at the object, decide, start: for live events and backfills alike."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.arrival import ObjectCreated, Skip
+from shared.errors import ArrivalError
 from shared.outcome import Coalesced, Duplicate, Outcome, Started
-from shared.plan import Execution, Gathering, Route, gather, plan, screen
+from shared.plan import Execution, Gathering, Route, choose, gather, plan
 from shared.s3 import read_manifest, read_object
 from shared.step_functions import open_execution, read_start_date, start_execution
 from shared.windows import Joined, Memory, foresee, join, look
@@ -29,17 +32,19 @@ def plan_for(
 ) -> Execution | Gathering | Skip:
     """Look at the object and decide; the order spares S3 a call wherever the key is answer enough.
 
-    Raises ForeignObjectError, PermanentCallError or RetryableCallError.
+    Raises ForeignObjectError, UnsafeTargetError, PermanentCallError or RetryableCallError.
     """
-    if skip := screen(created, route):
-        return skip
-    if not route.window_seconds:
-        stored = read_object(s3, created)
-        return stored if isinstance(stored, Skip) else plan(stored, route, reprocess)
-    # A window's listing shows what is current, so the event of an overwritten version speaks for the newer one.
-    current = replace(created, version_id=None)
-    found, seen_at = look(partial(read_object, s3, current), time.time)
-    return found if isinstance(found, Skip) else gather(found, route, seen_at, reprocess)
+    chosen = choose(created, route)
+    if isinstance(chosen, Skip):
+        return chosen
+    with _about(chosen.name):
+        if not chosen.window_seconds:
+            stored = read_object(s3, created)
+            return replace(stored, route=chosen.name) if isinstance(stored, Skip) else plan(stored, chosen, reprocess)
+        # A window's listing shows what is current, so the event of an overwritten version speaks for the newer one.
+        current = replace(created, version_id=None)
+        found, seen_at = look(partial(read_object, s3, current), time.time)
+        return found if isinstance(found, Skip) else gather(found, chosen, seen_at, reprocess)
 
 
 def start_for(
@@ -53,7 +58,8 @@ def start_for(
         case Skip():
             return decision
         case Execution():
-            return start_execution(sfn, decision, trace_header)
+            with _about(decision.route):
+                return start_execution(sfn, decision, trace_header)
     joined = join(
         decision.arrival,
         windows.memory,
@@ -72,7 +78,8 @@ def foresee_for(sfn: "SFNClient", decision: Execution | Gathering | Skip, window
         case Skip():
             return decision
         case Execution():
-            return Started(decision.arn) if read_start_date(sfn, decision) is None else Duplicate(decision.arn)
+            known = read_start_date(sfn, decision) is not None
+            return Duplicate(decision.arn, decision.route) if known else Started(decision.arn, decision.route)
     joined = foresee(
         decision.arrival,
         windows.memory,
@@ -85,3 +92,13 @@ def foresee_for(sfn: "SFNClient", decision: Execution | Gathering | Skip, window
 def _outcome(joined: Joined, decision: Gathering) -> Started | Coalesced:
     arn = Execution(decision.machine_arn, joined.generation.name, joined.generation.input).arn
     return Started(arn) if joined.new else Coalesced(arn)
+
+
+@contextmanager
+def _about(route: str | None) -> Iterator[None]:
+    """Let whatever fails inside tell the name of its route file."""
+    try:
+        yield
+    except ArrivalError as error:
+        error.route = route
+        raise

@@ -3,6 +3,7 @@
     ArrivalError
     ├── MalformedEventError       no: the event, or the input of a backfill, is not understood
     ├── ForeignObjectError        no: the object is in another bucket or account
+    ├── UnsafeTargetError         no: a job would resolve the target to somewhere else
     ├── SettingsError             no: the function's environment is incomplete
     ├── ManifestMissingError      yes: a window's manifest was put and is not there
     └── CallError                 S3 or Step Functions did not answer as hoped
@@ -21,6 +22,7 @@ class Cause(StrEnum):
 
     MALFORMED_EVENT = "malformed_event"
     FOREIGN_OBJECT = "foreign_object"
+    UNSAFE_TARGET = "unsafe_target"
     SETTINGS = "settings"
     ACCESS_DENIED = "access_denied"
     THROTTLED = "throttled"
@@ -34,6 +36,8 @@ class ArrivalError(Exception):
     """Base of all; catching it catches whatever was foreseen and nothing else."""
 
     cause: Cause = Cause.UNEXPECTED
+    # The name of the route file that took the key, once that is known.
+    route: str | None = None
 
 
 class MalformedEventError(ArrivalError):
@@ -46,6 +50,12 @@ class ForeignObjectError(ArrivalError):
     """The object lies in a bucket or an account that this stack doesn't serve."""
 
     cause = Cause.FOREIGN_OBJECT
+
+
+class UnsafeTargetError(ArrivalError):
+    """What a key captured makes an empty, `.` or `..` segment of the target: a job could write anywhere."""
+
+    cause = Cause.UNSAFE_TARGET
 
 
 class SettingsError(ArrivalError):

@@ -7,9 +7,10 @@ from shared.arrival import Skip
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """This arrival started the execution."""
+    """This arrival started the execution; `route` is the name of the route file that took its key."""
 
     execution_arn: str
+    route: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Duplicate:
     """The execution had been started before, by another announcement of the same upload."""
 
     execution_arn: str
+    route: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Coalesced:
     """This arrival is gathered into a window that another one opened; the execution is the window's."""
 
     execution_arn: str
+    route: str | None = None
 
 
 type Outcome = Started | Duplicate | Coalesced | Skip

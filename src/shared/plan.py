@@ -8,12 +8,13 @@ import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from shared.arrival import ObjectCreated, Skip, SkipReason
-from shared.errors import ForeignObjectError
+from shared.errors import ForeignObjectError, UnsafeTargetError
+from shared.routes import NO_ROUTES, RouteTable, Taken
 from shared.windows import Arrival, File, Generation, Window, Windows, own_folder, target
 
 NAME_LENGTH = 80
@@ -22,7 +23,13 @@ DIGEST_LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where uploads come from and what they start; capacity in DPUs (G.1X workers); no window at all is 0 seconds."""
+    """Where uploads come from and what they start; capacity in DPUs (G.1X workers); no window at all is 0 seconds.
+
+    The stack has one, from its parameters, with the table of its route files. `choose` makes the route of a key from it.
+    """
+
+    # A table is no setting.
+    __pydantic_config__ = {"arbitrary_types_allowed": True}  # noqa: RUF012 - a dataclass field would be annotated
 
     account_id: str
     source_bucket_name: str
@@ -34,6 +41,14 @@ class Route:
     window_seconds: int
     window_machine_arn: str
     results_bucket_name: str
+    table: RouteTable = NO_ROUTES
+    # The route file that took the key, and what it captured.
+    taken: Taken | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name of the route file that took the key, if there is one."""
+        return self.taken.route.name if self.taken else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +65,12 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution to start: its state machine, its name and its input as JSON."""
+    """One execution to start: its state machine, its name and its input as JSON; `route` is a route file's name."""
 
     state_machine_arn: str
     name: str
     input: str
+    route: str | None = None
 
     @property
     def arn(self) -> str:
@@ -87,7 +103,8 @@ def screen(created: ObjectCreated, route: Route) -> Skip | None:
             "deploy a second stack with SourceBucketName, or fix the rule that sent this event."
         )
     target = route.target_prefix.rstrip("/") + "/"
-    if created.key.startswith(target):
+    # With route files this is the target of the stack's own job; theirs can't loop, or the build would have refused them.
+    if not route.table and created.key.startswith(target):
         return Skip(SkipReason.TARGET_PREFIX, f"under {target!a}, where the job writes: starting would loop")
     if not created.key.startswith(route.source_prefix):
         return Skip(SkipReason.WRONG_PREFIX, f"not under {route.source_prefix!a}")
@@ -96,14 +113,45 @@ def screen(created: ObjectCreated, route: Route) -> Skip | None:
     return None
 
 
+def choose(created: ObjectCreated, route: Route) -> Route | Skip:
+    """Return the route of the object's key: the stack's own, or where there are route files that of the one that takes it.
+
+    Raises ForeignObjectError for an object that is not this stack's, and UnsafeTargetError.
+    """
+    if skip := screen(created, route):
+        return skip
+    if not route.table:
+        return route
+    taken = route.table.find(created.key)
+    if taken is None:
+        return Skip(SkipReason.NO_ROUTE, "no route's match fits the key: `make route KEY=…` tells which come near")
+    target = taken.target
+    if not taken.is_safe:
+        error = UnsafeTargetError(
+            f"Key {created.key!a} makes the target {target!a} of route {taken.route.name}: jobs resolve its empty, '.' or "
+            "'..' segment, and would write elsewhere. Upload the object under another key, or make the match narrower."
+        )
+        error.route = taken.route.name
+        raise error
+    return replace(
+        route,
+        state_machine_arn=taken.route.machine_arn(route.state_machine_arn),
+        job_name=taken.route.job_name,
+        target_prefix=target,
+        window_seconds=taken.route.window_seconds,
+        taken=taken,
+    )
+
+
 def plan(stored: StoredObject, route: Route, reprocess: str | None = None) -> Execution | Skip:
-    """Decide what to start for an object that passed the screen.
+    """Decide what to start for an object by the route of its key.
 
     `reprocess` is a label of the user's own: it becomes part of the name, and so is the one way to a second start.
     """
-    if stored.size == 0:
-        return Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform")
-    return Execution(route.state_machine_arn, execution_name(stored, route, reprocess), execution_input(stored, route))
+    if stored.size == 0 and not (route.taken and route.taken.route.accept_empty):
+        return Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform", route.name)
+    name = execution_name(stored, route, reprocess)
+    return Execution(route.state_machine_arn, name, execution_input(stored, route), route.name)
 
 
 def gather(stored: StoredObject, route: Route, seen_at: float, reprocess: str | None = None) -> Gathering | Skip:
@@ -125,8 +173,8 @@ def belongs(file: File, window: Window, route: Route) -> bool:
 def plan_window(generation: Generation, manifest: bytes, route: Route) -> Execution | None:
     """Decide what to start for the files of a window: one execution on the folder, or None when there are none."""
 
-    def parameters(_size: int) -> dict[str, object]:
-        return _parameters(route, generation.window.folder)
+    def parameters(size: int) -> dict[str, object]:
+        return _parameters(route, generation.window.folder, size)
 
     planned = target(generation, manifest, route.results_bucket_name, parameters)
     return Execution(route.state_machine_arn, *planned) if planned else None
@@ -135,20 +183,25 @@ def plan_window(generation: Generation, manifest: bytes, route: Route) -> Execut
 def execution_name(stored: StoredObject, route: Route, reprocess: str | None = None) -> str:
     """Name the execution after the upload: readable part, dash, 32 hex digits.
 
-    The capacity is no part of it: turning it up is no reason to run every file again. On an unversioned bucket ETag and
-    last-modified stand in for the version id, so that an overwrite is a new upload.
+    The capacity is no part of it: turning it up is no reason to run every file again. A route file has a name of its own,
+    so that there job and target are none either. On an unversioned bucket ETag and last-modified stand in for the version
+    id, so that an overwrite is a new upload.
     """
     upload = stored.version_id or [stored.etag, _timestamp(stored.last_modified)]
-    identity = [route.job_name, route.target_prefix, stored.bucket, stored.key, upload, reprocess]
+    turned_into = [route.name] if route.name else [route.job_name, route.target_prefix]
+    identity = [*turned_into, stored.bucket, stored.key, upload, reprocess]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:DIGEST_LENGTH]
     return f"{_readable(stored.key)}-{digest}"
 
 
 def execution_input(stored: StoredObject, route: Route) -> str:
-    """Write the input canonically: the workshop's five parameters, and what S3 said of the object."""
+    """Write the input canonically: the workshop's five parameters, what S3 said of the object, and what its route adds."""
+    taken = route.taken
+    added = {"route": route.name, "captures": taken.captures, "parameters": taken.parameters} if taken else {}
+    source = taken.source(stored.key) if taken else stored.key
     return json.dumps(
         {
-            **_parameters(route, stored.key),
+            **_parameters(route, source, stored.size),
             "object": {
                 "key": stored.key,
                 "size": stored.size,
@@ -156,14 +209,16 @@ def execution_input(stored: StoredObject, route: Route) -> str:
                 "version_id": stored.version_id,
                 "last_modified": _timestamp(stored.last_modified),
             },
+            **added,
         }
     )
 
 
-def _parameters(route: Route, source: str) -> dict[str, object]:
-    """Return the workshop's five."""
+def _parameters(route: Route, source: str, size: int) -> dict[str, object]:
+    """Return the workshop's five; the size, in bytes, chooses the capacity where a route file has a ladder."""
+    capacity = route.glue_max_capacity_dpus
     return {
-        "glue_max_capacity_dpus": route.glue_max_capacity_dpus,
+        "glue_max_capacity_dpus": route.taken.route.dpus(size, capacity) if route.taken else capacity,
         "JOB_NAME": route.job_name,
         "BUCKET_NAME": route.source_bucket_name,
         "SRC_PREFIX": source,

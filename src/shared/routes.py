@@ -61,6 +61,12 @@ class Taken(NamedTuple):
         """Where the job writes."""
         return fill(self.route.target, self.captures)
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether jobs leave the target where it is; a slash at its end is the file's own, or a segment that is empty."""
+        own = self.route.target[-1]
+        return not is_unsafe(self.target.removesuffix("/") if isinstance(own, str) else self.target)
+
     def source(self, key: str) -> str:
         """Return what the job reads."""
         return key if self.route.source is None else fill(self.route.source, self.captures)
@@ -140,12 +146,15 @@ class RouteTable:
             number = self._parents[number]
 
 
+NO_ROUTES = RouteTable(())
+
+
 def is_unsafe(target: str) -> bool:
     """Return whether a job would resolve the target to another place: Hadoop does so with empty, `.` and `..` segments.
 
     The target's own text has none (the build refuses it): a capture brought it.
     """
-    return not {"", ".", ".."}.isdisjoint(target.removesuffix("/").split("/"))
+    return not {"", ".", ".."}.isdisjoint(target.split("/"))
 
 
 def _unpack(packed: tuple[Any, ...]) -> DatasetRoute:

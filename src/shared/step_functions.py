@@ -27,8 +27,8 @@ def start_execution(sfn: "SFNClient", execution: "Execution", trace_header: str 
     """
     answer, new = _start(sfn, execution, trace_header)
     if answer is None:
-        return Duplicate(execution.arn)
-    return Started(answer["executionArn"]) if new else Duplicate(answer["executionArn"])
+        return Duplicate(execution.arn, execution.route)
+    return (Started if new else Duplicate)(answer["executionArn"], execution.route)
 
 
 def open_execution(sfn: "SFNClient", execution: "Execution", trace_header: str | None) -> Opened | None:

@@ -4,6 +4,7 @@ docs/observability.md has the tables of metrics and fields; tests compare them w
 """
 
 import json
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from shared.arrival import Announcement, ObjectCreated, Skip, Source
 from shared.errors import ArrivalError, Cause
 from shared.outcome import Coalesced, Duplicate, Outcome, Started
+from shared.plan import Route
 from shared.windows import Generation, read_manifest
 
 if TYPE_CHECKING:
@@ -40,7 +42,11 @@ def report_outcome(
     logger: Logger, metrics: Metrics, announcement: Announcement, context: "LambdaContext", outcome: Outcome
 ) -> None:
     """Log and count an arrival that was decided."""
-    fields = {**describe(announcement), "request_id": context.aws_request_id}
+    fields = {
+        **describe(announcement),
+        "request_id": context.aws_request_id,
+        **_route(metrics, outcome.route),
+    }
     match outcome:
         case Started(arn):
             latency = _latency(announcement)
@@ -64,7 +70,9 @@ def report_failure(
 ) -> None:
     """Log and count an arrival that failed; the failure queue keeps the event itself."""
     cause = error.cause if isinstance(error, ArrivalError) else Cause.UNEXPECTED
-    fields = {**describe(announcement), "request_id": context.aws_request_id, "reason": cause.value, "why": str(error)}
+    route = error.route if isinstance(error, ArrivalError) else None
+    known = {**describe(announcement), "request_id": context.aws_request_id, **_route(metrics, route)}
+    fields = {**known, "reason": cause.value, "why": str(error)}
     logger.error("failed", extra=fields, exc_info=cause is Cause.UNEXPECTED)
     _count(metrics, "Failed", announcement.source, cause.value)
 
@@ -78,6 +86,7 @@ def report_backfill(
     somebody asked for it.
     """
     fields = {"source": Source.BACKFILL.value, "bucket": created.bucket, "key": created.key, "reprocess": reprocess}
+    fields |= _route(metrics, outcome.route)
     match outcome:
         case Started(arn):
             logger.info("started", extra={**fields, **_execution(arn)})
@@ -107,6 +116,17 @@ def report_window(
     }
     logger.info("collected", extra=said)
     return said
+
+
+def report_unreachable(logger: Logger, metrics: Metrics, route: Route) -> None:
+    """Warn of route files that no arrival under the stack's prefix can match, once an execution environment."""
+    names = route.table.unreachable(route.source_prefix)
+    for name in names:
+        why = f"no key under SourcePrefix {route.source_prefix!a} can match it: change its match, or deploy another prefix"
+        logger.warning("unreachable route", extra={"route": name, "why": why})
+    if names:
+        metrics.add_metric("UnreachableRoutes", MetricUnit.Count, len(names))
+        metrics.flush_metrics()
 
 
 def describe(announcement: Announcement) -> dict[str, str | int]:
@@ -142,4 +162,27 @@ def _count(
     metrics.add_metric(outcome, MetricUnit.Count, 1)
     if latency is not None:
         metrics.add_metric("ArrivalLatency", MetricUnit.Milliseconds, latency)
-    metrics.flush_metrics()
+    _flush(metrics)
+
+
+def _route(metrics: Metrics, route: str | None) -> dict[str, str]:
+    """Return the route as a field of the log line, and make it one of the EMF line."""
+    if route is None:
+        return {}
+    metrics.add_metadata("route", route)
+    return {"route": route}
+
+
+def _flush(metrics: Metrics) -> None:
+    """Write the EMF line; in that of a start by a route file the route is a dimension, of `Started` alone.
+
+    A second directive in the same line, because a line's dimensions count for all metrics of their directive.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    line: dict[str, Any] = {**metrics.serialize_metric_set()}
+    if "route" in line and "Started" in line:
+        started = {"Name": "Started", "Unit": MetricUnit.Count.value}
+        by_route = {"Namespace": NAMESPACE, "Dimensions": [["service", "route"]], "Metrics": [started]}
+        line["_aws"]["CloudWatchMetrics"].append(by_route)
+    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
+    metrics.clear_metrics()

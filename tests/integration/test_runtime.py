@@ -51,7 +51,8 @@ def runtime(arrivals: Arrivals) -> Iterator[Runtime]:
         "SOURCE_BUCKET_NAME": BUCKET,
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
     }
-    with local_runtime.run(ARTIFACT, "handlers.start_execution.handler", environment, LOG) as running:
+    artifact = local_stack.with_routes(local_stack.NO_ROUTES, "runtime") / ARTIFACT.name
+    with local_runtime.run(artifact, "handlers.start_execution.handler", environment, LOG) as running:
         yield running
 
 

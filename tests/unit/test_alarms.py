@@ -34,6 +34,7 @@ ALARMS: dict[str, tuple[object, ...]] = {
         *("Sum", "> 0", 300, 12),
     ),
     "BackfilledAlarm": (telemetry.NAMESPACE, "Backfilled", SERVICE, "Sum", "> 0", 3600, 1),
+    "UnreachableRoutesAlarm": (telemetry.NAMESPACE, "UnreachableRoutes", SERVICE, "Sum", "> 0", 3600, 1),
     "BackfillFailedAlarm": ("AWS/States", "ExecutionsFailed", {"StateMachineArn": BACKFILL}, "Sum", "> 0", 300, 1),
     "WindowFailedAlarm": (
         *("AWS/States", "ExecutionsFailed", {"StateMachineArn": "WindowStateMachine"}),

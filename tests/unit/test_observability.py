@@ -16,10 +16,13 @@ from shared.errors import Cause, RetryableCallError
 from shared.outcome import Coalesced, Duplicate, Started
 from shared.parse import read_announcement
 from shared.windows import Generation, Window
-from tests.unit.builders import REPOSITORY, created, event
+from tests.unit.builders import REPOSITORY, created, event, route
+from tests.unit.test_routes import table
 from tests.unit.test_template import TEMPLATE
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")
+# One route that no key under the stack's prefix can match.
+TABLE = table(elsewhere=('match = "elsewhere/{file}"'))
 RESOURCES = TEMPLATE["Resources"]
 DASHBOARD = deployed(NoArrivalHours=1)["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
 ALARMS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
@@ -97,8 +100,10 @@ def test_the_dashboard_shows_every_alarm(hours: int) -> None:
 def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, set[str]]]:
     """Let telemetry report everything it can, and give each metric's unit and dimension sets."""
     logger, metrics = telemetry.make_logger(), telemetry.make_metrics()
+    telemetry.report_unreachable(logger, metrics, route(table=TABLE))
     for outcome in (
         Started("a:name"),
+        Started("a:name", "sales"),
         Duplicate("a:name"),
         Coalesced("a:name"),
         Skip(SkipReason.EMPTY_OBJECT, "why"),
@@ -158,6 +163,7 @@ def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     put, replayed, versioned = (
         read_announcement(event(f"object-created-{name}")) for name in ("put", "replayed", "put-versioned")
     )
+    telemetry.report_unreachable(logger, metrics, route(table=TABLE))
     telemetry.report_outcome(logger, metrics, put, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, replayed, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, versioned, CONTEXT, skip)

@@ -109,7 +109,7 @@ REFUSED = {
     "job with braces": ('match = "{a}"\njob_name = "j-{a}"\ntarget = "y"', "job_name: 'j-{a}' is not the name of one job"),
     "no machine": (GOOD + 'state_machine_arn = "a b"', "state_machine_arn: 'a b' is not the ARN"),
     "no machine's ARN": (GOOD + 'state_machine_arn = "arn:aws:sqs:us-east-2:123456789012:q"', "state_machine_arn: 'arn:aws:sqs"),
-    "window": (GOOD + "window_seconds = 60", "window_seconds: windows are not built yet"),
+    "window": (GOOD + "window_seconds = 60", "window_seconds: windows of routes are not built yet"),
     "long window": (GOOD + "window_seconds = 3601", "window_seconds: 3601 is outside 0 to 3600"),
     "empty ladder": (GOOD + "capacity = []", "capacity: it is empty"),
     "no open end": (GOOD + 'capacity = [{ up_to = "1 KB", dpus = 2 }]', "capacity, step 1: the last step must have no up_to"),

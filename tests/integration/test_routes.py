@@ -1,0 +1,154 @@
+"""Route files on the local cloud: three routes and two state machines, beside the stack without any."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from artifact.route_files import packed_module, read_routes
+from local import stack as local_stack
+from local.emulator import process
+from tests.integration.conftest import Arrivals, until
+
+FILES = {
+    "sales": """
+match = "raw/sales/dt={dt}/{file}.csv"
+job_name = "routed-jb"
+target = "curated/sales/dt={dt}"
+capacity = [{ up_to = "10 B", dpus = 3 }, { dpus = 7 }]
+[parameters]
+DAY = "{dt}"
+FILE = "{file}"
+""",
+    "orders": """
+match = "raw/orders/{day...}/_SUCCESS"
+source = "raw/orders/{day}/"
+accept_empty = true
+job_name = "orders-jb"
+target = "curated/orders/{day}"
+""",
+    "others": """
+match = "raw/{all...}"
+priority = -1
+job_name = "others"
+target = "misc"
+state_machine_arn = "another-teams"
+""",
+}
+pytestmark = pytest.mark.local_only("deploys a second stack")
+ANOTHER = f"arn:aws:states:{process.REGION}:{process.ACCOUNT}:stateMachine:another-teams"
+JOB = f"arn:aws:glue:{process.REGION}:{process.ACCOUNT}:job/"
+
+
+@pytest.fixture(scope="module")
+def routed(cloud: process.Emulator, tmp_path_factory: pytest.TempPathFactory) -> Arrivals:
+    """Deploy a second stack, with route files, and make the other team's machine and job."""
+    folder = tmp_path_factory.mktemp("routes")
+    for name, text in FILES.items():
+        Path(folder, f"{name}.toml").write_text(text)
+    parameters = {
+        "SourcePrefix": "raw/",
+        "JobName": "routed-jb",
+        "RouteStateMachineArns": ANOTHER,
+        "RouteJobArns": f"{JOB}orders-jb",
+    }
+    deployed = local_stack.deploy(cloud, "routed", parameters, routes=packed_module(read_routes(folder)))
+    client = local_stack.client(cloud, "glue")
+    job = client.get_job(JobName="routed-jb")["Job"]
+    client.create_job(Name="orders-jb", Role=job["Role"], Command=job["Command"])
+    machines = local_stack.client(cloud, "stepfunctions")
+    role = machines.describe_state_machine(stateMachineArn=deployed.outputs["StateMachineArn"])["roleArn"]
+    done = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+    machines.create_state_machine(name="another-teams", definition=done, roleArn=role)
+    return Arrivals(deployed)
+
+
+@pytest.fixture(autouse=True)
+def nothing_failed(routed: Arrivals) -> Iterator[None]:
+    """No event of these tests is in the failure queue."""
+    yield
+    assert [] == routed.failures()
+
+
+def started(routed: Arrivals, key: str) -> dict[str, object]:
+    """Wait for the decision on a key, and give the input of what it started."""
+    assert ["started"] == routed.decided(key)
+    [line] = routed.log(key)
+    described = routed.client("stepfunctions").describe_execution(executionArn=line["execution_arn"])
+    given: dict[str, object] = json.loads(described["input"])
+    assert line["route"] == given["route"]
+    return {**given, "arn": line["execution_arn"]}
+
+
+def succeeded(routed: Arrivals, arn: object) -> bool:
+    """Return whether an execution has ended well."""
+    status = routed.client("stepfunctions").describe_execution(executionArn=arn)["status"]
+    assert status in {"RUNNING", "SUCCEEDED"}
+    return bool(status == "SUCCEEDED")
+
+
+@pytest.mark.parametrize(("size", "dpus"), [(10, 3), (11, 7)])
+def test_a_file_goes_to_its_job_with_its_capacity_and_parameters(routed: Arrivals, size: int, dpus: int) -> None:
+    """The stack's workflow runs the job of the route, and hands the parameters to it."""
+    key = f'raw/sales/dt=2026-11-24/{uuid.uuid4().hex} + "100%".csv'
+    routed.put(key, b"x" * size)
+
+    given = started(routed, key)
+
+    until(lambda: succeeded(routed, given["arn"]))
+    [run] = [
+        one
+        for one in routed.client("glue").get_job_runs(JobName="routed-jb")["JobRuns"]
+        if one["Arguments"]["--SRC_PREFIX"] == key
+    ]
+    assert dpus == run["NumberOfWorkers"] == given["glue_max_capacity_dpus"]
+    assert {
+        "--JOB_NAME": "routed-jb",
+        "--BUCKET_NAME": routed.bucket,
+        "--SRC_PREFIX": key,
+        "--TRG_PREFIX": "curated/sales/dt=2026-11-24",
+        "--DAY": "2026-11-24",
+        "--FILE": key.removeprefix("raw/sales/dt=2026-11-24/").removesuffix(".csv"),
+    } == run["Arguments"]
+
+
+def test_a_marker_starts_the_job_of_its_folder(routed: Arrivals) -> None:
+    """Another Glue job, which RouteJobArns lets the workflow run; the empty marker is an arrival."""
+    folder = f"raw/orders/{uuid.uuid4().hex}/24/"
+    routed.put(f"{folder}part-0.csv")
+    routed.put(f"{folder}_SUCCESS", b"")
+
+    given = started(routed, f"{folder}_SUCCESS")
+
+    assert folder == given["SRC_PREFIX"]
+    until(lambda: succeeded(routed, given["arn"]))
+    runs = routed.client("glue").get_job_runs(JobName="orders-jb")["JobRuns"]
+    assert folder in {one["Arguments"]["--SRC_PREFIX"] for one in runs}
+
+
+def test_another_teams_machine_is_started_by_its_name(routed: Arrivals) -> None:
+    """RouteStateMachineArns lets the function; the other stack's keys are not taken."""
+    key = f"raw/{uuid.uuid4().hex}.json"
+    routed.put(key)
+
+    given = started(routed, key)
+
+    assert str(given["arn"]).startswith(ANOTHER.replace(":stateMachine:", ":execution:"))
+    assert "misc" == given["TRG_PREFIX"]
+
+
+def test_a_backfill_knows_all_routes(routed: Arrivals) -> None:
+    """What was started is a duplicate, also in a dry run, which looks up executions of both machines."""
+    keys = [f"raw/sales/dt=1/{uuid.uuid4().hex}.csv", f"raw/{uuid.uuid4().hex}.json"]
+    for key in keys:
+        routed.put(key)
+        started(routed, key)
+    time.sleep(0.1)
+
+    for dry in (True, False):
+        report = routed.backfill(prefix="raw/", dry_run=dry)
+        assert 0 == report["started"] == report["failed"]
+        assert len(keys) <= report["duplicates"]

@@ -1,0 +1,230 @@
+"""With route files: which one a key goes to, what that starts, and what starts nothing again."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from artifact.route_files import read_routes
+from handlers import start_execution as live
+from shared.arrival import Skip, SkipReason
+from shared.backfill import Item, Request, run_batch
+from shared.errors import RetryableCallError, UnsafeTargetError
+from shared.plan import Execution, Route, choose, plan
+from shared.settings import stack_route
+from tests.unit.builders import BUCKET, MACHINE, REPOSITORY, created, event, refusal, route, stored
+from tests.unit.test_handler import CONTEXT, clients, lines
+from tests.unit.test_routes import table
+
+__all__ = ["clients"]  # a fixture
+
+SALES = 'match = "raw/sales/dt={dt}/{file}.csv"\ntarget = "curated/sales/dt={dt}"\n'
+LADDER = 'capacity = [{ up_to = "100 B", dpus = 5 }, { dpus = 9 }]\n'
+MARKER = 'match = "raw/orders/{day...}/_SUCCESS"\nsource = "raw/orders/{day}/"\naccept_empty = true\ntarget = "curated/{day}"\n'
+OTHERS = 'match = "raw/{all...}"\npriority = -1\nstate_machine_arn = "others"\ntarget = "misc"\n[parameters]\nALL = "{all}"\n'
+KEY = "raw/sales/dt=2026-11-24/a.csv"
+
+
+def stack(**files: str) -> Route:
+    """Describe a stack with route files."""
+    return route(source_prefix="raw/", table=table(**files))
+
+
+ROUTES = stack(sales=SALES + LADDER, orders=MARKER, others=OTHERS)
+
+
+def planned(key: str = KEY, routes: Route = ROUTES, **changes: object) -> Execution | Skip:
+    """Plan for an object, as both handlers do."""
+    chosen = choose(created(key=key), routes)
+    return chosen if isinstance(chosen, Skip) else plan(stored(key=key, **changes), chosen)
+
+
+def started(key: str = KEY, routes: Route = ROUTES, **changes: object) -> Execution:
+    """Plan for an object that is started."""
+    execution = planned(key, routes, **changes)
+    assert isinstance(execution, Execution)
+    return execution
+
+
+def test_a_route_makes_the_input() -> None:
+    """The five, the object, and what the route adds, in this order."""
+    expected = {
+        "glue_max_capacity_dpus": 5,
+        "JOB_NAME": "sales-job",
+        "BUCKET_NAME": BUCKET,
+        "SRC_PREFIX": KEY,
+        "TRG_PREFIX": "curated/sales/dt=2026-11-24",
+        "object": {"key": KEY, "size": 12, "etag": "e1", "version_id": None, "last_modified": "2026-11-24T05:20:00Z"},
+        "route": "sales",
+        "captures": {"dt": "2026-11-24", "file": "a"},
+        "parameters": {},
+    }
+
+    assert json.dumps(expected) == started().input
+
+
+def test_the_name_with_a_route_never_changes() -> None:
+    """A release that computed other names would start everything again: this one is a promise."""
+    assert NAME == started(version_id="v1").name
+
+
+NAME = "a-67ec5e9185ffa9234958de27ce2d5509"
+
+
+def test_a_marker_starts_a_job_on_its_folder() -> None:
+    """The marker is empty; the job reads the folder."""
+    given = json.loads(started("raw/orders/2026/11/_SUCCESS", size=0).input)
+
+    assert ("raw/orders/2026/11/", "curated/2026/11") == (given["SRC_PREFIX"], given["TRG_PREFIX"])
+    assert "raw/orders/2026/11/_SUCCESS" == given["object"]["key"]
+
+
+def test_another_machine_is_named_in_the_stacks_account() -> None:
+    """And gets the parameters."""
+    execution = started("raw/else/x")
+
+    assert MACHINE.replace("glueworkshop", "others") == execution.state_machine_arn
+    assert {"ALL": "else/x"} == json.loads(execution.input)["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("key", "reason", "name"),
+    [
+        ("raw/orders/2026/", SkipReason.FOLDER_MARKER, None),
+        ("raw/orders_$folder$", SkipReason.FOLDER_MARKER, None),
+        ("curated/x", SkipReason.WRONG_PREFIX, None),
+    ],
+)
+def test_some_keys_never_get_to_a_route(key: str, reason: SkipReason, name: str | None) -> None:
+    """Though the last route would take whatever is below raw/."""
+    skip = planned(key)
+
+    assert isinstance(skip, Skip)
+    assert (reason, name) == (skip.reason, skip.route)
+
+
+def test_a_key_that_no_route_takes_is_skipped() -> None:
+    """With a reason of its own."""
+    skip = planned("raw/x", stack(sales=SALES))
+
+    assert isinstance(skip, Skip)
+    assert SkipReason.NO_ROUTE == skip.reason
+
+
+def test_an_empty_object_is_skipped_by_its_own_route() -> None:
+    """It is not passed on to the next one, which would accept it."""
+    skip = planned(KEY, stack(sales=SALES, others=OTHERS.replace("priority", "accept_empty = true\npriority")), size=0)
+
+    assert Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform", "sales") == skip
+
+
+def test_with_files_the_stacks_own_target_is_no_reason() -> None:
+    """It is the target of the stack's own job only."""
+    files = replace(
+        stack(all='match = "{all...}"\ntarget = "elsewhere"\nsource = "x"'.replace("{all...}", "target/{all...}")),
+        source_prefix="",
+    )
+
+    assert isinstance(planned("target/event-transformed/x", files), Execution)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        'job_name = "other"\n' + SALES + LADDER,
+        SALES.replace("curated", "silver") + LADDER,
+        SALES,
+        SALES + 'source = "raw/sales"\n',
+        SALES + "priority = 7\n",
+        SALES + '[parameters]\nX = "{dt}"\n',
+    ],
+)
+def test_what_a_route_says_is_no_part_of_the_name(change: str) -> None:
+    """Job, target, capacity, source, priority and parameters start nothing again."""
+    assert started().name == started(routes=stack(sales=change)).name
+
+
+@pytest.mark.parametrize("routes", [stack(renamed=SALES), route(source_prefix="raw/")])
+def test_another_route_has_another_name(routes: Route) -> None:
+    """To rename a route, or to move from the parameters to files, is a new start."""
+    assert started().name != started(routes=routes).name
+
+
+@pytest.mark.parametrize("key", ["raw/../x", "raw/a//x", "raw/./x"])
+def test_a_target_that_would_leave_its_place_fails(key: str) -> None:
+    """With the key, the route, and what to do."""
+    routes = stack(tenants='match = "raw/{path...}/{file}"\ntarget = "out/{path}"')
+
+    with pytest.raises(UnsafeTargetError, match=r"Key 'raw/.*' makes the target 'out/.*' of route tenants") as failed:
+        planned(key, routes)
+
+    assert "tenants" == failed.value.route
+
+
+def test_a_backfill_goes_on_after_an_unsafe_target() -> None:
+    """It is a failure of that object alone."""
+    request = Request(bucket=BUCKET, prefix="", since=None, until=None, dry_run=False, reprocess=None)
+    items = [Item.model_validate({"Key": key, "LastModified": 5, "request": request}) for key in ("raw/a/../b", KEY)]
+
+    def decide(one: Any, _request: Request) -> Skip:
+        return _skipped(choose(one, stack(tenants='match = "raw/{path...}/{file}"\ntarget = "out/{path}"')))
+
+    results = run_batch(items, ROUTES, decide)
+
+    assert ["raw/a/../b"] == [one["key"] for one in results.failed]
+    assert 1 == sum(map(len, results.skipped.values()))
+
+
+def _skipped(_chosen: object) -> Skip:
+    return Skip(SkipReason.OBJECT_GONE, "a decision")
+
+
+def test_the_log_and_the_metrics_name_the_route(
+    clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dimension of Started alone, a field everywhere else, also of failures."""
+    monkeypatch.setattr(live, "stack_route", lambda: ROUTES)
+    arrived = event(detail__object={"key": KEY})
+
+    assert "started" == live.handler(arrived, CONTEXT)["outcome"]
+    clients.s3.answer = refusal("404", 404, "HeadObject")
+    assert "object_gone" == live.handler(arrived, CONTEXT)["reason"]
+    clients.s3.answer = refusal("503", 503, "HeadObject")
+    with pytest.raises(RetryableCallError):
+        live.handler(arrived, CONTEXT)
+    said, embedded = lines(capsys.readouterr().out)
+
+    assert ["sales"] * 3 == [one["route"] for one in said] == [one["route"] for one in embedded]
+    first, second = embedded[0]["_aws"]["CloudWatchMetrics"]
+    assert [["service"], ["service", "source"]] == first["Dimensions"]
+    assert {
+        "Namespace": "FileArrival",
+        "Dimensions": [["service", "route"]],
+        "Metrics": [{"Name": "Started", "Unit": "Count"}],
+    } == second
+    for one in embedded[1:]:
+        assert "route" not in {name for names in one["_aws"]["CloudWatchMetrics"][0]["Dimensions"] for name in names}
+        assert 1 == len(one["_aws"]["CloudWatchMetrics"])
+
+
+def test_without_files_nothing_is_as_if_there_were_routes(
+    clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No field, no dimension, no key of the input."""
+    live.handler(event(), CONTEXT)
+    [line], [embedded] = lines(capsys.readouterr().out)
+
+    assert "route" not in line
+    assert "route" not in json.dumps(embedded)
+    [call] = clients.sfn.calls
+    assert {"route", "captures", "parameters"}.isdisjoint(json.loads(str(call["input"])))
+    assert not stack_route().table
+
+
+def test_the_examples_are_built() -> None:
+    """All five together, by the same reader as `sam build`."""
+    found = read_routes(REPOSITORY / "examples" / "routes")
+
+    assert ["orders", "sales", "scores", "tenants", "tenants-acme"] == sorted(one.name for one in found)
