@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import gauges, stub
 from benchmarks.contenders import Contender, prepare
-from local import processes, runtime, stack
+from local import procfs, runtime, stack
 from local.emulator.process import REPOSITORY
 from local.runtime import Runtime
 
@@ -115,7 +115,7 @@ def count_instructions(contender: Contender, environment: Mapping[str, str], scr
             process = one.process()
             os.kill(process, signal.SIGTERM)
             # It writes its report when it ends, and the emulator would give it no time for that.
-            while processes.alive(process):
+            while procfs.alive(process):
                 time.sleep(0.05)
         counts.append(gauges.instructions(report))
     cold, both = counts

@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from local import processes
+from local import procfs
 
 HAS_VALGRIND = shutil.which("valgrind") is not None
 
@@ -21,7 +21,7 @@ def cpu(process: int) -> float:
 
 def cpu_ever(process: int) -> float:
     """Return the CPU that all threads have used, those that have ended included; in milliseconds, counted in ticks of ten."""
-    user, system = processes.stat(process)[11:13]
+    user, system = procfs.stat(process)[11:13]
     return (int(user) + int(system)) * 1000 / os.sysconf("SC_CLK_TCK")
 
 

@@ -101,7 +101,7 @@ class Simulation:
         heapq.heappush(self.agenda, (moment, next(self.order), act))
 
     def invoke(self, file: int, now: float) -> None:
-        """Give an event to an environment; where none is free, it waits, which costs no try."""
+        """Hand an event to an environment; where none is free, it waits, which costs no try."""
         if now > OLDEST:
             self.end(file, FAILURE_QUEUE, now)
         elif self.free:

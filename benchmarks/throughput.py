@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from benchmarks import gauges
 from local import stack
 from local.emulator import process
-from local.processes import children
+from local.procfs import children
 from local.stack import Stack
 
 BURSTS = (100, 1_000, 5_000)

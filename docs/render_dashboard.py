@@ -86,7 +86,7 @@ def series(name: str) -> list[float]:
 
 
 def lines(metrics: list[list[Any]]) -> Iterator[tuple[str, str, list[float], bool]]:
-    """Give label, color, values and whether it is measured on the right, for each line of a widget."""
+    """Return label, color, values and whether it is measured on the right, for each line of a widget."""
     colors = iter(COLORS * 3)
     for metric in metrics:
         options = metric[-1] if isinstance(metric[-1], dict) else {}

@@ -238,7 +238,7 @@ def situations(demo: Demo) -> None:
 
 
 def explain_the_odd_key(demo: Demo) -> None:
-    """Say why a quote in a key breaks nothing."""
+    """Explain why a quote in a key breaks nothing."""
     say(
         "",
         f"{'':20}  EventBridge's input transformer pastes values into its template as they are: a quote in the key ends",

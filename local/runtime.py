@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from local.emulator.process import REPOSITORY, free_port
-from local.processes import children
+from local.procfs import children
 from local.stack import ARCHITECTURE
 
 PYTHON = REPOSITORY / ".venv" / "lambda" / "bin" / "python"
@@ -68,7 +68,7 @@ class Runtime:
         return self.log.read_text(errors="replace")[-2000:]
 
     def process(self) -> int:
-        """Give the process id of the runtime itself.
+        """Return the process id of the runtime itself.
 
         Raises LookupError before the first event.
         """

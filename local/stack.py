@@ -65,11 +65,11 @@ class Stack:
     outputs: "Mapping[str, str]"
 
     def client(self, service: str) -> Any:
-        """Give the boto3 client for the cloud the stack lives in."""
+        """Return the boto3 client for the cloud the stack lives in."""
         return client(self.cloud, service)
 
     def physical_id(self, logical_id: str) -> str:
-        """Give the physical id of a resource by the name it has in the template."""
+        """Return the physical id of a resource by the name it has in the template."""
         described = self.client("cloudformation").describe_stack_resource(
             StackName=self.name, LogicalResourceId=logical_id
         )
@@ -77,7 +77,7 @@ class Stack:
         return found
 
     def can(self, role: str, action: str, resource: str) -> bool:
-        """Say whether a role of the stack, by logical id, may do something, by the policies that were deployed.
+        """Return whether a role of the stack, by logical id, may do something, by the policies that were deployed.
 
         Of one action on one resource, by the role's own policies; resource policies are not asked.
         """
@@ -180,7 +180,7 @@ def subscribe_queue(deployed: Stack, name: str, *topics: str) -> str:
 
 @functools.cache
 def client(cloud: Where, service: str, **credentials: str) -> Any:
-    """Give the boto3 client for the local cloud, as root unless credentials say otherwise; making one takes a while."""
+    """Return the boto3 client for the local cloud, as root unless credentials say otherwise; making one takes a while."""
     who = {**cloud.credentials, **credentials}
     return boto3.client(service, endpoint_url=cloud.endpoint_url, **who)  # type: ignore[call-overload]
 

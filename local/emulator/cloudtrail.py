@@ -51,7 +51,7 @@ def recording(app: App) -> App:
 
 
 def _upload(scope: Message) -> Json | None:
-    """Say which S3 call creates an object with this request, if one does."""
+    """Return which S3 call creates an object with this request, if one does."""
     headers = _decoded(scope["headers"])
     path = scope.get("raw_path", b"").decode() or urllib.parse.quote(scope["path"])
     bucket, _, key = path.split("?")[0].lstrip("/").partition("/")
@@ -92,7 +92,7 @@ def _record(call: Json, status: int) -> None:
 
 
 def _is_logged(call: Json) -> bool:
-    """Say whether a trail that logs has a basic selector for it; advanced selectors are left out."""
+    """Return whether a trail that logs has a basic selector for it; advanced selectors are left out."""
     arn = f"arn:aws:s3:::{call['bucket']}/{call['key']}"
     return any(
         resource["Type"] == "AWS::S3::Object" and arn.startswith(tuple(resource["Values"]))

@@ -80,7 +80,7 @@ def dispatch_to_sns(original: Callable[[str, str], None], arn: str, payload: str
 
 
 def _allows(policy: Json, action: str, resource: str, source: str | None = None) -> bool:
-    """Say whether a resource's policy lets EventBridge act on behalf of a rule."""
+    """Return whether a resource's policy lets EventBridge act on behalf of a rule."""
     context = iam_evaluator.EvalContext(
         principal_arn="*",
         principal_type="Service",

@@ -28,7 +28,7 @@ class Cloud:
     emulator: process.Emulator
 
     def client(self, service: str, **credentials: str) -> Any:
-        """Give the boto3 client, as root unless credentials say otherwise."""
+        """Return the boto3 client, as root unless credentials say otherwise."""
         return stack.client(self.emulator, service, **credentials)
 
     def role(self, *statements: dict[str, Any]) -> str:
@@ -184,6 +184,6 @@ def running() -> Iterator[process.Emulator]:
 
 @pytest.fixture
 def cloud(running: process.Emulator) -> Cloud:
-    """Give an empty cloud."""
+    """Provide an empty cloud."""
     running.reset()
     return Cloud(running)

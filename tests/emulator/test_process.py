@@ -6,7 +6,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from local import processes
+from local import procfs
 from local.emulator import process
 from tests.emulator.conftest import Cloud, until
 
@@ -23,7 +23,7 @@ def test_a_stopped_emulator_leaves_no_process(tmp_path: Path) -> None:
         time.sleep(0.3)
         assert Path(f"/proc/{worker}").exists()
 
-    until(lambda: not processes.alive(worker))
+    until(lambda: not procfs.alive(worker))
     assert emulator.child.returncode == 0
 
 
@@ -41,7 +41,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from local import processes
+from local import procfs
 from local.emulator import process
 print(process.start(log=Path({str(tmp_path / "log")!r})).child.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -50,4 +50,4 @@ os.kill(os.getpid(), signal.SIGKILL)
         [sys.executable, "-c", code], cwd=process.REPOSITORY, capture_output=True, text=True, check=False
     )
 
-    until(lambda: not processes.alive(int(ran.stdout)))
+    until(lambda: not procfs.alive(int(ran.stdout)))

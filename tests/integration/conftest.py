@@ -55,7 +55,7 @@ class Arrivals:
         return self.stack.outputs["StateMachineArn"]
 
     def client(self, service: str) -> Any:
-        """Give the boto3 client for the local cloud."""
+        """Return the boto3 client for the local cloud."""
         return self.stack.client(service)
 
     def put(self, key: str, content: bytes = b"a,b\n1,2\n", run_seconds: float | None = None) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Arrivals:
         return [json.loads(message) for message in messages if message.startswith("{")]
 
     def can(self, role: str, action: str, resource: str) -> bool:
-        """Say whether a role of the stack, by logical id, may do something, by the policies that were deployed."""
+        """Return whether a role of the stack, by logical id, may do something, by the policies that were deployed."""
         return self.stack.can(role, action, resource)
 
     def executions(self, key: str) -> list[dict[str, Any]]:
@@ -224,7 +224,7 @@ def nothing_failed_before(arrivals: Arrivals) -> None:
 
 @pytest.fixture
 def key() -> str:
-    """Give a key of the test's own."""
+    """Provide a key of the test's own."""
     return f"{PREFIX}{uuid.uuid4().hex}/green_tripdata.csv"
 
 

@@ -6,7 +6,7 @@ from tests.integration.conftest import Arrivals, settle, until
 
 
 def test_a_malformed_event_ends_in_the_failure_queue(arrivals: Arrivals, key: str) -> None:
-    """After three attempts the event rests there whole, with the error that says what is wrong with it."""
+    """After three attempts the event waits there whole, with the error that says what is wrong with it."""
     event = arrivals.native_event(key)
     del event["detail"]["object"]["key"]
     function = arrivals.stack.outputs["StartExecutionFunctionName"]
@@ -32,7 +32,7 @@ def test_a_foreign_bucket_is_refused(arrivals: Arrivals, key: str) -> None:
 
 
 def test_a_missing_permission_ends_in_the_failure_queue_and_a_replay_heals_it(arrivals: Arrivals, key: str) -> None:
-    """Without states:StartExecution the event is kept; once the policy is mended, a backfill starts it."""
+    """Without states:StartExecution the event is kept; once the policy is fixed, a backfill starts it."""
     functions, iam = arrivals.client("lambda"), arrivals.client("iam")
     function = arrivals.stack.outputs["StartExecutionFunctionName"]
     role = functions.get_function_configuration(FunctionName=function)["Role"].rsplit("/", 1)[-1]

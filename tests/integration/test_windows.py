@@ -77,7 +77,7 @@ def gathering(cloud: process.Emulator) -> Windows:
 
 @pytest.fixture
 def folder() -> str:
-    """Give a folder of the test's own."""
+    """Provide a folder of the test's own."""
     return f"{PREFIX}{uuid.uuid4().hex}/"
 
 

@@ -413,7 +413,7 @@ def test_settings_are_read_or_refused_whole() -> None:
 
 
 def test_the_trace_header_is_the_invocations() -> None:
-    """Read anew each time, since the runtime sets it anew."""
+    """Read again each time, since the runtime sets it for each invocation."""
     assert trace_header({}) is None
     assert "Root=1" == trace_header({"_X_AMZN_TRACE_ID": "Root=1"})
 

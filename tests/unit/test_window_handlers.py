@@ -59,7 +59,7 @@ class StepFunctions:
 
 @pytest.fixture
 def sfn(monkeypatch: pytest.MonkeyPatch) -> Iterator[StepFunctions]:
-    """Give all handlers an S3 with both buckets, one Step Functions, and a window of a minute."""
+    """Hand all handlers an S3 with both buckets, one Step Functions, and a window of a minute."""
     with mock_aws():
         s3 = boto3.client("s3", region_name="us-east-1")
         for bucket in (BUCKET, "results"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def stat(process: int) -> list[str]:
-    """Give the fields of its status, from the third on: the first two are its id and its name.
+    """Return the fields of its status, from the third on: the first two are its id and its name.
 
     Raises OSError when it is gone.
     """
@@ -14,7 +14,7 @@ def stat(process: int) -> list[str]:
 
 
 def alive(process: int) -> bool:
-    """Say whether it still runs; one that has ended stays listed until its parent asks for it."""
+    """Return whether it still runs; one that has ended stays listed until its parent asks for it."""
     with suppress(OSError):
         return stat(process)[0] != "Z"
     return False
