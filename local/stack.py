@@ -186,7 +186,9 @@ def client(cloud: Where, service: str, **credentials: str) -> Any:
 
 
 def _overrides(parameters: "Mapping[str, str]") -> list[str]:
-    return ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())] if parameters else []
+    # SAM splits at blanks outside of quotes.
+    given = [f'{name}="{value}"' if " " in value else f"{name}={value}" for name, value in parameters.items()]
+    return ["--parameter-overrides", *given] if given else []
 
 
 def _sam(arguments: list[str], environment: "Mapping[str, str]") -> None:

@@ -43,7 +43,7 @@ def read_template() -> dict[str, Any]:
 
 
 def deployed(name: str = "glueworkshop", partition: str = "aws", **parameters: object) -> dict[str, Any]:
-    """Return `Resources` and `Outputs` as a stack of that name and those parameters has them.
+    """Return `Globals`, `Resources` and `Outputs` as a stack of that name and those parameters has them.
 
     The name of a resource stands for its `Ref`, and `Resource.Attribute` for what `Fn::GetAtt` would return. What a
     condition leaves out is not there.
@@ -67,7 +67,7 @@ def deployed(name: str = "glueworkshop", partition: str = "aws", **parameters: o
             for key, one in template[part].items()
             if "Condition" not in one or resolver.holds(one["Condition"])
         }
-        for part in ("Resources", "Outputs")
+        for part in ("Globals", "Resources", "Outputs")
     }
 
 

@@ -1,0 +1,244 @@
+"""Role by role: what each must be able to do, and what it must not, by the policies of the resolved stack.
+
+Resources are written as the resolver writes them: the name of a resource for its `Ref`, `Name.Attribute` for `Fn::GetAtt`.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.unit.resolved import stack
+
+STATES = "arn:aws:states:us-east-2:123456789012"
+FILE = "arn:aws:s3:::SourceBucket/input/lab2/eventdriven/green.csv"
+ELSEWHERE = "arn:aws:s3:::SourceBucket/private/salaries.csv"
+TARGET = "arn:aws:s3:::SourceBucket/target/event-transformed/part-0.parquet"
+MARKER = "arn:aws:s3:::SourceBucket/target_$folder$"
+BUCKET = "arn:aws:s3:::SourceBucket"
+RESULTS = "BackfillResultsBucket.Arn/backfill/run/manifest.json"
+MANIFEST = "BackfillResultsBucket.Arn/windows/0123/0.json"
+WINDOWS = f"{STATES}:stateMachine:glueworkshop-windows"
+BACKFILL = f"{STATES}:stateMachine:glueworkshop-backfill"
+SCRIPT = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc/0123"
+MACHINE = f"{STATES}:stateMachine:Workflow.Name"
+JOB = "arn:aws:glue:us-east-2:123456789012:job/GlueJob"
+ANY = "*"
+
+MUST: list[tuple[str, str, str]] = [
+    ("StartExecutionFunction", "states:StartExecution", MACHINE),
+    ("StartExecutionFunction", "s3:GetObject", FILE),
+    ("StartExecutionFunction", "s3:GetObjectVersion", FILE),
+    ("StartExecutionFunction", "s3:ListBucket", BUCKET),
+    ("StartExecutionFunction", "states:StartExecution", WINDOWS),
+    ("StartExecutionFunction", "s3:GetObject", MANIFEST),
+    ("StartExecutionFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
+    ("WindowStateMachine", "lambda:InvokeFunction", "CollectWindowFunction.Arn"),
+    ("WindowStateMachine", "logs:CreateLogDelivery", ANY),
+    ("WindowStateMachine", "xray:PutTraceSegments", ANY),
+    ("CollectWindowFunction", "states:StartExecution", MACHINE),
+    ("CollectWindowFunction", "s3:ListBucket", BUCKET),
+    ("CollectWindowFunction", "s3:PutObject", MANIFEST),
+    ("CollectWindowFunction", "s3:GetObject", MANIFEST),
+    ("CollectWindowFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
+    ("BackfillRequestFunction", "s3:ListBucket", BUCKET),
+    ("BackfillBatchFunction", "states:StartExecution", WINDOWS),
+    ("BackfillBatchFunction", "states:DescribeExecution", f"{STATES}:execution:glueworkshop-windows:0123-0"),
+    ("BackfillBatchFunction", "s3:GetObject", MANIFEST),
+    ("BackfillBatchFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
+    ("BackfillBatchFunction", "states:StartExecution", MACHINE),
+    ("BackfillBatchFunction", "states:DescribeExecution", f"{STATES}:execution:Workflow.Name:green-0123"),
+    ("BackfillBatchFunction", "s3:GetObject", FILE),
+    ("BackfillBatchFunction", "s3:GetObjectVersion", FILE),
+    ("BackfillBatchFunction", "s3:ListBucket", BUCKET),
+    ("BackfillReportFunction", "s3:GetObject", RESULTS),
+    ("BackfillReportFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
+    ("BackfillStateMachine", "lambda:InvokeFunction", "BackfillRequestFunction.Arn"),
+    ("BackfillStateMachine", "lambda:InvokeFunction", "BackfillBatchFunction.Arn"),
+    ("BackfillStateMachine", "lambda:InvokeFunction", "BackfillReportFunction.Arn"),
+    ("BackfillStateMachine", "s3:ListBucket", BUCKET),
+    ("BackfillStateMachine", "s3:PutObject", RESULTS),
+    ("BackfillStateMachine", "s3:GetObject", RESULTS),
+    ("BackfillStateMachine", "s3:ListMultipartUploadParts", RESULTS),
+    ("BackfillStateMachine", "s3:AbortMultipartUpload", RESULTS),
+    ("BackfillStateMachine", "states:StartExecution", BACKFILL),
+    ("BackfillStateMachine", "states:DescribeExecution", f"{STATES}:execution:glueworkshop-backfill/batches:1"),
+    ("BackfillStateMachine", "states:StopExecution", f"{STATES}:execution:glueworkshop-backfill/batches:1"),
+    ("BackfillStateMachine", "states:RedriveExecution", f"{STATES}:execution:glueworkshop-backfill/batches:1"),
+    ("BackfillStateMachine", "states:RedriveExecution", f"{STATES}:execution:glueworkshop-backfill:0123"),
+    ("BackfillStateMachine", "logs:CreateLogDelivery", ANY),
+    ("BackfillStateMachine", "xray:PutTraceSegments", ANY),
+    ("BackfillSchedulerRole", "states:StartExecution", "BackfillStateMachine"),
+    ("Workflow", "glue:StartJobRun", JOB),
+    ("Workflow", "glue:GetJobRun", JOB),
+    ("Workflow", "glue:BatchStopJobRun", JOB),
+    ("Workflow", "sns:Publish", "SuccessTopic"),
+    ("Workflow", "logs:CreateLogDelivery", ANY),
+    ("Workflow", "xray:PutTraceSegments", ANY),
+    ("GlueJobRole", "s3:GetObject", FILE),
+    ("GlueJobRole", "s3:ListBucket", BUCKET),
+    ("GlueJobRole", "s3:GetObject", TARGET),
+    ("GlueJobRole", "s3:PutObject", TARGET),
+    ("GlueJobRole", "s3:DeleteObject", TARGET),
+    ("GlueJobRole", "s3:PutObject", MARKER),
+    ("GlueJobRole", "s3:GetObject", MANIFEST),
+    ("GlueJobRole", "s3:GetObject", SCRIPT),
+]
+MUST_NOT: list[tuple[str, str, str]] = [
+    ("StartExecutionFunction", "states:StartExecution", f"{STATES}:stateMachine:somebody-elses"),
+    ("StartExecutionFunction", "states:StopExecution", f"{STATES}:execution:Workflow.Name:green-0123"),
+    ("StartExecutionFunction", "s3:PutObject", FILE),
+    ("StartExecutionFunction", "s3:DeleteObject", FILE),
+    ("StartExecutionFunction", "s3:GetObject", ELSEWHERE),
+    ("StartExecutionFunction", "s3:GetObject", RESULTS),
+    ("StartExecutionFunction", "s3:PutObject", MANIFEST),
+    ("WindowStateMachine", "lambda:InvokeFunction", "StartExecutionFunction.Arn"),
+    ("WindowStateMachine", "states:StartExecution", MACHINE),
+    ("CollectWindowFunction", "states:StartExecution", WINDOWS),
+    ("CollectWindowFunction", "s3:DeleteObject", MANIFEST),
+    ("CollectWindowFunction", "s3:PutObject", RESULTS),
+    ("CollectWindowFunction", "s3:GetObject", FILE),
+    ("BackfillBatchFunction", "s3:PutObject", MANIFEST),
+    ("BackfillRequestFunction", "states:StartExecution", MACHINE),
+    ("BackfillRequestFunction", "s3:GetObject", FILE),
+    ("BackfillBatchFunction", "states:StartExecution", BACKFILL),
+    ("BackfillBatchFunction", "states:DescribeExecution", f"{STATES}:execution:somebody-elses:x"),
+    ("BackfillBatchFunction", "s3:PutObject", FILE),
+    ("BackfillBatchFunction", "s3:GetObject", ELSEWHERE),
+    ("BackfillReportFunction", "s3:PutObject", RESULTS),
+    ("BackfillReportFunction", "s3:GetObject", FILE),
+    ("BackfillReportFunction", "states:StartExecution", MACHINE),
+    ("BackfillStateMachine", "lambda:InvokeFunction", "StartExecutionFunction.Arn"),
+    ("BackfillStateMachine", "states:StartExecution", MACHINE),
+    ("BackfillStateMachine", "s3:GetObject", FILE),
+    ("BackfillStateMachine", "s3:PutObject", "BackfillResultsBucket.Arn/elsewhere/x"),
+    ("BackfillStateMachine", "s3:DeleteObject", RESULTS),
+    ("BackfillSchedulerRole", "states:StartExecution", MACHINE),
+    ("BackfillSchedulerRole", "states:StopExecution", "BackfillStateMachine"),
+    ("Workflow", "glue:StartJobRun", "arn:aws:glue:us-east-2:123456789012:job/somebody-elses"),
+    ("Workflow", "glue:DeleteJob", JOB),
+    ("Workflow", "sns:Publish", "AlarmTopic"),
+    ("Workflow", "s3:GetObject", FILE),
+    ("GlueJobRole", "s3:PutObject", FILE),
+    ("GlueJobRole", "s3:DeleteObject", FILE),
+    ("GlueJobRole", "s3:GetObject", ELSEWHERE),
+    ("GlueJobRole", "s3:PutObject", SCRIPT),
+    ("GlueJobRole", "s3:GetObject", RESULTS),
+]
+# Which service may assume a role that the template writes out; SAM writes those of functions and state machines.
+TRUST = {"GlueJobRole": "glue.amazonaws.com", "BackfillSchedulerRole": "scheduler.amazonaws.com"}
+RESOURCES = stack()["Resources"]
+
+
+def statements(owner: str, resources: dict[str, Any] = RESOURCES) -> Iterator[dict[str, Any]]:
+    """Walk the statements of a role, or of the role that SAM makes for a function or a state machine."""
+    for policy in resources[owner].get("Properties", {}).get("Policies", []):
+        yield from policy.get("PolicyDocument", policy)["Statement"]
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list, whether there is one or a single value."""
+    return value if isinstance(value, list) else [value]
+
+
+def matches(pattern: str, value: str) -> bool:
+    """Match as IAM does: `*` and `?` are wild, actions in any case."""
+    return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value))
+
+
+def allowed(owner: str, action: str, resource: str) -> bool:
+    """Tell whether a role may do that; conditions are taken for fulfilled."""
+    found = {
+        statement["Effect"]
+        for statement in statements(owner)
+        if any(matches(one.lower(), action.lower()) for one in listed(statement["Action"]))
+        if any(matches(one, resource) for one in listed(statement["Resource"]))
+    }
+    return found == {"Allow"}
+
+
+@pytest.mark.parametrize(("owner", "action", "resource"), MUST)
+def test_a_role_can_do_what_it_must(owner: str, action: str, resource: str) -> None:
+    """Or the first file of a new stack would fail."""
+    assert allowed(owner, action, resource)
+
+
+@pytest.mark.parametrize(("owner", "action", "resource"), MUST_NOT)
+def test_a_role_can_do_no_more(owner: str, action: str, resource: str) -> None:
+    """Or a bug in one function could harm what belongs to another."""
+    assert not allowed(owner, action, resource)
+
+
+def test_the_key_of_the_bucket_is_the_jobs_alone() -> None:
+    """A HEAD needs no key; reading and writing do."""
+    key = "arn:aws:kms:us-east-2:123456789012:key/0123"
+    resources = stack(parameters={"SourceKmsKeyArn": key})["Resources"]
+    granted = {
+        owner: statement["Action"]
+        for owner in resources
+        for statement in statements(owner, resources)
+        if "kms" in str(statement["Action"])
+    }
+
+    assert {"GlueJobRole": ["kms:Decrypt", "kms:GenerateDataKey"]} == granted
+
+
+def test_every_granted_action_is_needed() -> None:
+    """Each has a row above; what only log delivery and tracing need is one statement, the same everywhere."""
+    for owner, one in RESOURCES.items():
+        if one["Type"] not in {"AWS::IAM::Role", "AWS::Serverless::Function", "AWS::Serverless::StateMachine"}:
+            continue
+        granted = {
+            action
+            for statement in statements(owner)
+            if statement.get("Sid") != "DeliverLogsAndTraces"
+            for action in listed(statement["Action"])
+        }
+        needed = {action for role, action, resource in MUST if role == owner and resource != ANY}
+        assert granted - {"glue:GetJobRuns"} == needed, owner
+
+
+@pytest.mark.parametrize(("role", "service"), TRUST.items())
+def test_only_its_service_assumes_a_role(role: str, service: str) -> None:
+    """One statement, one service."""
+    [statement] = RESOURCES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+
+    assert ("Allow", "sts:AssumeRole", {"Service": service}) == (
+        statement["Effect"],
+        statement["Action"],
+        statement["Principal"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "effect", "principal", "action", "resources"),
+    [
+        ("FailureQueuePolicy", "Allow", {"Service": "events.amazonaws.com"}, "sqs:SendMessage", ["FailureQueue.Arn"]),
+        ("FailureTopicPolicy", "Allow", {"Service": "events.amazonaws.com"}, "sns:Publish", ["FailureTopic"]),
+        ("SourceBucketPolicy", "Deny", "*", "s3:*", ["SourceBucket.Arn", "SourceBucket.Arn/*"]),
+    ],
+)
+def test_a_resource_lets_in_whom_it_must(
+    policy: str, effect: str, principal: object, action: str, resources: list[str]
+) -> None:
+    """Who may send to the queue and the topic, and that the bucket refuses what is not encrypted on the way."""
+    [statement] = RESOURCES[policy]["Properties"]["PolicyDocument"]["Statement"]
+
+    assert (effect, principal, action) == (statement["Effect"], statement["Principal"], statement["Action"])
+    assert resources == listed(statement["Resource"])
+
+
+def test_the_rules_and_no_other_may_send_dead_letters() -> None:
+    """By the names that the rules really have."""
+    events = RESOURCES["StartExecutionFunction"]["Properties"]["Events"].values()
+    [statement] = RESOURCES["FailureQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    deliverers = {f"arn:aws:events:us-east-2:123456789012:rule/{one['Properties']['RuleName']}" for one in events} | {
+        "FailureRule.Arn"
+    }
+
+    assert ["ArnEquals"] == list(statement["Condition"])
+    assert sorted(deliverers) == sorted(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+    assert {"Bool": {"aws:SecureTransport": "false"}} == RESOURCES["SourceBucketPolicy"]["Properties"][
+        "PolicyDocument"
+    ]["Statement"][0]["Condition"]
