@@ -5,7 +5,6 @@ key. artifact/route_files.py parses templates from their text when the applicati
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
@@ -25,28 +24,35 @@ FEW = 4
 _NO_SLASH = bytes(b"01"[code != ord("/")] for code in range(256))
 
 
-@dataclass(frozen=True, slots=True)
 class Pattern:
-    """A template that keys are matched with; no two texts are neighbours in it."""
+    """A template that keys are matched with; no two texts are neighbours in it.
 
-    tokens: Template
-    head: str = field(init=False, compare=False)
-    tail: str = field(init=False, compare=False)
-    # Between head and tail; it begins and ends with a capture, or is empty.
-    body: Template = field(init=False, compare=False)
-    # The longest text inside the body: a key without it can't match.
-    needle: str = field(init=False, compare=False)
+    A plain class: making a dataclass takes a cold start a millisecond, also where there are no routes.
+    """
 
-    def __post_init__(self) -> None:
+    __slots__ = ("body", "head", "needle", "tail", "tokens")
+
+    def __init__(self, tokens: Template) -> None:
         """Take the texts at both ends apart, which need no search."""
-        tokens = self.tokens
-        head = tokens[0] if tokens and isinstance(tokens[0], str) else ""
-        tail = tokens[-1] if len(tokens) > 1 and isinstance(tokens[-1], str) else ""
-        body = tokens[bool(head) : len(tokens) - bool(tail)]
-        object.__setattr__(self, "head", head)
-        object.__setattr__(self, "tail", tail)
-        object.__setattr__(self, "body", body)
-        object.__setattr__(self, "needle", max((one for one in body if isinstance(one, str)), key=len, default=""))
+        self.tokens = tokens
+        self.head = tokens[0] if tokens and isinstance(tokens[0], str) else ""
+        self.tail = tokens[-1] if len(tokens) > 1 and isinstance(tokens[-1], str) else ""
+        # Between head and tail; it begins and ends with a capture, or is empty.
+        self.body = tokens[bool(self.head) : len(tokens) - bool(self.tail)]
+        # The longest text inside the body: a key without it can't match.
+        self.needle = max((one for one in self.body if isinstance(one, str)), key=len, default="")
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both have the same tokens."""
+        return isinstance(other, Pattern) and self.tokens == other.tokens
+
+    def __hash__(self) -> int:
+        """Return a hash of the tokens."""
+        return hash(self.tokens)
+
+    def __repr__(self) -> str:
+        """Return it as it is made."""
+        return f"Pattern({self.tokens!r})"
 
     def match(self, key: str) -> dict[str, str] | None:
         """Match the whole key, capturing as little as possible from the left; None where no reading of it fits.

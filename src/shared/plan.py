@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.arrival import ObjectCreated, Skip, SkipReason
 from shared.errors import ForeignObjectError, UnsafeTargetError
@@ -21,15 +21,20 @@ NAME_LENGTH = 80
 DIGEST_LENGTH = 32
 
 
+if TYPE_CHECKING:
+    Table = RouteTable
+    Found = Taken | None
+else:
+    # They are no settings: pydantic, which reads those into a Route, must spend no time on them.
+    Table = Found = Any
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Where uploads come from and what they start; capacity in DPUs (G.1X workers); no window at all is 0 seconds.
 
     The stack has one, from its parameters, with the table of its route files. `choose` makes the route of a key from it.
     """
-
-    # A table is no setting.
-    __pydantic_config__ = {"arbitrary_types_allowed": True}  # noqa: RUF012 - a dataclass field would be annotated
 
     account_id: str
     source_bucket_name: str
@@ -41,9 +46,9 @@ class Route:
     window_seconds: int
     window_machine_arn: str
     results_bucket_name: str
-    table: RouteTable = NO_ROUTES
+    table: Table = NO_ROUTES
     # The route file that took the key, and what it captured.
-    taken: Taken | None = None
+    taken: Found = None
 
     @property
     def name(self) -> str | None:

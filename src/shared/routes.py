@@ -6,7 +6,6 @@ them. What is packed is taken at its word here.
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from shared.pattern import Capture, Pattern, Template, fill
@@ -19,8 +18,7 @@ class Rung(NamedTuple):
     dpus: int
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetRoute:
+class DatasetRoute(NamedTuple):
     """One dataset: the keys it takes and what they start; the fields of its file, with the name of that file."""
 
     name: str

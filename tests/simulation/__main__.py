@@ -7,7 +7,7 @@ import time
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.simulation.machine import TOTALS, BadDay
+from tests.simulation.machine import TOTALS, BadDay, RoutedDay
 from tests.simulation.quiet import quiet
 from tests.simulation.windows.trial import Seen, bad_days, burst
 
@@ -25,7 +25,7 @@ def main() -> None:
     )
     with quiet():
         for number in range(rounds):
-            run_state_machine_as_test(BadDay, settings=options)
+            run_state_machine_as_test((BadDay, RoutedDay)[number % 2], settings=options)
             done = 40 * (number + 1) // rounds
             sys.stderr.write(f"\r[{'#' * done}{'.' * (40 - done)}] {100 * (number + 1)} days")
     sys.stderr.write("\n")

@@ -207,10 +207,11 @@ class FakeExecution:
 
 @dataclass
 class FakeStepFunctions:
-    """One Standard state machine."""
+    """One Standard state machine, and others beside it."""
 
     wire: Wire
     arn: str
+    others: tuple[str, ...] = ()
     asking: Any = None
     executions: list[FakeExecution] = field(default_factory=list)
     by_arn: dict[str, FakeExecution] = field(default_factory=dict)
@@ -223,7 +224,7 @@ class FakeStepFunctions:
         asking = self.asking
 
         def effect() -> dict[str, Any]:
-            if stateMachineArn != self.arn:
+            if stateMachineArn not in {self.arn, *self.others}:
                 raise refusal("StateMachineDoesNotExist", 400, "StartExecution")
             if not LEGAL_NAME.fullmatch(name):
                 raise refusal("InvalidName", 400, "StartExecution")
@@ -234,7 +235,7 @@ class FakeStepFunctions:
             if len(input.encode()) > LARGEST_INPUT:
                 raise refusal("InvalidExecutionInput", 400, "StartExecution")
             self.inputs[name].add(input)
-            arn = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
+            arn = f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"
             known = self._find(arn)
             if known and (known.closed is not None or known.input != input):
                 raise refusal("ExecutionAlreadyExists", 400, "StartExecution")

@@ -21,11 +21,12 @@ class BadDay(RuleBasedStateMachine):
     """One bucket, one route, and a bad day."""
 
     world: World
+    routes = False
 
     @initialize(versioning=st.sampled_from(["", "Enabled", "Suspended"]))
     def begin(self, versioning: str) -> None:
         """Choose the bucket."""
-        self.world = World(versioning)
+        self.world = World(versioning, self.routes)
 
     @rule(name=names, body=bodies, kinds=kinds, later=st.booleans())
     def upload(self, name: str, body: bytes, kinds: list[str], later: bool) -> None:  # noqa: FBT001
@@ -90,3 +91,9 @@ class BadDay(RuleBasedStateMachine):
         self.world.check_nothing_is_missed()
         TOTALS.update(self.world.seen)
         TOTALS["starts"] += len(self.world.sfn.executions)
+
+
+class RoutedDay(BadDay):
+    """The same with three route files and two state machines."""
+
+    routes = True

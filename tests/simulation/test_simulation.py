@@ -16,7 +16,7 @@ from shared.arrival import Skip, SkipReason
 from shared.aws import code_of
 from shared.errors import Cause, PermanentCallError, RetryableCallError
 from shared.outcome import Duplicate
-from tests.simulation.machine import BadDay
+from tests.simulation.machine import BadDay, RoutedDay
 
 SLICE = settings(
     max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -26,6 +26,11 @@ SLICE = settings(
 def test_a_bad_day() -> None:
     """Whatever is dropped, doubled, delayed, killed or throttled: one start an upload, and every event accounted for."""
     run_state_machine_as_test(BadDay, settings=SLICE)
+
+
+def test_a_bad_day_with_routes() -> None:
+    """As above; each key goes to its own route and machine, and what no route takes is skipped."""
+    run_state_machine_as_test(RoutedDay, settings=SLICE)
 
 
 def _without_version(patch: pytest.MonkeyPatch) -> None:

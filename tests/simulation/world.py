@@ -3,7 +3,7 @@
 import json
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +12,18 @@ from handlers import backfill_batch, start_execution
 from shared import step_functions
 from shared.errors import ArrivalError
 from tests.simulation.fakes import Clock, FakeS3, FakeStepFunctions, Fault, Killed, Wire
-from tests.unit.builders import ACCOUNT, BUCKET, MACHINE
+from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, route
+from tests.unit.test_routes import table
 
 PREFIX = "input/lab2/eventdriven/"
 ATTEMPTS = 3
+# With routes: what each takes, by the simulation's own names; nothing takes b.csv, and the folder's files may be empty.
+ROUTED = {f"{PREFIX}a.csv": "one", f"{PREFIX}folder/c + 1%20.csv": "folder"}
+TABLE = table(
+    one=f'match = "{PREFIX}a.csv"',
+    folder=f'match = "{PREFIX}folder/{{file}}.csv"\naccept_empty = true\nstate_machine_arn = "others"',
+    elsewhere='match = "elsewhere/{file}"',
+)
 CONTEXT: Any = SimpleNamespace(aws_request_id="simulated")
 
 
@@ -34,6 +42,7 @@ class World:
     """Everything outside the code under test."""
 
     versioning: str
+    routes: bool = False
     clock: Clock = field(default_factory=Clock)
     pending: list[Delivery] = field(default_factory=list)
     delivered: list[Delivery] = field(default_factory=list)
@@ -46,9 +55,10 @@ class World:
         self.wire = Wire(self.clock, seen=self.seen)
         self.wire.meanwhile = self.deliver_something
         self.s3 = FakeS3(self.wire, BUCKET, ACCOUNT, self.versioning)
-        self.sfn = FakeStepFunctions(self.wire, MACHINE)
+        self.sfn = FakeStepFunctions(self.wire, MACHINE, (MACHINE.replace("glueworkshop", "others"),))
+        stack = replace(route(), table=TABLE) if self.routes else route()
         for handlers in (start_execution, backfill_batch):
-            vars(handlers).update(s3=self.s3, sfn=self.sfn)
+            vars(handlers).update(s3=self.s3, sfn=self.sfn, stack_route=lambda: stack)
         vars(step_functions)["time"] = self.clock
 
     def upload(self, name: str, body: bytes, kinds: Iterable[str]) -> None:
@@ -142,7 +152,7 @@ class World:
         for item in self.s3.list_objects(PREFIX):
             found = self.s3.find(item["Key"])
             assert found
-            if found.size and not item["Key"].endswith("/"):
+            if self._is_file(item["Key"], found.size):
                 version = None if found.version_id == "null" else found.version_id
                 assert any(
                     key == item["Key"]
@@ -156,14 +166,26 @@ class World:
         gone = not found or found.etag is None or not current or current.etag is None
         if answer["outcome"] == "skipped":
             empty = not gone and found is not None and found.size == 0
-            reasons = {"object_gone": gone, "folder_marker": delivery.key.endswith("/"), "empty_object": empty}
+            marker = delivery.key.endswith("/")
+            unrouted = self.routes and not marker and delivery.key not in ROUTED
+            reasons = {"object_gone": gone, "folder_marker": marker, "empty_object": empty, "no_route": unrouted}
             assert reasons.get(str(answer["reason"])), answer
             return
         assert not gone, f"nothing there to read: {answer}"
         execution = self.sfn.by_arn.get(str(answer["execution_arn"]))
         assert execution, f"not there: {answer}"
+        if self.routes:
+            assert json.loads(execution.input)["route"] == ROUTED[delivery.key], "the wrong route"
+            others = ":execution:others:" in execution.arn
+            assert others == (ROUTED[delivery.key] == "folder"), "the wrong machine"
         if delivery.version_id:
             assert json.loads(execution.input)["object"]["version_id"] == delivery.version_id, "the wrong version"
+
+    def _is_file(self, key: str, size: int | None) -> bool:
+        """Return whether an object is one to start, by the simulation's own account."""
+        if self.routes:
+            return key in ROUTED and bool(size or ROUTED[key] == "folder")
+        return bool(size) and not key.endswith("/")
 
     def _identity(self, given: str) -> tuple[str, str | None, str, int]:
         stored = json.loads(given)["object"]
