@@ -1,6 +1,6 @@
 """Which route takes a key, and what all routes are: `make route KEY=… [SIZE=bytes]` and `make routes`.
 
-They read src/routes/*.toml and the defaults of template.yaml, and ask nobody. SOURCE_PREFIX, JOB_NAME and so on, in the
+They read src/routes/*.toml (or another folder, ROUTES) and the defaults of template.yaml, and ask nobody. SOURCE_PREFIX, JOB_NAME and so on, in the
 environment, stand for a stack's own parameters.
 """
 

@@ -1,7 +1,7 @@
 """What became of one object, and what to do next: `make why KEY=… [STACK=glueworkshop]`.
 
-It reads only, and it takes src/routes/ for what was deployed. Profile, region and endpoint are those of any AWS tool; name, route and reasons are computed by the
-product's own code with the deployed function's own variables.
+It reads only, and takes src/routes/ (or the folder ROUTES) for what was deployed. Profile, region and endpoint are those of
+any AWS tool; name, route and reasons are computed by the product's own code with the deployed function's own variables.
 """
 
 import json
@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, takewhile
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from artifact.pack import pack
-from artifact.route_files import RouteFileError, read_routes
+from artifact.route_files import FOLDER, RouteFileError, read_routes
 from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
 from shared.errors import ArrivalError
 from shared.plan import Execution, Route, StoredObject, choose, gather, plan, plan_window
@@ -183,7 +184,11 @@ def read_stack(session: boto3.Session, name: str) -> Stack:
     variables = session.client("lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     resources = [formation.describe_stack_resource(StackName=name, LogicalResourceId=one) for one in GROUPS]
     groups = [one["StackResourceDetail"]["PhysicalResourceId"] for one in resources]
-    return Stack(outputs, groups, replace(read_route(variables), table=RouteTable(pack(read_routes()))))
+    return Stack(
+        outputs,
+        groups,
+        replace(read_route(variables), table=RouteTable(pack(read_routes(Path(os.environ.get("ROUTES") or FOLDER))))),
+    )
 
 
 def read_object(s3: Any, route: Route, key: str) -> tuple[list[StoredObject], str]:

@@ -1,0 +1,100 @@
+"""`make route` and `make routes`: answers for somebody who has never seen the code."""
+
+import json
+
+import pytest
+
+from tests.unit.builders import REPOSITORY
+from tools import routes as tool
+
+EXAMPLES = str(REPOSITORY / "examples" / "routes")
+
+
+def answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, **environment: str
+) -> tuple[int, str]:
+    """Run the command; return its exit code and what it printed."""
+    for name in tool.PARAMETERS:  # the tests' own stack
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in {"ROUTES": EXAMPLES, "KEY": "", "SIZE": "", **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["routes", *arguments])
+    code = tool.main()
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "said"),
+    [
+        ("raw/sales/dt=1/a.csv", "1000", ["Route     sales (src/routes/sales.toml)", '"glue_max_capacity_dpus": 2,']),
+        ("raw/sales/dt=1/a.csv", "", ["Capacity  2 DPUs up to 536,870,912 bytes; 10 DPUs up to", "; 40 DPUs above"]),
+        ("raw/sales/dt=1/a.csv", "0", ["Starts    nothing: empty_object"]),
+        ("raw/orders/d/_SUCCESS", "0", ["Captures  day = d", '"SRC_PREFIX": "raw/orders/d/"']),
+        ("raw/tenants/acme/invoices/1.xml", "1", ["Route     tenants-acme"]),
+        ("raw/tenants/acme/invoices/1.json", "1", ["Route     tenants (", '"TENANT": "acme"']),
+        ("curated/sales/x.parquet", "1", ["Starts    sales-scoring"]),
+        ("raw/sales/", "", ["Starts    nothing: folder_marker"]),
+        ("raw/sales/a.csv", "", ["Starts    nothing: no_route", "Near      sales takes raw/sales/dt={dt}/{file}.csv"]),
+        ("raw/tenants/../x/y", "1", ["Fails     Key 'raw/tenants/../x/y'"]),
+        ("raw/sales/dt=1/\x1b[2J.csv", "1", ['Key       "raw/sales/dt=1/\\u001b[2J.csv"']),
+    ],
+)
+def test_a_key_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str, size: str, said: list[str]
+) -> None:
+    """Which route, what it starts with which input, or why nothing."""
+    code, printed = answer(monkeypatch, capsys, KEY=key, SIZE=size)
+
+    assert 0 == code
+    assert [] == [text for text in said if text not in printed]
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_the_input_is_the_functions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Made by the same code, with words for what only S3 knows."""
+    _, printed = answer(monkeypatch, capsys, KEY="raw/sales/dt=1/a.csv", SIZE=str(512 * 1024**2 + 1))
+    given = json.loads(printed.partition("Input\n")[2])
+
+    assert (10, "sales", {"dt": "1", "file": "a"}) == tuple(
+        given[name] for name in ("glue_max_capacity_dpus", "route", "captures")
+    )
+
+
+def test_the_stacks_prefix_bounds_a_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it is known; the default is only a note."""
+    key = "raw/sales/dt=1/a.csv"
+
+    assert "Note      the stack's SourcePrefix must cover" in answer(monkeypatch, capsys, KEY=key)[1]
+    assert "nothing: wrong_prefix" in answer(monkeypatch, capsys, KEY=key, SOURCE_PREFIX="curated/")[1]
+
+
+def test_without_files_the_parameters_are_the_route(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the template's defaults."""
+    key = "input/lab2/eventdriven/a.csv"
+
+    assert "the template's parameters make" in answer(monkeypatch, capsys, KEY=key, ROUTES="missing")[1]
+    assert "(parameters)" in answer(monkeypatch, capsys, "--table", ROUTES="missing")[1]
+
+
+def test_the_table_names_every_route(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Route, match, job, target and window; the highest priority first."""
+    _, printed = answer(monkeypatch, capsys, "--table")
+    head, *rows = printed.splitlines()
+
+    assert ["ROUTE", "MATCH", "JOB", "TARGET", "WINDOW"] == head.split()
+    assert ["tenants-acme", "orders", "sales", "scores", "tenants"] == [row.split()[0] for row in rows]
+    assert "raw/sales/dt={dt}/{file}.csv" in printed
+
+
+@pytest.mark.parametrize(("key", "size"), [("", ""), ("raw/x", "many"), ("raw/x", "-1"), ("raw/\udce9", "")])
+def test_a_question_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str, size: str
+) -> None:
+    """In one line, with what to do."""
+    code, printed = answer(monkeypatch, capsys, KEY=key, SIZE=size)
+
+    assert 1 == code
+    assert 1 == len(printed.splitlines())
