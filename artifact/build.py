@@ -97,6 +97,9 @@ def install(architecture: str, target: Path) -> None:
 def trim(target: Path) -> None:
     """Drop what no function reads: other services, operations and endpoints, examples, paginators, command-line scripts."""
     shutil.rmtree(target / "bin", ignore_errors=True)
+    # Of resources, which nobody makes. boto3.docs looks like as little use, and every session imports it.
+    for name in ("data", "examples"):
+        shutil.rmtree(target / "boto3" / name)
     data = target / "botocore" / "data"
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in OPERATIONS:

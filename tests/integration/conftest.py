@@ -30,8 +30,9 @@ class Pace:
     settle: float = 0
     # What an archive lags behind.
     archive: float = 0
-    # Files that a backfill has to find: more than a batch where they cost nothing.
-    many: int = 150
+    # Files that a backfill has to find, and the batches that they make: several where files cost nothing.
+    many: int = 130
+    batches: int = 3
 
 
 PACE = Pace()
@@ -164,6 +165,15 @@ class Arrivals:
         report: dict[str, Any] = json.loads(ended["output"])
         return report
 
+    def batches(self) -> int:
+        """Return how many batches the latest backfill had."""
+        states = self.client("stepfunctions")
+        machine = self.stack.outputs["BackfillStateMachineArn"]
+        latest = states.list_executions(stateMachineArn=machine, maxResults=1)["executions"][0]
+        [run] = states.list_map_runs(executionArn=latest["executionArn"])["mapRuns"]
+        counts: dict[str, int] = states.describe_map_run(mapRunArn=run["mapRunArn"])["executionCounts"]
+        return counts["total"]
+
 
 def until(holds: Callable[[], object], patience: float | None = None) -> None:
     """Wait until something holds, or fail."""
@@ -185,9 +195,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse a stack that is not made for this; say what will be done and cost, and ask."""
     if name := session.config.getoption("--stack"):
         account.confirm(Stack(name, account.Account(), {}), agreed=session.config.getoption("--yes"))
-        vars(PACE).update(patience=1_200, quiet=30, pause=5, settle=60, archive=600, many=5)
+        vars(PACE).update(patience=1_200, quiet=30, pause=5, settle=60, archive=600, many=5, batches=1)
         if account.is_local():
-            vars(PACE).update(vars(Pace()) | {"many": 5})
+            vars(PACE).update(vars(Pace()) | {"many": 5, "batches": 1})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

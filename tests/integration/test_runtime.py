@@ -120,6 +120,7 @@ def test_the_artifact_is_small_and_compiled(tmp_path: Path) -> None:
     assert {"s3", "stepfunctions"} == {
         path.name for path in (ARTIFACT / "botocore" / "data").iterdir() if path.is_dir()
     }
+    assert {"data", "examples"}.isdisjoint(path.name for path in (ARTIFACT / "boto3").iterdir())
 
 
 def test_wheels_are_picked_for_the_architecture_that_will_run_them(tmp_path: Path) -> None:

@@ -35,8 +35,11 @@ def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str) -> None:
 
 
 def test_a_backfill_finds_and_starts_what_was_missed(arrivals: Arrivals) -> None:
-    """Dry it only says so; then it starts exactly that; with a label it starts all once more."""
-    folder = f"{PREFIX}{uuid.uuid4().hex}/"
+    """Dry it only says so; then it starts exactly that; with a label it starts all once more.
+
+    A batch is limited in bytes, and each item holds its key and the prefix: with long ones few files make several batches.
+    """
+    folder = f"{PREFIX}{uuid.uuid4().hex}/{'deep/' * 170}"
     missed = [f"{folder}missed-{number:03}.csv" for number in range(PACE.many)]
     arrivals.put(f"{folder}seen.csv")
     arrivals.decided(f"{folder}seen.csv")
@@ -53,6 +56,7 @@ def test_a_backfill_finds_and_starts_what_was_missed(arrivals: Arrivals) -> None
         arrivals.client("events").enable_rule(Name=rule)
 
     told, many = arrivals.backfill(prefix=folder), PACE.many
+    assert PACE.batches == arrivals.batches()
     assert (many + 2, many, 1, {"folder_marker": 1}, 0) == _counts(told)
     assert missed[:5] == sorted(told["first_keys"]["started"])
     assert [] == arrivals.executions(missed[0])
