@@ -60,7 +60,9 @@ SUMS = {
     "ServiceIntegrationsFailed": ("ExecutionsFailed",),
 }
 DELAYED = {"ExecutionsSucceeded", "ServiceIntegrationsSucceeded"}
-IN_ALARM = ("BackfilledAlarm", "ExecutionsFailedAlarm", "GlueRunsFailedAlarm")
+# Nobody asked for windows.
+IDLE = ("WindowStateMachine", "CollectWindowFunction")
+IN_ALARM = ("BackfilledAlarm", "ExecutionsFailedAlarm")
 
 
 def read_widgets() -> list[dict[str, Any]]:
@@ -92,25 +94,26 @@ def lines(metrics: list[list[Any]]) -> Iterator[tuple[str, str, list[float], boo
         options = metric[-1] if isinstance(metric[-1], dict) else {}
         if "expression" in options:
             found = re.search(r'MetricName="(\w+)"', options["expression"])
-            for reason in SUMS[found[1]] if found else ():
+            for reason in SUMS.get(found[1], ()) if found else ():
                 yield reason, next(colors), series(reason), False
             continue
         name = metric[1]
         label = options.get("label", name)
         bad = "Failed" in name or name == "Errors"
         color = options.get("color") or (RED if bad else next(colors))
-        values = series(label if label in LEVELS else name)
+        values = [0.0] * POINTS if metric[3] in IDLE else series(label if label in LEVELS else name)
         yield label, color, values, options.get("yAxis") == "right"
 
 
 def draw_alarms(axes: Any, properties: dict[str, Any]) -> None:
-    """Draw the alarms as boxes, in rows of six."""
+    """Draw the alarms as boxes, in two rows."""
     names = [arn.removesuffix(".Arn") for arn in properties["alarms"]]
+    columns = math.ceil(len(names) / 2)
     for position, name in enumerate(names):
-        row, column = divmod(position, 6)
+        row, column = divmod(position, columns)
         alarmed = name in IN_ALARM
         axes.text(
-            column / 6 + 1 / 12,
+            (column + 0.5) / columns,
             0.74 - row * 0.46,
             f"{name.removesuffix('Alarm')}\n{'In alarm' if alarmed else 'OK'}",
             ha="center",
@@ -153,7 +156,10 @@ def draw_lines(axes: Any, properties: dict[str, Any]) -> None:
     axes.tick_params(labelsize=10, colors=GREY)
     axes.grid(visible=True, color="#eaeded")
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=10, frameon=False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=10, frameon=False)
+    else:
+        axes.text(minutes[-1] / 2, 0.5, "No data available", ha="center", va="center", fontsize=11, color=GREY)
 
 
 DRAW = {"singleValue": draw_numbers, "timeSeries": draw_lines}
