@@ -247,13 +247,40 @@ def trail(arrivals: Arrivals) -> Iterator[None]:
     arrivals.client("cloudtrail").delete_trail(Name=name)
 
 
+@pytest.fixture(
+    params=["native", pytest.param("cloudtrail", marks=pytest.mark.local_only("CloudTrail may take many minutes"))]
+)
+def source(request: pytest.FixtureRequest, arrivals: Arrivals) -> Iterator[str]:
+    """Bring events by one of the two rules only, and name the source."""
+    if request.param == "native":
+        yield "native"
+        return
+    rule = f"{arrivals.stack.name}-object-created"
+    request.getfixturevalue("trail")
+    arrivals.client("events").disable_rule(Name=rule)
+    settle()
+    yield "cloudtrail"
+    arrivals.client("events").enable_rule(Name=rule)
+    settle()
+
+
 @pytest.fixture
 def inbox(arrivals: Arrivals) -> Iterator[str]:
     """Subscribe a queue of the test's own to the failure topic."""
-    name = f"{arrivals.stack.name}-inbox"
-    url = local_stack.subscribe_queue(arrivals.stack, name, "FailureTopic")
+    yield from _subscribed(arrivals, "FailureTopic", "inbox")
+
+
+@pytest.fixture
+def good_news(arrivals: Arrivals) -> Iterator[str]:
+    """Subscribe a queue of the test's own to the success topic."""
+    yield from _subscribed(arrivals, "SuccessTopic", "good-news")
+
+
+def _subscribed(arrivals: Arrivals, logical_id: str, queue: str) -> Iterator[str]:
+    name = f"{arrivals.stack.name}-{queue}"
+    url = local_stack.subscribe_queue(arrivals.stack, name, logical_id)
     yield url
-    sns, topic = arrivals.client("sns"), arrivals.stack.physical_id("FailureTopic")
+    sns, topic = arrivals.client("sns"), arrivals.stack.physical_id(logical_id)
     for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
         if one["Endpoint"].endswith(f":{name}"):
             sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])

@@ -57,8 +57,10 @@ def test_a_missing_permission_ends_in_the_failure_queue_and_a_replay_heals_it(ar
     assert 1 == len(arrivals.executions(key))
 
 
-def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(arrivals: Arrivals, key: str) -> None:
-    """The rule's dead letter is the bare event, with the cause in its attributes."""
+def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(
+    arrivals: Arrivals, key: str, source: str
+) -> None:
+    """The dead letter of either rule is the bare event, with the cause and the rule in its attributes."""
     functions = arrivals.client("lambda")
     function = arrivals.stack.outputs["StartExecutionFunctionName"]
     policy = json.loads(functions.get_policy(FunctionName=function)["Policy"])
@@ -78,8 +80,11 @@ def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(arriva
                 SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
             )
 
-    assert key == json.loads(message["Body"])["detail"]["object"]["key"]
-    assert "NO_PERMISSIONS" == message["MessageAttributes"]["ERROR_CODE"]["StringValue"]
+    attributes = {name: one["StringValue"] for name, one in message["MessageAttributes"].items()}
+    detail = json.loads(message["Body"])["detail"]
+    assert key == detail["object" if source == "native" else "requestParameters"]["key"]
+    assert "NO_PERMISSIONS" == attributes["ERROR_CODE"]
+    assert attributes["RULE_ARN"].endswith("-object-created" if source == "native" else f"{arrivals.stack.name}-rule")
 
 
 def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: str, inbox: str) -> None:
@@ -107,3 +112,35 @@ def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: 
     told = json.loads(json.loads(message["Body"])["Message"])["detail"]
     assert ("FAILED", ended["executionArn"]) == (told["status"], told["executionArn"])
     assert key == json.loads(told["input"])["SRC_PREFIX"]
+
+
+def test_a_success_is_told_and_the_job_got_all_it_needs(arrivals: Arrivals, key: str, good_news: str) -> None:
+    """The words of the mail, and every argument and the workers of the run."""
+    job = arrivals.stack.physical_id("GlueJob")
+    arrivals.put(key)
+    received: list[dict[str, str]] = []
+
+    def look() -> bool:
+        received.extend(arrivals.client("sqs").receive_message(QueueUrl=good_news).get("Messages", []))
+        return bool(received)
+
+    until(look)
+    mail = json.loads(received[0]["Body"])
+    [execution] = arrivals.executions(key)
+    [run] = [
+        one
+        for one in arrivals.client("glue").get_job_runs(JobName=job)["JobRuns"]
+        if one["Arguments"].get("--SRC_PREFIX") == key
+    ]
+    assert {
+        "--JOB_NAME": job,
+        "--BUCKET_NAME": arrivals.bucket,
+        "--SRC_PREFIX": key,
+        "--TRG_PREFIX": "target/event-transformed",
+    } == run["Arguments"]
+    assert ("G.1X", 2) == (run["WorkerType"], run["NumberOfWorkers"])
+    assert f"{job} succeeded" == mail["Subject"]
+    assert (
+        f"s3://{arrivals.bucket}/{key} was transformed by {job} and written under "
+        f"s3://{arrivals.bucket}/target/event-transformed. Glue run: {run['Id']}. Execution: {execution['executionArn']}"
+    ) == mail["Message"]

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from tests.integration.conftest import PACE, PREFIX, Arrivals, settle
 
 
-def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str) -> None:
-    """Events replayed from the archive are duplicates."""
+def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str, source: str) -> None:
+    """Events of either source are in the archive, and replayed they are duplicates."""
     begin = datetime.now(UTC) - timedelta(minutes=5)
     arrivals.put(key)
     arrivals.decided(key)
@@ -31,6 +31,7 @@ def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str) -> None:
 
     assert ["duplicate", "started"] == arrivals.decided(key, 2)
     assert {name, None} == {line.get("replay_name") for line in arrivals.log(key)}
+    assert {source} == {line["source"] for line in arrivals.log(key)}
     assert 1 == len(arrivals.executions(key))
 
 
