@@ -59,7 +59,9 @@ def test_a_backfill_finds_and_starts_what_was_missed(arrivals: Arrivals) -> None
     told, many = arrivals.backfill(prefix=folder), PACE.many
     assert PACE.batches == arrivals.batches()
     assert (many + 2, many, 1, {"folder_marker": 1}, 0) == _counts(told)
-    assert missed[:5] == sorted(told["first_keys"]["started"])
+    # Of whichever batch was done first.
+    first = set(told["first_keys"]["started"])
+    assert (5, set()) == (len(first), first - set(missed))
     assert [] == arrivals.executions(missed[0])
     assert (many + 2, many, 1, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
     assert (many + 2, 0, many + 1, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
