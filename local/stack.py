@@ -1,5 +1,6 @@
 """Build the application and deploy its own template to the local cloud, by the same commands as to AWS."""
 
+import atexit
 import functools
 import importlib.util
 import json
@@ -125,9 +126,11 @@ def deploy(
 def with_routes(module: str, name: str) -> Path:
     """Copy what `sam build` made, by links, with other routes in place of its own; return the copy.
 
-    It is as deep in the repository as the original, whose template has relative paths.
+    It is as deep in the repository as the original, whose template has relative paths; and each process has its own,
+    because tests deploy at the same time. It is deleted when the process ends.
     """
-    copy = REPOSITORY / ".local" / f"build-{name}"
+    copy = REPOSITORY / ".local" / f"build-{name}-{os.getpid()}"
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(BUILD, copy, copy_function=os.link)
     for path in copy.glob("*/shared/packed.py"):
