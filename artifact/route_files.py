@@ -100,7 +100,7 @@ def read_route(path: Path) -> DatasetRoute:
             )
         if name in RESERVED:
             raise file.refusal(f"parameters.{name}", f"the input has its own {name}. Choose another name.")
-    return DatasetRoute(
+    route = DatasetRoute(
         name=path.stem,
         match=match,
         job_name=file.text("job_name", JOB_NAME, "the name of one job: 1 to 255 characters, no placeholders or braces"),
@@ -112,6 +112,46 @@ def read_route(path: Path) -> DatasetRoute:
         priority=file.get("priority", int, 0),
         window_seconds=file.window(),
         parameters=tuple((name, file.parameter(name, names)) for name in parameters),
+    )
+    if route.window_seconds:
+        check_window(file, route)
+    return route
+
+
+def check_window(file: "_File", route: DatasetRoute) -> None:
+    """See that a folder alone decides what its windows start.
+
+    Raises RouteFileError.
+    """
+    if route.source is not None and not _begins(route.match.tokens, route.source):
+        raise file.refusal(
+            "source",
+            "with window_seconds it is the folder that is gathered. Write the beginning of match, up to and with a slash.",
+        )
+    known = route.folder_captures
+    texts = {"target": route.target} | {f"parameters.{name}": text for name, text in route.parameters}
+    for field, text in texts.items():
+        for token in text:
+            if isinstance(token, Capture) and token.name not in known:
+                words = ", ".join(f"{{{name}}}" for name in known) or "no placeholder"
+                raise file.refusal(
+                    field,
+                    f"{{{token.name}}} differs from file to file, and a window is one execution for all files of a "
+                    f"folder, which share {words}. Leave it out, or leave out window_seconds.",
+                )
+
+
+def _begins(match: Template, source: Template) -> bool:
+    """Return whether a template is a beginning of another one that ends with a slash."""
+    *before, last = source
+    same = [token.name if isinstance(token, Capture) else token for token in match[: len(source)]]
+    return (
+        isinstance(last, str)
+        and last.endswith("/")
+        and len(same) == len(source)
+        and same[:-1] == [token.name if isinstance(token, Capture) else token for token in before]
+        and isinstance(match[len(before)], str)
+        and str(match[len(before)]).startswith(last)
     )
 
 
@@ -189,8 +229,6 @@ class _File:
         seconds = self.get("window_seconds", int, 0)
         if not 0 <= seconds <= LONGEST_WINDOW:
             raise self.refusal("window_seconds", f"{seconds} is outside 0 to {LONGEST_WINDOW} seconds.")
-        if seconds:
-            raise self.refusal("window_seconds", "windows of routes are not built yet. Leave it out, or write 0.")
         return seconds
 
     def ladder(self) -> tuple[Rung, ...]:

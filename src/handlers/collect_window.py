@@ -4,8 +4,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.aws import make_s3, make_sfn
-from shared.plan import belongs, plan_window
-from shared.s3 import list_page, read_manifest, store_manifest
+from shared.plan import belongs, is_listed_deep, plan_window
+from shared.s3 import Listing, list_page, read_manifest, store_manifest
 from shared.settings import stack_route, trace_header
 from shared.step_functions import start_execution
 from shared.telemetry import make_logger, report_window
@@ -23,13 +23,13 @@ def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
     """Collect one window; whatever is raised, the window machine tries again, and nothing is done twice."""
     generation, route = parse_generation(event), stack_route()
     window, results = generation.window, route.results_bucket_name
+    # Both are beginnings of the keys that count, so the longer one lists less.
+    prefix = max(window.folder, route.source_prefix, key=len)
+    listing = Listing(window.bucket, route.account_id, prefix, is_listed_deep(window, route))
     manifest = collect(
         generation,
         accepts=lambda file: belongs(file, window, route),
-        # Both are beginnings of the keys that count, so the longer one lists less.
-        list_page=lambda folder, token: list_page(
-            s3, window.bucket, route.account_id, max(folder, route.source_prefix, key=len), token
-        ),
+        list_page=partial(list_page, s3, listing),
         get_manifest=partial(read_manifest, s3, results),
         put_if_absent=partial(store_manifest, s3, results),
     )

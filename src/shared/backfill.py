@@ -130,6 +130,7 @@ def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreat
     Raises RetryableCallError.
     """
     results = Results()
+    windows = route.window_machine_arn.replace(":stateMachine:", ":execution:") + ":"
     for item in items:
         request = item.request
         if not _inside(item.last_modified, request):
@@ -144,7 +145,7 @@ def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreat
         match outcome:
             case Started(arn):
                 results.started.append(item.key)
-                if route.window_seconds and arn not in results.windows:
+                if arn.startswith(windows) and arn not in results.windows:
                     results.windows.append(arn)
             case Duplicate():
                 results.duplicates += 1

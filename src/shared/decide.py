@@ -44,7 +44,9 @@ def plan_for(
         # A window's listing shows what is current, so the event of an overwritten version speaks for the newer one.
         current = replace(created, version_id=None)
         found, seen_at = look(partial(read_object, s3, current), time.time)
-        return found if isinstance(found, Skip) else gather(found, chosen, seen_at, reprocess)
+        if isinstance(found, Skip):
+            return replace(found, route=chosen.name)
+        return gather(found, chosen, seen_at, reprocess)
 
 
 def start_for(
@@ -60,12 +62,13 @@ def start_for(
         case Execution():
             with _about(decision.route):
                 return start_execution(sfn, decision, trace_header)
-    joined = join(
-        decision.arrival,
-        windows.memory,
-        partial(read_manifest, windows.s3, decision.results_bucket),
-        lambda name, given: open_execution(sfn, Execution(decision.machine_arn, name, given), trace_header),
-    )
+    with _about(decision.route):
+        joined = join(
+            decision.arrival,
+            windows.memory,
+            partial(read_manifest, windows.s3, decision.results_bucket),
+            lambda name, given: open_execution(sfn, Execution(decision.machine_arn, name, given), trace_header),
+        )
     return _outcome(joined, decision)
 
 
@@ -91,7 +94,7 @@ def foresee_for(sfn: "SFNClient", decision: Execution | Gathering | Skip, window
 
 def _outcome(joined: Joined, decision: Gathering) -> Started | Coalesced:
     arn = Execution(decision.machine_arn, joined.generation.name, joined.generation.input).arn
-    return Started(arn) if joined.new else Coalesced(arn)
+    return Started(arn, decision.route) if joined.new else Coalesced(arn, decision.route)
 
 
 @contextmanager

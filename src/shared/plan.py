@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.arrival import ObjectCreated, Skip, SkipReason
-from shared.errors import ForeignObjectError, UnsafeTargetError
+from shared.errors import ForeignObjectError, SettingsError, UnsafeTargetError
 from shared.routes import NO_ROUTES, RouteTable, Taken
-from shared.windows import Arrival, File, Generation, Window, Windows, own_folder, target
+from shared.windows import Arrival, File, Generation, Window, Windows, own_folder, read_manifest, target
 
 NAME_LENGTH = 80
 DIGEST_LENGTH = 32
+# In place of a route file's name, which has no such characters.
+PARAMETERS_ROUTE = "(parameters)"
 
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class Gathering(NamedTuple):
     arrival: Arrival
     machine_arn: str
     results_bucket: str
+    route: str | None = None
 
 
 def screen(created: ObjectCreated, route: Route) -> Skip | None:
@@ -153,36 +156,81 @@ def plan(stored: StoredObject, route: Route, reprocess: str | None = None) -> Ex
 
     `reprocess` is a label of the user's own: it becomes part of the name, and so is the one way to a second start.
     """
-    if stored.size == 0 and not (route.taken and route.taken.route.accept_empty):
-        return Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform", route.name)
+    if skip := _empty(stored.size, route):
+        return skip
     name = execution_name(stored, route, reprocess)
     return Execution(route.state_machine_arn, name, execution_input(stored, route), route.name)
 
 
 def gather(stored: StoredObject, route: Route, seen_at: float, reprocess: str | None = None) -> Gathering | Skip:
-    """Decide which window an object that passed the screen belongs to; `seen_at` is when S3 had told of it."""
-    if stored.size == 0:
-        return Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform")
+    """Decide which window an object belongs to by the route of its key; `seen_at` is when S3 had told of it."""
+    if skip := _empty(stored.size, route):
+        return skip
     file = File(stored.key, stored.size, stored.etag, int(stored.last_modified.timestamp()))
-    windows = Windows(f"{route.job_name}:{route.target_prefix}", route.source_bucket_name, route.window_seconds)
-    arrival = Arrival(windows.of(file, own_folder(file.key), reprocess), file, seen_at)
-    return Gathering(arrival, route.window_machine_arn, route.results_bucket_name)
+    name = route.name or f"{route.job_name}:{route.target_prefix}"
+    windows = Windows(name, route.source_bucket_name, route.window_seconds)
+    arrival = Arrival(windows.of(file, _folder(file.key, route), reprocess), file, seen_at)
+    return Gathering(arrival, route.window_machine_arn, route.results_bucket_name, route.name)
 
 
 def belongs(file: File, window: Window, route: Route) -> bool:
-    """Return whether a listed object is one that its own arrival would bring into this folder's windows."""
-    created = ObjectCreated(window.bucket, file.key, None, route.account_id)
-    return own_folder(file.key) == window.folder and file.size > 0 and screen(created, route) is None
+    """Return whether a listed object is one that its own arrival would bring into this folder's windows.
+
+    Raises ForeignObjectError for a window of another bucket.
+    """
+    try:
+        chosen = choose(ObjectCreated(window.bucket, file.key, None, route.account_id), route)
+    except UnsafeTargetError:  # its own event fails, and says so
+        return False
+    return (
+        not isinstance(chosen, Skip)
+        and _empty(file.size, chosen) is None
+        and _folder(file.key, chosen) == window.folder
+        # Those of the parameters' one route go on when a parameter changes, on the job that there is now.
+        and (chosen.name or PARAMETERS_ROUTE) == (window.route if ":" not in window.route else PARAMETERS_ROUTE)
+    )
+
+
+def is_listed_deep(window: Window, route: Route) -> bool:
+    """Return whether the window's files may lie in folders of its folder."""
+    return any(one.name == window.route and one.source is not None for one in route.table.routes)
 
 
 def plan_window(generation: Generation, manifest: bytes, route: Route) -> Execution | None:
-    """Decide what to start for the files of a window: one execution on the folder, or None when there are none."""
+    """Decide what to start for the files of a window: one execution on the folder, or None when there are none.
 
-    def parameters(size: int) -> dict[str, object]:
-        return _parameters(route, generation.window.folder, size)
+    The folder decides job, target and parameters: the build refuses a route with windows where another capture does.
+    Raises SettingsError where the route is gone.
+    """
+    files, window = read_manifest(manifest), generation.window
+    if not files:
+        return None
+    chosen = choose(ObjectCreated(window.bucket, files[0].key, None, route.account_id), route)
+    if isinstance(chosen, Skip):
+        raise SettingsError(
+            f"No route takes {files[0].key!a} any more, for which a window of route {window.route!a} was opened: deploy "
+            "the route again, then redrive the window."
+        )
+    size = sum(file.size for file in files)
+    taken, added = chosen.taken, {}
+    if taken:
+        captures = {name: taken.captures[name] for name in taken.route.folder_captures}
+        added = {"route": chosen.name, "captures": captures, "parameters": taken.parameters}
+    parameters = {**_parameters(chosen, window.folder, size), **added}
+    name, written = target(generation, manifest, route.results_bucket_name, parameters)
+    return Execution(chosen.state_machine_arn, name, written, chosen.name)
 
-    planned = target(generation, manifest, route.results_bucket_name, parameters)
-    return Execution(route.state_machine_arn, *planned) if planned else None
+
+def _empty(size: int, route: Route) -> Skip | None:
+    if size or (route.taken and route.taken.route.accept_empty):
+        return None
+    return Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform", route.name)
+
+
+def _folder(key: str, route: Route) -> str:
+    """Return what a window gathers: the source where the route has one, otherwise the key up to its last slash."""
+    taken = route.taken
+    return taken.source(key) if taken and taken.route.source is not None else own_folder(key)
 
 
 def execution_name(stored: StoredObject, route: Route, reprocess: str | None = None) -> str:

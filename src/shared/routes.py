@@ -36,6 +36,15 @@ class DatasetRoute(NamedTuple):
     window_seconds: int = 0
     parameters: tuple[tuple[str, Template], ...] = ()
 
+    @property
+    def folder_captures(self) -> list[str]:
+        """What all keys of one folder capture alike, so that a window of that folder may use it.
+
+        The folder is the source, which then is a beginning of the match, or the key up to its last slash.
+        """
+        tokens = directory_of(self.match.tokens) if self.source is None else self.source
+        return [token.name for token in tokens if isinstance(token, Capture)]
+
     def dpus(self, size: int, default: int) -> int:
         """Return the capacity for an object of so many bytes."""
         return next((rung.dpus for rung in self.capacity if rung.up_to is None or size <= rung.up_to), default)
@@ -145,6 +154,16 @@ class RouteTable:
 
 
 NO_ROUTES = RouteTable(())
+
+
+def directory_of(match: Template) -> Template:
+    """Return the tokens that a folder alone decides: up to the last slash, or to a deep capture that may hold that slash."""
+    slashes = [number for number, token in enumerate(match) if isinstance(token, str) and "/" in token]
+    last = slashes[-1] if slashes else 0
+    deep = [number for number, token in enumerate(match) if isinstance(token, Capture) and token.deep]
+    if any(number > last for number in deep):
+        last = max((number for number in slashes if number < deep[0]), default=0)
+    return match[:last]
 
 
 def is_unsafe(target: str) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -95,16 +95,28 @@ def _region_of(answer: Any) -> str | None:
     return region
 
 
-def list_page(
-    s3: "S3Client", bucket: str, account: str, folder: str, token: str | None
-) -> tuple[list[File], str | None]:
-    """List the objects that lie in a folder itself, a thousand names a page; returns the next page's token, or None.
+class Listing(NamedTuple):
+    """What to list: the objects whose keys begin with the prefix; those in deeper folders only if `deep`."""
+
+    bucket: str
+    account: str
+    prefix: str
+    deep: bool
+
+
+def list_page(s3: "S3Client", listing: Listing, token: str | None) -> tuple[list[File], str | None]:
+    """List a thousand names; returns the next page's token, or None.
 
     Raises PermanentCallError or RetryableCallError.
     """
-    on = {"ContinuationToken": token} if token else {}
-    with call("ListObjectsV2", f"s3://{bucket}/{folder!a}"):
-        page = s3.list_objects_v2(Bucket=bucket, Prefix=folder, Delimiter="/", ExpectedBucketOwner=account, **on)  # type: ignore[arg-type]
+    how = {**({} if listing.deep else {"Delimiter": "/"}), **({"ContinuationToken": token} if token else {})}
+    with call("ListObjectsV2", f"s3://{listing.bucket}/{listing.prefix!a}"):
+        page = s3.list_objects_v2(
+            Bucket=listing.bucket,
+            Prefix=listing.prefix,
+            ExpectedBucketOwner=listing.account,
+            **how,  # type: ignore[arg-type]
+        )
     files = [
         File(one["Key"], one["Size"], one["ETag"].strip('"'), int(one["LastModified"].timestamp()))
         for one in page.get("Contents", [])

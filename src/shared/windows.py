@@ -158,11 +158,11 @@ class Joined(NamedTuple):
 
 
 # The gates. `start_execution` takes a name and an input, and returns None for ExecutionAlreadyExists; `put_if_absent`
-# leaves alone what is there; `get_manifest` returns None for what is not; `list_page` takes a prefix and a token.
+# leaves alone what is there; `get_manifest` returns None for what is not; `list_page` lists the folder and takes a token.
 type GetManifest = Callable[[str], bytes | None]
 type PutIfAbsent = Callable[[str, bytes], None]
 type StartExecution = Callable[[str, str], Opened | None]
-type ListPage = Callable[[str, str | None], tuple[list[File], str | None]]
+type ListPage = Callable[[str | None], tuple[list[File], str | None]]
 
 
 class Memory:
@@ -373,7 +373,7 @@ def collect(
         taken = close_former(generation, get_manifest, put_if_absent)
         files = [
             file
-            for file in list_files(generation.window.folder, list_page)
+            for file in list_files(list_page)
             if generation.window.takes(file) and file.upload not in taken and accepts(file)
         ]
         put_if_absent(generation.manifest_key, write_manifest(files))
@@ -406,34 +406,30 @@ def stored_manifest(generation: Generation, get_manifest: GetManifest) -> bytes:
     return stored
 
 
-def list_files(folder: str, list_page: ListPage) -> Iterator[File]:
+def list_files(list_page: ListPage) -> Iterator[File]:
     """List a folder page by page; S3 shows every object that was there when its page was asked for."""
     token: str | None = None
     while True:
-        files, token = list_page(folder, token)
+        files, token = list_page(token)
         yield from files
         if token is None:
             return
 
 
 def target(
-    generation: Generation, stored: bytes, manifest_bucket: str, parameters: Callable[[int], Mapping[str, Any]]
-) -> tuple[str, str] | None:
-    """Return name and input of the execution to start on a stored manifest, None when it is empty.
+    generation: Generation, stored: bytes, manifest_bucket: str, parameters: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Return name and input of the execution to start on a stored manifest; `parameters` is the route's part of the input.
 
-    Both are made from what is stored. The name has the manifest in it, so that a collect run again starts nothing new.
-    `parameters` returns the route's own part of the input for so many bytes.
+    The name has the manifest in it, so that a collect run again starts nothing new.
     """
-    files = read_manifest(stored)
-    if not files:
-        return None
-    window, size = generation.window, sum(file.size for file in files)
+    files, window = read_manifest(stored), generation.window
     name = readable_name(window, generation.number, hashlib.sha256(stored).hexdigest())
     written = {
-        **parameters(size),
+        **parameters,
         "window": {"start": timestamp(window.start), "seconds": window.seconds, "generation": generation.number},
         "manifest": f"s3://{manifest_bucket}/{generation.manifest_key}",
         "files": len(files),
-        "bytes": size,
+        "bytes": sum(file.size for file in files),
     }
     return name, json.dumps(written)

@@ -18,7 +18,7 @@ state_machine_arn = "orders-v2"
 capacity = [{ up_to = "0 B", dpus = 2 }, { up_to = "512 MiB", dpus = 5 }, { up_to = "2 GB", dpus = 7 }, { dpus = 10 }]
 accept_empty = true
 priority = -3
-window_seconds = 0
+window_seconds = 60
 [parameters]
 DAY = "{day}"
 _as-is = "{{}}"
@@ -53,6 +53,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         capacity=(Rung(0, 2), Rung(512 * 1024**2, 5), Rung(2 * 1000**3, 7), Rung(None, 10)),
         accept_empty=True,
         priority=-3,
+        window_seconds=60,
         parameters=(("DAY", (Capture("day"),)), ("_as-is", ("{}",)), ("none", ())),
     )
 
@@ -109,7 +110,21 @@ REFUSED = {
     "job with braces": ('match = "{a}"\njob_name = "j-{a}"\ntarget = "y"', "job_name: 'j-{a}' is not the name of one job"),
     "no machine": (GOOD + 'state_machine_arn = "a b"', "state_machine_arn: 'a b' is not the ARN"),
     "no machine's ARN": (GOOD + 'state_machine_arn = "arn:aws:sqs:us-east-2:123456789012:q"', "state_machine_arn: 'arn:aws:sqs"),
-    "window": (GOOD + "window_seconds = 60", "window_seconds: windows of routes are not built yet"),
+    "window, file in the target": (
+        'match = "raw/{day}/{file}.csv"\njob_name = "j"\ntarget = "y/{day}/{file}"\nwindow_seconds = 60',
+        "target: {file} differs from file to file, and a window is one execution for all files of a folder, which share {day}",
+    ),
+    "window, file in a parameter": (
+        GOOD + 'window_seconds = 60\n[parameters]\nF = "{file}"',
+        "parameters.F: {file} differs from file to file, and a window is one execution for all files of a folder, which share {dt}",
+    ),
+    "window, deep file": (
+        'match = "raw/{path...}.csv"\njob_name = "j"\ntarget = "y/{path}"\nwindow_seconds = 60',
+        "target: {path} differs from file to file, and a window is one execution for all files of a folder, which share no placeholder",
+    ),
+    "window, source elsewhere": (GOOD + 'source = "other/{dt}/"\nwindow_seconds = 60', "source: with window_seconds it is the folder"),
+    "window, half a source": (GOOD + 'source = "raw/sales/dt="\nwindow_seconds = 60', "source: with window_seconds it is the folder"),
+    "window, file as source": (GOOD + 'source = "raw/sales/dt={dt}/{file}.csv"\nwindow_seconds = 60', "source: with window_seconds it is the folder"),
     "long window": (GOOD + "window_seconds = 3601", "window_seconds: 3601 is outside 0 to 3600"),
     "empty ladder": (GOOD + "capacity = []", "capacity: it is empty"),
     "no open end": (GOOD + 'capacity = [{ up_to = "1 KB", dpus = 2 }]', "capacity, step 1: the last step must have no up_to"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifact.pack import pack
-from artifact.route_files import read_routes
+from artifact.route_files import parse_template, read_routes
 from shared.pattern import Pattern, Template
 from shared.routes import DatasetRoute, RouteTable, Rung, is_unsafe
 from tests.unit.builders import MACHINE
@@ -135,3 +135,21 @@ def test_no_key_makes_a_target_leave_its_prefix(tokens: Template, key: str, text
         for segment in taken.target.removesuffix("/").split("/"):
             resolved = resolved[:-1] if segment == ".." else [*resolved, segment]
         assert "/".join(resolved) == taken.target.removesuffix("/")
+
+
+@pytest.mark.parametrize(
+    ("match", "shared"),
+    [
+        ("raw/{a}/{b}/{file}.csv", ["a", "b"]),
+        ("{file}", []),
+        ("raw/{deep...}/{file}", ["deep"]),
+        ("raw/{a}/{deep...}.csv", ["a"]),
+        ("raw/{a}-{deep...}.csv", []),
+        ("{a}{deep...}/x={b}/{file}", ["a", "deep", "b"]),
+    ],
+)
+def test_what_a_folder_shares(match: str, shared: list[str]) -> None:
+    """What is captured before the last slash, and before a placeholder that may hold that slash."""
+    route = DatasetRoute("r", Pattern(parse_template(match, deep_allowed=True)), "job", ("target",))
+
+    assert shared == route.folder_captures

@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from artifact.pack import pack
+from artifact.route_files import read_routes
 from handlers import backfill_batch, collect_window
 from handlers import start_execution as live
 from shared import windows as protocol
 from shared.decide import WindowGates, plan_for
-from shared.errors import Cause, ForeignObjectError, MalformedEventError, RetryableCallError
+from shared.errors import Cause, ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
 from shared.plan import Gathering
-from shared.s3 import list_page, read_manifest, store_manifest
+from shared.routes import RouteTable
+from shared.s3 import Listing, list_page, read_manifest, store_manifest
 from shared.windows import Generation, parse_generation
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, Client, created, event, refusal, route
 from tests.unit.test_backfill import CONTEXT, item
@@ -217,7 +222,85 @@ def test_two_puts_at_once_are_tried_again() -> None:
 def test_a_folder_is_listed_page_by_page(sfn: StepFunctions) -> None:
     """A thousand names a page, without what lies deeper."""
     put(*(f"{number:04}.csv" for number in range(1001)), "deep/x.csv")
-    first, token = list_page(live.s3, BUCKET, ACCOUNT, FOLDER, None)
-    rest, end = list_page(live.s3, BUCKET, ACCOUNT, FOLDER, token)
+    listing = Listing(BUCKET, ACCOUNT, FOLDER, deep=False)
+    first, token = list_page(live.s3, listing, None)
+    rest, end = list_page(live.s3, listing, token)
     assert (1001, None) == (len(first) + len(rest), end)
     assert token
+
+
+@pytest.fixture
+def routed(sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StepFunctions:
+    """Give all handlers two route files: a dated folder, and one whose source is deep."""
+    (tmp_path / "sales.toml").write_text(
+        'match = "input/lab2/eventdriven/dt={dt}/{file}.csv"\njob_name = "sales"\ntarget = "curated/{dt}"\n'
+        'window_seconds = 60\ncapacity = [{ up_to = "10 B", dpus = 3 }, { dpus = 9 }]\n[parameters]\nDAY = "{dt}"\n'
+    )
+    (tmp_path / "deep.toml").write_text(
+        'match = "input/lab2/eventdriven/t/{tenant}/{path...}.csv"\njob_name = "deep"\ntarget = "deep/{tenant}"\n'
+        'source = "input/lab2/eventdriven/t/{tenant}/"\naccept_empty = true\nwindow_seconds = 60\n'
+    )
+    table = RouteTable(pack(read_routes(tmp_path)))
+    for handlers in (live, backfill_batch, collect_window):
+        monkeypatch.setattr(handlers, "stack_route", lambda: replace(ROUTE, window_seconds=0, table=table))
+    return sfn
+
+
+def test_a_routes_window_starts_what_the_route_says(routed: StepFunctions) -> None:
+    """Capacity by all bytes together, the captures that the folder shares, the parameters; nobody else's files."""
+    put("dt=1/a.csv", "dt=1/b.csv", "dt=1/c.txt", "dt=2/d.csv")
+    assert ["started", "coalesced"] == [arrive(name)["outcome"] for name in ("dt=1/a.csv", "dt=1/b.csv")]
+    assert "no_route" == arrive("dt=1/c.txt")["reason"]
+    [window] = routed.of(ROUTE.window_machine_arn)
+    assert ("sales", FOLDER + "dt=1/") == (window["route"], window["folder"])
+
+    collect_window.handler(window, CONTEXT)
+
+    [run] = routed.of(ROUTE.state_machine_arn)
+    expected = {
+        "glue_max_capacity_dpus": 9,
+        "JOB_NAME": "sales",
+        "SRC_PREFIX": FOLDER + "dt=1/",
+        "TRG_PREFIX": "curated/1",
+        "route": "sales",
+        "captures": {"dt": "1"},
+        "parameters": {"DAY": "1"},
+        "files": 2,
+        "bytes": 16,
+    }
+    assert expected == {name: run[name] for name in expected}
+
+
+def test_a_routes_source_is_the_folder_that_is_gathered(routed: StepFunctions) -> None:
+    """All that lies below it, empty objects too where the route takes them."""
+    put("t/acme/a.csv", "t/acme/x/y/b.csv", "t/other/c.csv")
+    collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + "t/acme/empty.csv", Body=b"")
+    assert ["started", "coalesced"] == [arrive(name)["outcome"] for name in ("t/acme/a.csv", "t/acme/x/y/b.csv")]
+    [window] = routed.of(ROUTE.window_machine_arn)
+
+    assert 3 == collect_window.handler(window, CONTEXT)["files"]
+    [run] = routed.of(ROUTE.state_machine_arn)
+    assert (FOLDER + "t/acme/", {"tenant": "acme"}) == (run["SRC_PREFIX"], run["captures"])
+
+
+def test_a_backfill_counts_the_windows_of_routes(routed: StepFunctions) -> None:
+    """By the machine that they are executions of."""
+    put("dt=1/a.csv", "dt=1/b.csv", "dt=2/c.csv")
+    names = [f"dt={name}.csv" for name in ("1/a", "1/b", "2/c")]
+    assert 2 == len(backfill_batch.handler({"Items": [item(name, dry_run=True) for name in names]}, CONTEXT)["windows"])
+
+
+def test_a_window_whose_route_is_gone_says_so(routed: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its manifest stands; once the route is back, a redrive starts the run."""
+    put("dt=1/a.csv")
+    arrive("dt=1/a.csv")
+    [window] = routed.of(ROUTE.window_machine_arn)
+    collect_window.handler(window, CONTEXT)
+    routed.started.clear()
+    with_routes = vars(collect_window)["stack_route"]
+    monkeypatch.setattr(collect_window, "stack_route", lambda: replace(ROUTE, source_prefix="elsewhere/"))
+    with pytest.raises(SettingsError, match="deploy the route again, then redrive"):
+        collect_window.handler(window, CONTEXT)
+    monkeypatch.setattr(collect_window, "stack_route", with_routes)
+    assert 1 == collect_window.handler(window, CONTEXT)["files"]
+    assert 1 == len(routed.of(ROUTE.state_machine_arn))

@@ -130,7 +130,7 @@ def test_a_memory_forgets_the_oldest() -> None:
 def collected(gates: Gates, number: int, pages: list[list[File]]) -> list[File]:
     """Collect a generation from a listing; returns what is stored."""
 
-    def list_page(_prefix: str, token: str | None) -> tuple[list[File], str | None]:
+    def list_page(token: str | None) -> tuple[list[File], str | None]:
         page = int(token or 0)
         gates.asked.append(f"list {page}")
         return pages[page], str(page + 1) if page + 1 < len(pages) else None
@@ -172,13 +172,11 @@ def test_a_manifest_that_vanishes_is_an_error() -> None:
 
 
 def test_the_target_runs_on_the_stored_manifest() -> None:
-    """Its name and its input are functions of it; an empty one starts nothing."""
+    """Its name and its input are functions of it."""
     stored = windows.write_manifest([OTHER, FILE])
     assert stored == windows.write_manifest([FILE, OTHER])
     generation = Generation(WINDOW, 1)
-    found = windows.target(generation, stored, "results", lambda size: {"glue_max_capacity_dpus": size // 12})
-    assert found
-    name, written = found
+    name, written = windows.target(generation, stored, "results", {"glue_max_capacity_dpus": 2})
     assert LEGAL.fullmatch(name)
     assert name.startswith("dt-2026-11-24-20261124T052000Z-")
     assert {
@@ -188,8 +186,7 @@ def test_the_target_runs_on_the_stored_manifest() -> None:
         "files": 2,
         "bytes": 24,
     } == json.loads(written)
-    assert found != windows.target(generation, windows.write_manifest([FILE]), "results", lambda _: {})
-    assert windows.target(generation, windows.write_manifest([]), "results", lambda _: {}) is None
+    assert name != windows.target(generation, windows.write_manifest([FILE]), "results", {})[0]
 
 
 def test_the_manifest_as_users_read_it() -> None:

@@ -99,16 +99,16 @@ def _start_before_looking(patch: Patch) -> None:
 
 
 def _list_one_page(patch: Patch) -> None:
-    patch.setattr(windows, "list_files", lambda folder, list_page: list_page(folder, None)[0])
+    patch.setattr(windows, "list_files", lambda list_page: list_page(None)[0])
 
 
 def _name_the_target_after_the_attempt(patch: Patch) -> None:
     """Let a collect that is run again, by a retry or a redrive, start a run of its own."""
     real, attempts = windows.target, itertools.count()
 
-    def target(*arguments: Any) -> tuple[str, str] | None:
-        found = real(*arguments)
-        return found and (f"{found[0]}-{next(attempts)}", found[1])
+    def target(*arguments: Any) -> tuple[str, str]:
+        name, given = real(*arguments)
+        return f"{name}-{next(attempts)}", given
 
     patch.setattr(windows, "target", target)
 

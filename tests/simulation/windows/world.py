@@ -342,13 +342,12 @@ class World:
         stored = windows.collect(
             generation,
             lambda file: windows.own_folder(file.key) == generation.window.folder,
-            lambda prefix, token: call(lambda: self.list_page(prefix, token)),
+            lambda token: call(lambda: self.list_page(generation.window.folder, token)),
             lambda key: call(lambda: self.manifests.get(key)),
             lambda key, body: call(lambda: self.put_if_absent(generation, key, body)),
         )
-        execution = windows.target(generation, stored, RESULTS, lambda size: {"size": size})
-        if execution:
-            name, given = execution
+        if windows.read_manifest(stored):
+            name, given = windows.target(generation, stored, RESULTS, {"TRG_PREFIX": "target"})
             call(lambda: self.start_target(generation, stored, name, given))
 
     def adapter(
