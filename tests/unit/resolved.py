@@ -78,7 +78,8 @@ def follows() -> dict[str, dict[str, Any]]:
         f"{name}={written_out(value)}": dict(leaves(stack(parameters={name: value}))) for name, value in OTHER.items()
     }
     changed["AWS::StackName=other"] = dict(leaves(stack("other")))
-    changed["AWS::Partition=aws-cn"] = dict(leaves(stack(partition="aws-cn")))
+    for partition in ("aws-cn", "aws-us-gov"):
+        changed[f"AWS::Partition={partition}"] = dict(leaves(stack(partition=partition)))
     return {name: _difference(plain, leaves) for name, leaves in changed.items()}
 
 

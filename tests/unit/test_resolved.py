@@ -70,6 +70,14 @@ def test_attaching_to_a_bucket_starts_nothing(parameters: dict[str, str], *, sch
     assert scheduled == ("BackfillScheduler" in resources) == ("BackfillSchedulerRole" in resources)
 
 
+def test_an_attached_machine_has_no_failure_mail() -> None:
+    """Its owner has a way of telling; the alarms are the stack's and are mailed in any case."""
+    both = {"StateMachineArn": OTHER["StateMachineArn"], "AlarmEmail": OTHER["AlarmEmail"]}
+    kinds = [one["Type"] for one in stack(parameters=both)["Resources"].values()]
+
+    assert 1 == kinds.count("AWS::SNS::Subscription")
+
+
 SPECIFICATION: list[tuple[str, object, str]] = [
     # Nothing is lost.
     ("StartExecutionFunction.Properties.EventInvokeConfig.MaximumRetryAttempts", 2, "three tries in all"),
