@@ -45,7 +45,7 @@ build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python
 
 .PHONY: unit
 unit: .venv/dev/.ready
-	$(dev)/python -m pytest tests/unit tests/simulation
+	$(dev)/python -m pytest -n 2 tests/unit tests/simulation
 
 .PHONY: integration
 integration: $(envs)

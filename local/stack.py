@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def deploy(
     with None it has those it was built with.
     Raises SamError.
     """
-    template = [] if routes is None else ["--template-file", str(with_routes(routes, name) / "template.yaml")]
+    template = [] if routes is None else ["--template-file", str(zipped(with_routes(routes, name)))]
     # It is looked for beside the template.
     template += ["--config-file", str(REPOSITORY / "samconfig.toml")]
     overrides = _overrides({**PARAMETERS, **(parameters or {})})
@@ -143,6 +144,20 @@ def with_routes(module: str, name: str) -> Path:
             str(path), str(bytecode), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
         )
     return copy
+
+
+def zipped(build: Path) -> Path:
+    """Zip the functions' one artifact once; return a template of this build in which all functions have that zip.
+
+    `sam deploy` would zip the same files again for each function, which takes half of its time.
+    """
+    template = build / "template.yaml"
+    archive = shutil.make_archive(str(build / "functions"), "zip", build / ARTIFACT.name)
+    text = re.sub(r"(?m)^( +CodeUri: )\w+Function$", rf"\g<1>{Path(archive).name}", template.read_text())
+    # Writing into a link would change what was built.
+    template.unlink()
+    template.write_text(text)
+    return template
 
 
 def make_bucket(cloud: Where, name: str) -> None:
