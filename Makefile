@@ -29,7 +29,10 @@ local: setup  ## Keep the local cloud up, with the stack deployed, until Ctrl-C.
 	$(dev)/python -m local.playground --host "$(HOST)"
 
 .PHONY: test
-test: setup routes lint build unit integration spark  ## Everything that CI runs.
+test: setup  ## Everything that CI runs. What waits for the local cloud or for Spark goes side by side.
+	@$(MAKE) --no-print-directory -j2 --output-sync=target routes lint build
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory -j2 --output-sync=target integration spark
 
 .PHONY: lint
 lint: .venv/dev/.ready .venv/sam/.ready

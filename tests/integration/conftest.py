@@ -25,7 +25,7 @@ class Pace:
 
     patience: float = 60
     quiet: float = 1.5
-    pause: float = 0.05
+    pause: float = 0.1
     # What AWS takes to apply a changed permission or rule everywhere.
     settle: float = 0
     # What an archive lags behind.
@@ -36,6 +36,8 @@ class Pace:
 
 
 PACE = Pace()
+# What each execution was started with: an input never changes.
+VALUES: dict[str, str] = {}
 DECISIONS = {"started", "duplicate", "skipped", "failed"}
 
 
@@ -92,12 +94,19 @@ class Arrivals:
 
     def executions(self, key: str) -> list[dict[str, Any]]:
         """Describe the executions of a key."""
-        states = self.client("stepfunctions")
-        pages = states.get_paginator("list_executions").paginate(stateMachineArn=self.machine)
-        described = [
-            states.describe_execution(executionArn=one["executionArn"]) for page in pages for one in page["executions"]
-        ]
-        return [one for one in described if json.loads(one["input"])["SRC_PREFIX"] == key]
+        return self.described(self.machine, "SRC_PREFIX", key)
+
+    def described(self, machine: str, name: str, value: str) -> list[dict[str, Any]]:
+        """Describe the executions of a state machine whose input has that value; ask for each other one once only."""
+        sfn = self.client("stepfunctions")
+        pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=machine)
+        found = []
+        for arn in [one["executionArn"] for page in pages for one in page["executions"]]:
+            if VALUES.get(arn, value) == value:
+                one = sfn.describe_execution(executionArn=arn)
+                VALUES[arn] = json.loads(one["input"])[name]
+                found += [one] if VALUES[arn] == value else []
+        return found
 
     def invoke(self, event: object) -> Any:
         """Invoke the function and give its answer, or its error."""

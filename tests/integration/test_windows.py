@@ -40,14 +40,7 @@ class Windows(Arrivals):
 
     def windows(self, folder: str) -> list[dict[str, Any]]:
         """Describe the executions of the window machine for a folder."""
-        sfn = self.client("stepfunctions")
-        pages = sfn.get_paginator("list_executions").paginate(
-            stateMachineArn=self.stack.physical_id("WindowStateMachine")
-        )
-        described = [
-            sfn.describe_execution(executionArn=one["executionArn"]) for page in pages for one in page["executions"]
-        ]
-        return [one for one in described if json.loads(one["input"])["folder"] == folder]
+        return self.described(self.stack.physical_id("WindowStateMachine"), "folder", folder)
 
     def settled(self, *folders: str) -> None:
         """Wait until every window and every run of some folders has ended."""
