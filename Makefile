@@ -48,11 +48,11 @@ build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python
 
 .PHONY: unit
 unit: .venv/dev/.ready
-	$(dev)/python -m pytest -n 2 tests/unit tests/simulation
+	$(dev)/python -m pytest -n 2 tests/unit tests/simulation tests/test_make.py
 
 .PHONY: integration
 integration: $(envs)
-	$(dev)/python -m pytest -n 2 --dist loadfile tests/emulator tests/integration
+	$(dev)/python -m pytest -n 2 --dist loadfile tests/emulator tests/integration tests/test_make.py
 
 .PHONY: why
 why: .venv/dev/.ready  ## What became of an object: make why KEY=… STACK=glueworkshop; or KEY='…' make why

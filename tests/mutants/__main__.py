@@ -31,18 +31,26 @@ FILES = [
     "glue/*.py",
     "artifact/build.py",
     "artifact/*/Makefile",
+    "Makefile",
     "src/**/*.py",
     "README.md",
-    "docs/runbook.md",
+    "docs/costs.md",
+    "docs/local-cloud.md",
     "docs/observability.md",
+    "docs/routes.md",
+    "docs/runbook.md",
 ]
 # Cheapest first; each is a part of `make test`. The resolved template alone catches most of what is planted in it.
 STATIC = [
     *PYTEST,
-    *(f"tests/unit/test_{name}.py" for name in ("resolved", "roles", "side_by_side", "template", "rules", "docs")),
+    "tests/test_make.py",
+    *(
+        f"tests/unit/test_{name}.py"
+        for name in ("resolved", "roles", "side_by_side", "template", "rules", "docs", "told", "commands", "artifact")
+    ),
 ]
 SPARK = [str(REPOSITORY / ".venv" / "spark" / "bin" / "python"), *PYTEST[1:], "tests/glue"]
-QUICK = [STATIC, [*PYTEST, "tests/unit", "tests/simulation"], [SAM, "validate", "--lint"]]
+QUICK = [STATIC, [*PYTEST, "-n", "2", "tests/unit", "tests/simulation"], [SAM, "validate", "--lint"]]
 DEEP = [
     [SAM, "build"],
     [*PYTEST, "-n", "2", "--dist", "loadfile", "tests/emulator", "tests/integration"],

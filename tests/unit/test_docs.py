@@ -3,19 +3,13 @@
 import importlib.util
 import json
 import re
-import shlex
 import subprocess
 import tomllib
 from datetime import UTC, datetime
-from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import pytest
-import yaml
-from botocore import xform_name
 
 from shared.arrival import SkipReason
 from shared.backfill import read_request
@@ -53,8 +47,6 @@ NUMBERS = [
     "fourteen",
     "fifteen",
 ]
-# Options that the AWS CLI has beside the members of a call.
-GLOBAL_OPTIONS = {"query", "output", "region", "profile", "max-items", "page-size", "starting-token"}
 
 
 def samconfig() -> dict[str, Any]:
@@ -62,47 +54,10 @@ def samconfig() -> dict[str, Any]:
     return tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
 
 
-def commands(program: str) -> list[list[str]]:
-    """Collect the commands of all pages that call a program, as words; `$(…)` and comments are cut off."""
-    blocks = chain.from_iterable(parameter.values for parameter in BLOCKS)
-    lines = "\n".join(map(str, blocks)).replace("\\\n", " ")
-    found = re.findall(rf"(?:^|\s|\(|=){re.escape(program)} [^|\n]*", lines)
-    return [shlex.split(re.sub(r"\$\(output (\w+)\)", r"\1", line).rstrip(") "), comments=True) for line in found]
-
-
-@cache
-def service(name: str) -> Any:
-    """Load the model of a service as the AWS CLI knows it."""
-    aliases = {"s3api": "s3"}
-    return botocore.session.get_session().get_service_model(aliases.get(name, name))
-
-
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_command_parses(block: str) -> None:
     """`sh -n` reads each block."""
     subprocess.run(["/bin/sh", "-n"], input=block, text=True, check=True)
-
-
-def test_every_aws_command_exists_with_its_options() -> None:
-    """Service, operation and each option are in the models of the AWS SDK."""
-    checked = 0
-    for _, name, operation, *words in commands("aws"):
-        if name == "s3":
-            continue
-        known = {xform_name(one, "-"): one for one in service(name).operation_names}
-        assert operation in known, (name, operation)
-        shape = service(name).operation_model(known[operation]).input_shape
-        members = {xform_name(member, "-") for member in shape.members}
-        options = {word[2:] for word in words if word.startswith("--")}
-        assert options <= members | GLOBAL_OPTIONS, (name, operation)
-        assert set(shape_of(options, shape)) <= options, (name, operation)
-        checked += 1
-    assert checked > 10
-
-
-def shape_of(options: set[str], shape: Any) -> set[str]:
-    """Return the options that a call requires; a call without any option is shown for its name alone."""
-    return {xform_name(member, "-") for member in shape.required_members} if options else set()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -248,26 +203,3 @@ def test_stacks_and_overrides_are_real() -> None:
     assert set(re.findall(r"\b(\w+)=", f"{given} {shown}")) <= TEMPLATE["Parameters"].keys()
     stacks = [one["global"]["parameters"]["stack_name"] for one in configurations.values()]
     assert len(stacks) == len(set(stacks))
-
-
-def test_the_hooks_are_the_lint() -> None:
-    """Before a commit the same tools check the same things, from the environments that are pinned."""
-    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
-    entries = {" ".join(one["entry"].split()) for repo in hooks for one in repo["hooks"]}
-    recipe = re.search(r"^lint:.*\n((?:\t.+\n)+)", MAKEFILE, re.MULTILINE)
-    assert recipe
-    lines = recipe[1].replace("$(dev)", ".venv/dev/bin").splitlines()
-
-    assert {line.strip().removesuffix(" .") for line in lines} == {
-        entry.removesuffix(" --force-exclude") for entry in entries
-    }
-
-
-def test_ci_runs_what_a_developer_runs() -> None:
-    """`.ci/run` and nothing else; actions are pinned by commit."""
-    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yml").read_text())
-    steps = workflow["jobs"]["test"]["steps"]
-
-    assert [".ci/run"] == [step["run"] for step in steps if "run" in step]
-    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]) for step in steps if "uses" in step)
-    assert {"make -j2 setup", "make test"} <= set((REPOSITORY / ".ci" / "run").read_text().splitlines())

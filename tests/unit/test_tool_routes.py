@@ -1,6 +1,7 @@
 """`make route` and `make routes`: answers for somebody who has never seen the code."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +77,9 @@ def test_without_files_the_parameters_are_the_route(
     key = "input/lab2/eventdriven/a.csv"
 
     assert "the template's parameters make" in answer(monkeypatch, capsys, KEY=key, ROUTES="missing")[1]
-    assert "(parameters)" in answer(monkeypatch, capsys, "--table", ROUTES="missing")[1]
+    row = answer(monkeypatch, capsys, "--table", ROUTES="missing")[1].splitlines()[1]
+    expected = "(parameters) input/lab2/eventdriven/… ny-taxi-transformed-console-jb target/event-transformed -"
+    assert expected.split() == row.split()
 
 
 def test_the_table_names_every_route(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +89,44 @@ def test_the_table_names_every_route(monkeypatch: pytest.MonkeyPatch, capsys: py
 
     assert ["ROUTE", "MATCH", "JOB", "TARGET", "WINDOW"] == head.split()
     assert ["tenants-acme", "orders", "sales", "scores", "tenants"] == [row.split()[0] for row in rows]
-    assert "raw/sales/dt={dt}/{file}.csv" in printed
+    assert ["sales", "raw/sales/dt={dt}/{file}.csv", "sales-to-parquet", "curated/sales/dt={dt}", "-"] == rows[
+        2
+    ].split()
+
+
+def test_a_window_is_in_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In seconds."""
+    (tmp_path / "w.toml").write_text('match = "raw/{f}"\njob_name = "j"\ntarget = "out"\nwindow_seconds = 90\n')
+
+    _, printed = answer(monkeypatch, capsys, "--table", ROUTES=str(tmp_path))
+
+    assert printed.splitlines()[1].endswith("out     90 s")
+
+
+def test_without_a_size_every_step_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the input, whose size is not known: no object is taken for an empty one."""
+    _, printed = answer(monkeypatch, capsys, KEY="raw/sales/dt=1/a.csv")
+    given = json.loads(printed.partition("Input\n")[2])
+
+    assert "(its size)" == given["object"]["size"]
+    assert given["glue_max_capacity_dpus"].startswith("2 DPUs up to 536,870,912 bytes; 10 DPUs up to ")
+    assert "Starts    nothing" not in printed
+
+
+@pytest.mark.parametrize("arguments", [(), ("--table",)])
+def test_a_bad_file_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """The build's own, and the exit code says so: `make test` stops there."""
+    (tmp_path / "bad.toml").write_text('match = "raw/{f}"')
+
+    code, printed = answer(monkeypatch, capsys, *arguments, KEY="raw/x", ROUTES=str(tmp_path))
+
+    assert 1 == code
+    assert "bad.toml: job_name: it is missing." in printed
+    assert 1 == len(printed.splitlines())
 
 
 @pytest.mark.parametrize(("key", "size"), [("", ""), ("raw/x", "many"), ("raw/x", "-1"), ("raw/\udce9", "")])

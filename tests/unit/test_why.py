@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 from moto import mock_aws
 
+from local.template import read_template
 from shared.arrival import Skip, SkipReason
 from shared.plan import Execution, Gathering, gather, plan, plan_window
 from shared.windows import Generation, Window, write_manifest
@@ -165,6 +166,50 @@ def test_versions_and_delete_markers_are_told_apart(aws: boto3.Session) -> None:
         "no such" in why.read_object(s3, route(), "no")[1],
     )
 
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"once more")
+    found, missing = why.read_object(s3, route(), KEY)
+    assert (3, "") == (len(found), missing)
+
+
+def test_the_newest_uploads_come_first() -> None:
+    """Five of them, in whichever order S3 lists versions of an unversioned time."""
+    listed = [
+        {"Key": KEY, "VersionId": f"v{age}", "ETag": '"e"', "Size": 1, "IsLatest": age == 1}
+        | {"LastModified": NOW - timedelta(hours=age)}
+        for age in (3, 1, 6, 2, 5, 4)
+    ]
+
+    class S3:
+        """S3, whose one page holds all versions."""
+
+        def get_paginator(self, _name: str) -> "S3":
+            return self
+
+        def paginate(self, **_: Any) -> "S3":
+            return self
+
+        def search(self, _query: str) -> list[dict[str, Any]]:
+            return listed
+
+    found, _ = why.read_object(S3(), route(), KEY)
+
+    assert ["v1", "v2", "v3", "v4", "v5"] == [one.version_id for one in found]
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "host"),
+    [
+        ("aws", "us-east-2", "us-east-2.console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_the_link_leads_to_the_partitions_console(partition: str, region: str, host: str) -> None:
+    """Of which there are three."""
+    arn = f"arn:{partition}:states:{region}:123456789012:execution:m:n"
+
+    assert f"https://{host}/states/home?region={region}#/v2/executions/details/{arn}" == why.console(arn)
+
 
 def test_an_execution_is_found_by_its_name(aws: boto3.Session) -> None:
     """By the name that the product computes; without one there is none."""
@@ -231,12 +276,15 @@ def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
     """All messages are still there; those about the key are found among more than one answer holds."""
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="failures")["QueueUrl"]
+    cause: Any = {"ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"}}
     for number in range(25):
-        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event(detail__object__key=f"{KEY}{number}")))
+        body = json.dumps(event("object-created-put-versioned", detail__object__key=f"{KEY}{number}"))
+        sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=cause)
 
-    found, seen = why.peek(sqs, url, f"{KEY}7")
+    [found], seen = why.peek(sqs, url, f"{KEY}7")
 
-    assert (1, 25) == (len(found), seen)
+    version = event("object-created-put-versioned")["detail"]["object"]["version-id"]
+    assert ("NO_PERMISSIONS", version, 25) == (found.what, found.version_id, seen)
     counted = sqs.get_queue_attributes(
         QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     )["Attributes"]
@@ -262,6 +310,7 @@ def test_the_log_is_filtered_by_a_plain_pattern_and_then_exactly(key: str) -> No
     found = why.read_log(Logs(), ["group"], key, NOW)
 
     assert ["started (native)"] == [one.what for one in found]
+    assert [("group", NOW.timestamp() * 1000)] == [(one["logGroupName"], one["startTime"]) for one in asked]
     pattern = asked[0]["filterPattern"].removeprefix('{ $.key = "').removesuffix('*" }')
     assert key.startswith(pattern)
     assert not set(pattern) & set('"*\\ ${}')
@@ -297,6 +346,31 @@ def test_what_went_wrong_is_one_line(
     assert "" == told.out
     assert told.err.startswith(says)
     assert 1 == told.err.count("\n")
+
+
+def test_the_logs_of_the_function_and_of_the_backfill_are_asked() -> None:
+    """Both log a decision; and the stack is the default one unless another is named."""
+    resources = read_template()["Resources"]
+    logs = {
+        one["Properties"]["LoggingConfig"]["LogGroup"]
+        for name, one in resources.items()
+        if name in {"StartExecutionFunction", "BackfillBatchFunction"}
+    }
+
+    assert logs == set(why.GROUPS)
+
+
+def test_the_stack_is_the_default_one_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty name is none."""
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setenv("KEY", KEY)
+    monkeypatch.setattr(why, "ask", lambda _session, name, key: asked.append((name, key)))
+    monkeypatch.setattr(why, "tell", lambda _facts, _now: [])
+    for name in ("", "glueworkshop-dev"):
+        monkeypatch.setenv("STACK", name)
+        assert 0 == why.main()
+
+    assert [("glueworkshop", KEY), ("glueworkshop-dev", KEY)] == asked
 
 
 def test_without_a_key_it_says_how(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

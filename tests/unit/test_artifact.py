@@ -1,0 +1,206 @@
+"""The artifact: what `artifact/build.py` installs, cuts away, copies and compiles, without the network."""
+
+import importlib.util
+import json
+import marshal
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore
+import pytest
+
+from artifact import build, route_files
+from artifact.pack import pack
+from tests.unit.builders import REPOSITORY
+
+ARCHITECTURES = ("arm64", "x86_64")
+EXAMPLES = REPOSITORY / "examples" / "routes"
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in for the dependencies, which take a download."""
+    made = tmp_path / "stage"
+    made.mkdir()
+    (made / "dependency.py").write_text("")
+    monkeypatch.setattr(build, "dependencies", lambda architecture: made if architecture in ARCHITECTURES else None)
+    return made
+
+
+def run(monkeypatch: pytest.MonkeyPatch, artifact: Path) -> None:
+    """Build, as SAM calls it."""
+    monkeypatch.setattr(sys, "argv", ["build.py", "--architecture", "x86_64", str(artifact)])
+    build.main()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_sam_builds_each_architecture_as_itself(architecture: str) -> None:
+    """Every function, by the same line; the template names the folder after its parameter."""
+    made = (REPOSITORY / "artifact" / architecture / "Makefile").read_text()
+
+    assert f'\nbuild-%:\n\tpython3.13 artifact/build.py --architecture {architecture} "$(ARTIFACTS_DIR)"\n' in made
+    assert sorted(ARCHITECTURES) == sorted(build.PLATFORMS)
+
+
+@pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
+def test_only_pinned_wheels_of_the_platform_are_installed(
+    monkeypatch: pytest.MonkeyPatch, architecture: str, machine: str
+) -> None:
+    """By hash, and nothing that pip would find besides or build here."""
+    ran: list[list[str]] = []
+
+    def note(words: list[str], *, check: bool) -> None:
+        assert check
+        ran.append(words)
+
+    monkeypatch.setattr(subprocess, "run", note)
+    build.install(architecture, Path("target"))
+    [words] = ran
+
+    assert [sys.executable, "-m", "pip", "install"] == words[:4]
+    assert {
+        *("--require-hashes", "--only-binary=:all:", "--no-deps", "--implementation=cp", "--python-version=3.13"),
+        *(f"--platform=manylinux_2_17_{machine}", "--target=target", "--no-compile"),
+        f"--requirement={REPOSITORY / 'src' / 'requirements.txt'}",
+    } <= set(words)
+
+
+def test_what_is_installed_once_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other pins or another architecture are installed by themselves; what an unfinished build left is thrown away."""
+    made: list[str] = []
+    pins = tmp_path / "requirements.txt"
+    pins.write_text("a==1")
+    monkeypatch.setattr(build, "REQUIREMENTS", pins)
+    monkeypatch.setattr(build, "STAGES", tmp_path / "stages")
+
+    def install(architecture: str, target: Path) -> None:
+        made.append(architecture)
+        target.mkdir(parents=True)
+
+    monkeypatch.setattr(build, "install", install)
+    monkeypatch.setattr(build, "trim", lambda _target: None)
+    first = build.dependencies("arm64")
+    (tmp_path / "stages" / f"x86_64-{first.name.partition('-')[2]}.unfinished").mkdir()
+    stages = [build.dependencies("arm64"), build.dependencies("x86_64")]
+    pins.write_text("a==2")
+    stages.append(build.dependencies("arm64"))
+
+    assert first == stages[0]
+    assert 3 == len(set(stages))
+    assert ["arm64", "x86_64", "arm64"] == made
+    assert all(one.is_dir() and one.parent == tmp_path / "stages" for one in stages)
+
+
+def test_what_no_function_reads_is_cut_away(tmp_path: Path) -> None:
+    """Of the SDK: other services, operations and endpoints, examples, paginators, waiters, commands."""
+    botocore_data = Path(botocore.__file__).parent / "data"
+    data = tmp_path / "botocore" / "data"
+    for name in ("s3", "stepfunctions", "sqs"):
+        shutil.copytree(botocore_data / name, data / name)
+    for name in ("endpoints.json", "partitions.json"):
+        shutil.copy(botocore_data / name, data / name)
+    for name in ("bin", "boto3/data", "boto3/examples", "boto3/docs"):
+        (tmp_path / name).mkdir(parents=True)
+    build.trim(tmp_path)
+
+    assert ["docs"] == [path.name for path in (tmp_path / "boto3").iterdir()]
+    assert not (tmp_path / "bin").exists()
+    assert {"s3", "stepfunctions"} == {path.name for path in data.iterdir() if path.is_dir()}
+    assert {"service-2.json", "service-2.sdk-extras.json", "endpoint-rule-set-1.json"} >= {
+        path.name for path in data.rglob("*/*") if path.is_file()
+    }
+    for service, operations in build.OPERATIONS.items():
+        [path] = (data / service).rglob("service-2.json")
+        model = json.loads(path.read_text())
+        assert operations == model["operations"].keys()
+        assert '"documentation":"' not in json.dumps([model["operations"], model["shapes"]], separators=(",", ":"))
+        assert [*path.parent.glob("endpoint-rule-set-1.json")]
+    services = [one["services"] for one in json.loads((data / "endpoints.json").read_text())["partitions"]]
+    assert {"s3", "states"} == {name for one in services for name in one}
+    assert (data / "partitions.json").exists()
+
+
+def test_the_code_is_copied_and_compiled(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both packages whole, with the dependencies; bytecode of this Python that nobody checks, under Lambda's own paths."""
+    monkeypatch.setattr(build, "read_routes", lambda: route_files.read_routes(tmp_path / "none"))
+    run(monkeypatch, tmp_path / "artifact")
+    made = tmp_path / "artifact"
+    sources = {
+        path.relative_to(REPOSITORY / "src")
+        for name in ("handlers", "shared")
+        for path in (REPOSITORY / "src" / name).rglob("*.py")
+    }
+
+    assert stage.exists()
+    assert {*sources, Path("dependency.py")} == {path.relative_to(made) for path in made.rglob("*.py")}
+    for source in sources:
+        assert (REPOSITORY / "src" / source).read_bytes() == (made / source).read_bytes()
+        compiled = Path(importlib.util.cache_from_source(str(made / source)))
+        assert [compiled] == [*compiled.parent.glob(f"{source.stem}.*")]
+        content = compiled.read_bytes()
+        assert (importlib.util.MAGIC_NUMBER, 0b01) == (content[:4], int.from_bytes(content[4:8], "little"))
+        assert f"/var/task/{source}" == marshal.loads(content[16:]).co_filename  # noqa: S302 - made just now
+
+
+def test_route_files_are_packed_in(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the module that the functions import, in place of the empty one."""
+    monkeypatch.setattr(build, "read_routes", lambda: route_files.read_routes(EXAMPLES))
+    run(monkeypatch, tmp_path / "artifact")
+    packed: dict[str, Any] = {}
+    exec((tmp_path / "artifact" / "shared" / "packed.py").read_text(), packed)  # noqa: S102 - made just now
+
+    assert stage.exists()
+    assert pack(route_files.read_routes(EXAMPLES)) == packed["ROUTES"]
+    assert not (tmp_path / "artifact" / "handlers" / "packed.py").exists()
+
+
+def test_routes_are_read_where_users_put_them() -> None:
+    """In src/routes."""
+    assert REPOSITORY / "src" / "routes" == route_files.FOLDER
+
+
+def test_a_bad_route_file_is_one_message(
+    stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing is built."""
+    (tmp_path / "routes").mkdir()
+    (tmp_path / "routes" / "bad.toml").write_text("match = 1")
+    monkeypatch.setattr(build, "read_routes", lambda: route_files.read_routes(tmp_path / "routes"))
+
+    with pytest.raises(SystemExit, match=r"^Bad route file\. .*bad\.toml"):
+        run(monkeypatch, tmp_path / "artifact")
+
+    assert stage.exists()
+    assert not (tmp_path / "artifact").exists()
+    assert ("", "") == capsys.readouterr()
+
+
+def test_another_python_builds_nothing(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytecode would be ignored, and each cold start would compile."""
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0))
+
+    with pytest.raises(SystemExit, match=r"with Python 3\.13"):
+        run(monkeypatch, tmp_path / "artifact")
+
+    assert stage.exists()
+    assert not (tmp_path / "artifact").exists()
+
+
+def test_what_does_not_compile_is_not_built(stage: Path, tmp_path: Path) -> None:
+    """A syntax error is found here and not by the first event."""
+    (stage / "broken.py").write_text("def")
+
+    with pytest.raises(SystemExit, match="does not compile"):
+        build.compile_tree(stage, tmp_path)
+
+
+def test_the_sdk_is_the_one_that_is_pinned() -> None:
+    """The tests above cut the very SDK that is deployed."""
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (REPOSITORY / "src" / "requirements.txt").read_text(), re.MULTILINE))
+
+    assert (pins["boto3"], pins["botocore"]) == (boto3.__version__, botocore.__version__)

@@ -1,0 +1,406 @@
+"""Every command that a page shows could be run as it stands: names, options, values, and what is read of the answer."""
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import botocore.session
+import jmespath  # type: ignore[import-untyped]
+import pytest
+from botocore import xform_name
+
+from local.template import deployed, read_template
+from shared.backfill import read_request
+from tests.unit.builders import REPOSITORY, event, route
+
+PAGES = [
+    REPOSITORY / name
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "events/README.md", "examples/routes/README.md")
+] + sorted((REPOSITORY / "docs").glob("*.md"))
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+STACK = deployed(NoArrivalHours=1)
+RESOURCES, OUTPUTS, PARAMETERS = STACK["Resources"], STACK["Outputs"], read_template()["Parameters"]
+CONFIGURATIONS = {
+    name: one
+    for name, one in tomllib.loads((REPOSITORY / "samconfig.toml").read_text()).items()
+    if isinstance(one, dict)
+}
+NAMES = {name: one["Properties"].get("Name") for name, one in RESOURCES.items()}
+# Options of the AWS CLI itself.
+GLOBAL_OPTIONS = {"query", "output", "region", "profile", "max-items", "page-size", "starting-token"}
+# Options of SAM CLI that the pages use, by command.
+# https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-command-reference.html
+SAM_OPTIONS = {
+    "build": {"parameter-overrides"},
+    "deploy": {"config-env", "parameter-overrides", "s3-bucket", "resolve-s3", "stack-name"},
+    "delete": {"config-env"},
+    "local": {"add-host", "env-vars", "parameter-overrides"},
+    "remote": {"event"},
+}
+# The most that a service takes where its model does not say so.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+MOST = {"max-number-of-messages": 10}
+# For filters of an answer: every text of a sample answer is this, so that `[?OutputKey=='$1']` finds something.
+SAMPLE_TEXT = "$1"
+# An event that failed, as Lambda hands it on.
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+RECORD = {
+    "requestContext": {"requestId": "r", "condition": "RetriesExhausted", "approximateInvokeCount": 3},
+    "requestPayload": event(),
+    "responsePayload": {"errorType": "RetryableCallError", "errorMessage": "denied"},
+}
+# Which log tells of an alarm, by the function that writes it.
+LOGS = {
+    "FunctionErrorsAlarm": "StartExecutionFunction",
+    "BackfilledAlarm": "BackfillBatchFunction",
+    "UnreachableRoutesAlarm": "StartExecutionFunction",
+    "WindowStuckAlarm": "CollectWindowFunction",
+}
+
+
+class Shown(NamedTuple):
+    """A command and the page it is on."""
+
+    page: str
+    words: tuple[str, ...]
+
+    @property
+    def options(self) -> dict[str, list[str]]:
+        """Its options with their values."""
+        found: dict[str, list[str]] = {}
+        for word in self.words:
+            if word.startswith("--"):
+                found[word[2:]] = []
+            elif found:
+                found[next(reversed(found))].append(word)
+        return found
+
+    def __str__(self) -> str:
+        """Return what a test of it is called."""
+        return f"{self.page}: {' '.join(self.words[:4])}"
+
+
+def text_of(page: Path) -> Iterator[str]:
+    """Yield the lines of a page's commands, and what its text has in backticks."""
+    text = page.read_text()
+    for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield from block.replace("\\\n", " ").splitlines()
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def shown(program: str, *, alone: bool = False) -> list[Shown]:
+    """Collect the commands of all pages that call a program, with what is set before it; a bare `$(output X)` stays."""
+    found = []
+    for page in PAGES:
+        for line in text_of(page):
+            for match in re.finditer(rf"(?:^|[(=;]|\|\s|&& |\s\s)((?:[A-Z]+='?[^' ]*'? )?{program} [^|;]*)", line):
+                command = re.sub(r"\$\(output (\w+)\)", r"@\1", match[1])
+                command = re.sub(r"\$\(\(.*\)\)", "0", command).partition(" # ")[0]
+                command = re.sub(r" && .*|\)\s*(?:\||$)|;.*", "", command)
+                words = shlex.split(command.rstrip(") }"))
+                if len(words) > (1 if alone else 2):
+                    found.append(Shown(page.name, tuple(words)))
+    return found
+
+
+@cache
+def service(name: str) -> Any:
+    """Load the model of a service as the AWS CLI knows it."""
+    return botocore.session.get_session().get_service_model({"s3api": "s3"}.get(name, name))
+
+
+def operation(command: Shown) -> Any:
+    """Return the model of what a command calls."""
+    _, name, called, *_ = command.words
+    known = {xform_name(one, "-"): one for one in service(name).operation_names}
+    return service(name).operation_model(known[called])
+
+
+AWS = [one for one in shown("aws") if one.words[1] != "s3"]
+MAKE = shown("make", alone=True)
+SAM = shown("sam", alone=True)
+
+
+def test_commands_are_found() -> None:
+    """The tables below are not empty by mistake."""
+    assert len(AWS) >= 30
+    assert len(MAKE) >= 20
+    assert len(SAM) >= 15
+
+
+@pytest.mark.parametrize("command", AWS, ids=str)
+def test_an_aws_command_takes_its_options_and_values(command: Shown) -> None:
+    """Members of the call and no other, all that it needs, and values that the service knows."""
+    shape = operation(command).input_shape
+    members = {xform_name(name, "-"): member for name, member in shape.members.items()}
+
+    assert command.options.keys() <= members.keys() | GLOBAL_OPTIONS
+    assert {xform_name(name, "-") for name in shape.required_members} <= command.options.keys()
+    for option, values in command.options.items():
+        member = members.get(option)
+        for value in values if member is not None else ():
+            check_value(option, value, member)
+
+
+def check_value(option: str, value: str, shape: Any) -> None:
+    """See that a value is one of those that are known, of the right type, and of the right output of the stack."""
+    if value.startswith("@"):
+        wanted = "".join(part.title() for part in option.split("-"))
+        output, _, window = value[1:].partition("-")
+        assert output in OUTPUTS
+        assert not window or f"{NAMES['Workflow']}-{window}" == NAMES["WindowStateMachine"]
+        assert wanted in value, f"--{option} takes no {value[1:]}"
+    elif not value.startswith("$"):
+        assert value not in OUTPUTS, f"{value} is the name of an output"
+        assert value in (getattr(shape, "enum", None) or [value])
+        assert shape.type_name not in {"integer", "long"} or int(value) <= MOST.get(option, 10**6)
+    if shape.type_name == "structure":
+        given = re.findall(r"(\w+)=", value)
+        assert given
+        assert set(shape.required_members) <= set(given) <= shape.members.keys()
+
+
+@pytest.mark.parametrize("command", [one for one in AWS if "query" in one.options], ids=str)
+def test_a_query_finds_something(command: Shown) -> None:
+    """In an answer that has every member that the service can give."""
+    [query] = command.options["query"]
+
+    found = jmespath.search(query, sample(operation(command).output_shape))
+
+    assert found
+    assert None not in flat(found), found
+
+
+def sample(shape: Any, depth: int = 0) -> Any:
+    """Make an answer with all members, and one element in each list."""
+    if shape.type_name == "structure":
+        return {name: sample(one, depth + 1) for name, one in shape.members.items()} if depth < 8 else {}
+    if shape.type_name == "list":
+        return [sample(shape.member, depth + 1)]
+    return {"string": SAMPLE_TEXT, "map": {"k": "v"}}.get(shape.type_name, 1)
+
+
+def flat(found: Any) -> list[Any]:
+    """Return the leaves of what a query found."""
+    if isinstance(found, dict):
+        return list(chain.from_iterable(map(flat, found.values())))
+    return list(chain.from_iterable(map(flat, found))) if isinstance(found, list) else [found]
+
+
+def test_a_look_at_the_failure_queue_shows_all_and_hides_nothing_for_long() -> None:
+    """The cause of a dead letter is in its attributes; a message that stays hidden looks lost."""
+    looks = [one.options for one in AWS if one.words[2] == "receive-message"]
+
+    assert looks
+    for options in looks:
+        assert ["All"] == options["message-attribute-names"]
+        assert ["10"] == options["max-number-of-messages"]
+        assert int(options["visibility-timeout"][0]) <= 10
+
+
+def test_a_replay_goes_from_the_archive_to_the_bus() -> None:
+    """Which is which, AWS's own names don't say: the source of events is the archive."""
+    [replay] = [one.options for one in AWS if one.words[2] == "start-replay"]
+    archive, bus = (
+        re.findall(rf"^{name}=.*--query (\w+)", (REPOSITORY / "docs" / "runbook.md").read_text(), re.MULTILINE)
+        for name in ("ARCHIVE", "BUS")
+    )
+
+    assert (["ArchiveArn"], ["EventSourceArn"]) == (archive, bus)
+    assert (["$ARCHIVE"], ["Arn=$BUS"]) == (replay["event-source-arn"], replay["destination"])
+    assert replay["event-start-time"] < replay["event-end-time"]
+
+
+def section(name: str) -> str:
+    """Return a section of the runbook."""
+    return (REPOSITORY / "docs" / "runbook.md").read_text().partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("alarm", LOGS)
+def test_an_alarms_section_reads_the_log_that_tells_of_it(alarm: str) -> None:
+    """By the function's own group, a word that the function writes, and times in milliseconds."""
+    text = section(alarm)
+    logged = RESOURCES[LOGS[alarm]]["Properties"]["LoggingConfig"]["LogGroup"]
+    group = RESOURCES[logged]["Properties"]["LogGroupName"].replace("glueworkshop", "$STACK")
+    written = (REPOSITORY / "src" / "shared" / "telemetry.py").read_text()
+
+    assert [group] == re.findall(r"--log-group-name (\S+)", text)
+    assert re.findall(r"--start-time (\S.+?)\s+--query", text) == re.findall(
+        r"(?<=--start-time )\$\(\( \(\$\(date \+%s\) - (?:3600|86400)\) \* 1000 \)\)", text
+    )
+    for word in re.findall(r"--filter-pattern '\{ \$\.message = \"([^\"]+)\" \}'", text) or ["Error"]:
+        assert word == "Error" or re.search(rf'logger\.\w+\("{word}"', written)
+    assert "--filter-pattern '{ $.message = " in text or "--filter-pattern 'Error'" in text
+
+
+# The words before an input that is shown, the input, and whether it only says what it would do.
+BACKFILLS = [
+    ("README.md", "it starts nothing:", {"since": "PT1H"}),
+    ("README.md", "for what fell between:", {"since": "2026-11-24T05:20:00Z", "dry_run": False}),
+    ("README.md", "# What did I miss? Starts nothing.", {}),
+    ("README.md", "# Start it.", {"dry_run": False}),
+    (
+        "README.md",
+        "exactly once per label.",
+        {"since": "2026-11-17", "until": "2026-11-18", "reprocess": "rates-fixed", "dry_run": False},
+    ),
+    ("docs/runbook.md", "fix it, then run a backfill", {"since": "P7D", "dry_run": False}),
+    ("docs/runbook.md", "a dry backfill starts nothing", {"since": "P1D"}),
+    ("docs/runbook.md", "| what did I miss? |", {}),
+    ("docs/runbook.md", "| start it |", {"dry_run": False}),
+    (
+        "docs/runbook.md",
+        "| only one folder, only since Monday |",
+        {"prefix": "input/lab2/eventdriven/dt=2026-11-23/", "since": "2026-11-23", "dry_run": False},
+    ),
+    (
+        "docs/runbook.md",
+        "| run last Tuesday's files once more |",
+        {"since": "2026-11-17", "until": "2026-11-18", "reprocess": "rates-fixed", "dry_run": False},
+    ),
+]
+
+
+@pytest.mark.parametrize(("page", "before", "given"), BACKFILLS, ids=lambda value: str(value)[:40])
+def test_a_backfill_does_what_the_page_says_of_it(page: str, before: str, given: dict[str, Any]) -> None:
+    """Dry where it starts nothing; understood by the reader itself."""
+    text = (REPOSITORY / page).read_text()
+    found = re.search(r"(?:--(?:input|event) '|`)(\{.*?\})['`]", text.partition(before)[2])
+
+    assert found
+    assert given == json.loads(found[1])
+    request = read_request(given, route(), datetime(2026, 11, 24, 12, tzinfo=UTC))
+    assert request.dry_run is given.get("dry_run", True)
+
+
+def test_every_input_that_is_shown_goes_to_the_backfill() -> None:
+    """And to nothing else: the workflow would run on it."""
+    given = [one for one in AWS if "input" in one.options and one.words[2] == "start-execution"]
+
+    assert given
+    assert {"@BackfillStateMachineArn", "ARN"} >= {one.options["state-machine-arn"][0] for one in given}
+
+
+def test_what_jq_reads_is_there() -> None:
+    """Each path leads to something, in Lambda's record, in an event of either source, or in a message."""
+    [program] = re.findall(r"jq -r '(.*?)'", (REPOSITORY / "docs" / "runbook.md").read_text(), re.DOTALL)
+    message = {"Body": "text", "MessageAttributes": {"ERROR_CODE": {"StringValue": "NO_PERMISSIONS"}}}
+    sources: dict[str, list[Any]] = {
+        "body": [RECORD],
+        "event": [event(), event("cloudtrail-put-object")],
+        "": [message, {"Messages": []}],
+    }
+    paths = re.findall(r"\$?(\bbody|\bevent|(?<![\w\]]))((?:\.[A-Za-z_]+)+)", program)
+
+    assert "($body.requestPayload // $body) as $event" in program
+    assert len(paths) >= 9
+    for name, path in paths:
+        assert any(dig(one, path.split(".")[1:]) for one in sources[name]) or path == ".Messages", path
+
+
+def dig(node: Any, names: list[str]) -> Any:
+    """Return what is at the end of a path."""
+    for name in names:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
+
+
+# ---- make ----
+
+
+def recipe(target: str) -> str:
+    """Return the commands of a target."""
+    found = re.search(rf"^{target}:(?!.*:=).*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def variables(target: str) -> set[str]:
+    """Return the variables that a target reads: those of make, and of the environment of the module it runs."""
+    commands = recipe(target)
+    modules = [path_of(name).read_text() for name in re.findall(r"python -m ((?!pytest)[\w.]+)", commands)]
+    asked = re.findall(r"os\.environ(?:\.get\(|\[)\"(\w+)\"", "".join(modules))
+    return set(re.findall(r"\$\((?:filter \w+,\$\()?([A-Z]\w+)\)", commands)) | set(asked)
+
+
+def path_of(module: str) -> Path:
+    """Return the file that `python -m` runs."""
+    path = REPOSITORY / module.replace(".", "/")
+    return path / "__main__.py" if (path / "__main__.py").exists() else path.with_suffix(".py")
+
+
+@pytest.mark.parametrize("command", MAKE, ids=str)
+def test_a_make_command_sets_what_its_target_reads(command: Shown) -> None:
+    """A variable that nobody reads would be ignored in silence."""
+    words = [word for word in command.words if not word.startswith("-") and word != "make"]
+    targets = [word for word in words if "=" not in word and re.fullmatch(r"[a-z0-9]+", word)]
+    given = dict(word.split("=", 1) for word in words if re.match(r"[A-Z]+=", word))
+
+    for target in targets[:1]:
+        assert recipe(target)
+        assert given.keys() <= variables(target)
+        for wanted, name in re.findall(r"\$\(filter (\w+),\$\((\w+)\)\)", recipe(target)):
+            assert given.get(name, wanted) == wanted
+
+
+RUNS = [
+    Shown("Makefile", ("python", "-m", *shlex.split(line)))
+    for line in re.findall(r"python -m ((?!pytest|pip|venv|tests.unit.resolved)\S.*)", MAKEFILE)
+]
+
+
+@pytest.mark.parametrize("command", [*shown(r"(?:\.venv/dev/bin/)?python"), *RUNS], ids=str)
+def test_a_module_that_is_run_takes_its_options(command: Shown) -> None:
+    """Each is a text of the module's own."""
+    module = command.words[command.words.index("-m") + 1]
+    source = path_of(module).read_text()
+
+    for option in command.options:
+        assert f'"--{option}"' in source, (module, option)
+
+
+# ---- SAM CLI ----
+
+
+@pytest.mark.parametrize("command", SAM, ids=str)
+def test_a_sam_command_names_what_is_there(command: Shown) -> None:
+    """Options, configurations, parameters, functions, and files."""
+    called = command.words[1]
+    options = command.options
+
+    assert options.keys() <= SAM_OPTIONS[called]
+    for name in options.get("config-env", [])[:1]:
+        assert name in CONFIGURATIONS
+    for word in options.get("parameter-overrides", []):
+        assert word.partition("=")[0] in PARAMETERS
+    if called in {"local", "remote"}:
+        assert "invoke" == command.words[2]
+        wanted = "AWS::Serverless::Function" if called == "local" else "AWS::Serverless::StateMachine"
+        assert len(command.words) == 3 or wanted == RESOURCES[command.words[3]]["Type"]
+    for file in [*options.get("env-vars", []), *re.findall(r" -e (\S+)", " ".join(command.words))]:
+        assert (REPOSITORY / file).is_file() or "<" in file
+
+
+def test_the_proof_in_an_account_uses_one_stack() -> None:
+    """What is deployed is what is tested and what is deleted; no stack of anybody's."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    [block] = [one for one in blocks if "make e2e" in one]
+    stack = CONFIGURATIONS["e2e"]["global"]["parameters"]["stack_name"]
+
+    assert {"e2e"} == set(re.findall(r"--config-env (\w+)", block))
+    assert {stack} == set(re.findall(r"STACK=(\S+)", block))
+    assert ["sam deploy", "make e2e", "make e2e", "sam delete"] == re.findall(r"^(\w+ \w+)", block, re.MULTILINE)
+
+
+def test_the_queue_is_emptied_last() -> None:
+    """A message is the only trace of what is not done yet: first the backfill's report, then the purge."""
+    text = section("FailureQueueAlarm")
+    places = [text.index(words) for words in ("**Do**", '`"failed": 0`', "Then empty the queue", "purge-queue")]
+
+    assert sorted(places) == places

@@ -1,0 +1,594 @@
+"""Numbers, names and examples of the pages are those of the code: each row is a phrase of a page, made from the code."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from artifact import build, route_files
+from artifact.route_files import parse_template, read_route
+from benchmarks.storm import Limits, simulate
+from glue.ny_taxi_transformed import AMOUNTS, target_path
+from local.emulator import seams, settings
+from local.trips import COLUMNS
+from shared import telemetry
+from shared.arrival import SkipReason, Source
+from shared.aws import ATTEMPTS
+from shared.errors import Cause
+from shared.outcome import Started, as_response
+from shared.pattern import Pattern
+from shared.plan import execution_input, plan_window
+from shared.windows import GRACE, LONGEST_WINDOW, File, Generation, Window, write_manifest
+from tests.unit.builders import REPOSITORY, event, route, stored
+from tests.unit.resolved import stack
+from tests.unit.test_alarms import ALARMS
+from tests.unit.test_error_codes import CODES, STATUSES
+from tests.unit.test_routes import table
+from tests.unit.test_side_by_side import overrides
+from tests.unit.test_template import TEMPLATE
+from tools import why
+
+RESOLVED = stack(parameters={"NoArrivalHours": 24, "SourceKmsKeyArn": "arn:aws:kms:us-east-2:123456789012:key/0123"})
+RESOURCES = RESOLVED["Resources"]
+DEFAULTS = {name: one["Default"] for name, one in TEMPLATE["Parameters"].items()}
+FUNCTION, COLLECT = (RESOURCES[name]["Properties"] for name in ("StartExecutionFunction", "CollectWindowFunction"))
+ALARM_NAMES = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
+README, RUNBOOK, OBSERVABILITY, ROUTES, COSTS, LOCAL, SPEED = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("runbook", "observability", "routes", "costs", "local-cloud", "performance")),
+)
+WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+]
+RETRIES = {
+    error: one
+    for state in RESOURCES["Workflow"]["Properties"]["Definition"]["States"].values()
+    for one in state.get("Retry", [])
+    for error in one["ErrorEquals"]
+}
+BUSY = RETRIES["Glue.ConcurrentRunsExceededException"]
+
+
+@cache
+def read(page: str) -> str:
+    """Read a page."""
+    return (REPOSITORY / page).read_text()
+
+
+def plain(text: str) -> str:
+    """Return text as one line."""
+    return " ".join(text.split())
+
+
+def hours(seconds: object) -> str:
+    """Return so many seconds as whole hours, in words."""
+    return WORDS[int(str(seconds)) // 3600] if int(str(seconds)) < 16 * 3600 else str(int(str(seconds)) // 3600)
+
+
+def rule(pattern: str) -> str:
+    """Return the name of the rule that takes these events."""
+    [found] = [
+        one["Properties"]["RuleName"]
+        for one in FUNCTION["Events"].values()
+        if pattern in json.dumps(one["Properties"]["Pattern"])
+    ]
+    return str(found)
+
+
+LATEST = int(FUNCTION["EventInvokeConfig"]["MaximumEventAgeInSeconds"])
+LAMBDA_TRIES = WORDS[int(FUNCTION["EventInvokeConfig"]["MaximumRetryAttempts"]) + 1]
+[RULE_AGE] = {int(one["Properties"]["RetryPolicy"]["MaximumEventAgeInSeconds"]) for one in FUNCTION["Events"].values()}
+QUEUE_DAYS = int(RESOURCES["FailureQueue"]["Properties"]["MessageRetentionPeriod"]) // 86400
+RUNS = int(DEFAULTS["GlueMaxConcurrentRuns"])
+LONGEST = TEMPLATE["Parameters"]["WindowSeconds"]["MaxValue"]
+WORKFLOWS = len(RESOURCES["Workflow"]["Properties"]["Definition"]["States"])
+[DAYS_OF_OUTPUT] = [
+    int(one["NoncurrentVersionExpiration"]["NoncurrentDays"])
+    for one in RESOURCES["SourceBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    if "NoncurrentVersionExpiration" in one
+]
+BATCH = RESOURCES["BackfillStateMachine"]["Properties"]["Definition"]["States"]["Look at every object"]
+MEMORY = (
+    RESOLVED["Globals"]["Function"]["MemorySize"]
+    if "Globals" in RESOLVED
+    else TEMPLATE["Globals"]["Function"]["MemorySize"]
+)
+
+TOLD = [
+    (README, f"the workshop's own job and rule `{rule('CloudTrail')}` exist already"),
+    (README, f"`{RESOURCES['GlueJob']['Properties']['Name']}`"),
+    (README, f"aws s3 cp green_tripdata.csv s3://BUCKET/{DEFAULTS['SourcePrefix']} "),
+    (README, f"The CloudTrail rule `{rule('CloudTrail').replace('glueworkshop', 'STACK')}` works"),
+    (README, f"for so long, at most {LONGEST}, and start one execution"),
+    (README, f"0: no limit; prod: {overrides('prod')['MaxConcurrency']} |"),
+    (README, f"for up to {hours(LATEST)} hours: {overrides('prod')['MaxConcurrency']} suffice for 100,000 files"),
+    (README, f"takes a burst of {Limits().bucket} and {Limits().refill} a second after it"),
+    (README, f"too many for its {int(COLLECT['Timeout']) // 60} minutes"),
+    (README, f"`GlueMaxConcurrentRuns` = {RUNS} do at most {60 * RUNS} files an hour"),
+    (README, f"as long as Step Functions keeps the name ({why.KEPT.days} days)"),
+    (README, f"the SDK tries {WORDS[ATTEMPTS]} times, Lambda {LAMBDA_TRIES} times, then the failure queue"),
+    (README, "`PT26H` is 26 hours ago"),
+    (README, "| `BackfillSchedule`, `BackfillLookback` | `rate(1 day)`, `PT26H` |"),
+    (README, f"at most {60 + GRACE + 1} s, and the listing | at most {300 + GRACE + 1} s, and the listing"),
+    (README, f"in the {len(COLUMNS)} columns of the CSV"),
+    (README, "hands its address to the job as `--MANIFEST`"),
+    (
+        README,
+        "with all versions. Note their names before, as the physical ids of `SourceBucket` and `BackfillResultsBucket`",
+    ),
+    (README, f"{WORDS[len(ALARM_NAMES)].title()} alarms go to one topic"),
+    (README, "`AlarmEmail` gets the first two"),
+    (README, "snappy-compressed Parquet"),
+    (RUNBOOK, f"waits in the failure queue; it is kept {QUEUE_DAYS} days."),
+    (RUNBOOK, f"can't reach the function for {RULE_AGE // 3600} h"),
+    (RUNBOOK, f"{LAMBDA_TRIES} tries failed, or {hours(LATEST)} hours old"),
+    (RUNBOOK, f"it hides them for {WORDS[why.HIDDEN]} seconds and deletes none"),
+    (RUNBOOK, "**Means** an event waited more than an hour for the function."),
+    (RUNBOOK, f"Lambda keeps trying for {hours(LATEST)} hours, then the event goes to the failure queue"),
+    (RUNBOOK, f"the function could not run for {hours(LATEST)} hours"),
+    (RUNBOOK, f"Lambda tries it {LAMBDA_TRIES} times; then the event waits"),
+    (RUNBOOK, f"at {overrides('prod')['MaxConcurrency']} environments"),
+    (RUNBOOK, f"JOB={DEFAULTS['JobName']} aws glue get-job-runs --job-name $JOB"),
+    (RUNBOOK, "for an hour without a pause"),
+    (RUNBOOK, "raise `GlueMaxConcurrentRuns`; redrive"),
+    (RUNBOOK, "lower `GlueMaxConcurrentRuns` or ask for more; redrive"),
+    (RUNBOOK, "deploy with `SourceKmsKeyArn`, or complete the key's policy"),
+    (RUNBOOK, "raise the parameter `MaxConcurrency`"),
+    (RUNBOOK, "as for [ExecutionsFailedAlarm](#executionsfailedalarm), with `--status-filter TIMED_OUT`"),
+    (RUNBOOK, "as for [ExecutionsFailedAlarm](#executionsfailedalarm), with `--status-filter ABORTED`"),
+    (RUNBOOK, "Within 14 days redrive the execution"),  # AWS's own limit of RedriveExecution
+    (RUNBOOK, "redrive it within 14 days, later reprocess it under a label"),
+    (RUNBOOK, "Then redrive it, within 14 days"),
+    (RUNBOOK, f"is safe for {why.KEPT.days} days"),
+    (RUNBOOK, "as many hours as the parameter `NoArrivalHours` says"),
+    (RUNBOOK, "The archive keeps the arrivals for `ArchiveRetentionDays`."),
+    (RUNBOOK, "its machine is not in `RouteStateMachineArns`. On the Glue job: not in `RouteJobArns`."),
+    (RUNBOOK, "The scheduled one looks back `BackfillLookback`."),
+    (RUNBOOK, "deploy with an empty `BackfillSchedule`"),
+    (RUNBOOK, "`describe-execution` says SUCCEEDED"),
+    (RUNBOOK, "the alarm goes back to OK. A purge also takes what came since you looked: look once more before it."),
+    (OBSERVABILITY, f"Namespace `{telemetry.NAMESPACE}`, written as EMF"),
+    (OBSERVABILITY, f"fails up to {LAMBDA_TRIES} times"),
+    (OBSERVABILITY, f"{WORDS[len(ALARM_NAMES)].title()} alarms to one topic, which `AlarmEmail` subscribes to"),
+    (OBSERVABILITY, "sorted by `latency_ms`"),
+    (OBSERVABILITY, r"write a quote as `\"` and *é* as `" + json.dumps("é").strip('"') + "`"),
+    (ROUTES, f"for so many seconds, at most {LONGEST_WINDOW}, and start one execution"),
+    (ROUTES, f"{route_files.FEWEST_DPUS} to {route_files.MOST_DPUS} DPUs. ```toml capacity"),
+    (ROUTES, f"with other capacities than {route_files.FEWEST_DPUS} to {route_files.MOST_DPUS} DPUs"),
+    (ROUTES, "`TargetPrefix` only; jobs of your own"),
+    (ROUTES, "in `RouteJobArns` and `RouteStateMachineArns`"),
+    (ROUTES, "set `SourcePrefix` so that it covers all routes"),
+    (ROUTES, "gives `DAY` to Glue as `--DAY`"),
+    (ROUTES, "of two routes that match, the higher one takes the key"),
+    (ROUTES, f"holds {WORDS[len(list((REPOSITORY / 'examples' / 'routes').glob('*.toml')))]} routes to copy from"),
+    (ROUTES, "Such an arrival fails as `unsafe_target`"),
+    (COSTS, f"billed at {MEMORY} MB"),
+    (COSTS, f"one child execution for each {BATCH['ItemBatcher']['MaxItemsPerBatch']} objects"),
+    (COSTS, f"| {len(ALARM_NAMES)} alarms | ${len(ALARM_NAMES) * 0.10:.2f} |"),
+    (COSTS, f"tries again every {BUSY['MaxDelaySeconds'] / 2 / 60:.1f} minutes on average"),
+    (COSTS, f"that a later run replaced expire after {WORDS[DAYS_OF_OUTPUT]} days"),
+    (COSTS, f"A queue of {RUNS * 60 * 24:,} files, a day's work at {WORDS[RUNS]} runs at a time"),
+    (COSTS, "such as `rate(7 days)` and `P8D`: a seventh of the price"),
+    (LOCAL, f"Seen in {seams.MINISTACK_VERSION}."),
+    (LOCAL, "every duration is a tenth of what it says"),
+    (LOCAL, "With `GLUE_RUNS=spark` (the demo"),
+    (SPEED, f"{MEMORY} MB: ten times the peak memory"),
+    ("CONTRIBUTING.md", "five environments in .venv/, pinned by hash"),
+    ("CONTRIBUTING.md", "a golden test in `tests/unit/test_plan.py` fails first"),
+]
+
+
+@pytest.mark.parametrize(("page", "phrase"), TOLD, ids=str)
+def test_what_is_told_is_so(page: str, phrase: str) -> None:
+    """A number that changes in the code has to change here."""
+    assert phrase in plain(read(page))
+
+
+def test_the_numbers_above_are_the_codes() -> None:
+    """Those that a phrase holds in words."""
+    assert "> 3600000" == ALARMS["EventAgeAlarm"][4]
+    throttled = ALARMS["ExecutionsThrottledAlarm"]
+    assert 3600 == int(str(throttled[5])) * int(str(throttled[6]))
+    assert "0.1" == settings.DEFAULTS["SFN_WAIT_SCALE"]
+    assert LONGEST_WINDOW == LONGEST
+    assert {"rate(1 day)", "PT26H"} == {DEFAULTS["BackfillSchedule"], DEFAULTS["BackfillLookback"]}
+
+
+# ---- names ----
+
+PAGES = [
+    REPOSITORY / name
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "events/README.md", "examples/routes/README.md")
+] + sorted(one for one in (REPOSITORY / "docs").glob("*.md") if one.name not in {"decisions.md", "testing.md"})
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
+# In the pages' own examples; AWS's and ministack's names that no code of ours has; jq's, make's and AWS CLI's words.
+MADE_UP = {
+    "HASH",
+    "OLD_RULE",
+    "ROLE",
+    "Remove",
+    "Tuesday",
+    "awkward",
+    "c9a",
+    "miss",
+    "rates",
+    "RUN",
+    "ARCHIVE",
+    "ContextEntries",
+    "SimulatePrincipalPolicy",
+    "StateMachineQualifier",
+    "_build_simulate_results_real",
+    "put_events",
+    "run_child",
+    "AccountLimit",
+    "EXHAUSTED_RETRY_CONDITION",
+    "EventLastReplayedTime",
+    "FilterArns",
+    "fromjson",
+    "tsv",
+    "purge",
+    "visibility",
+    "exception_name",
+    "stack_trace",
+    "P8D",
+    "PT2H",
+}
+
+# What is made here, or is about something else.
+FOREIGN = {
+    ".aws-sam",
+    ".git",
+    ".hypothesis",
+    ".local",
+    ".venv",
+    "docs",
+    *(f".{tool}_cache" for tool in ("mypy", "pytest", "ruff")),
+}
+
+
+@cache
+def known() -> frozenset[str]:
+    """Collect the names of all that is no page: code, template, definitions, tests but this one."""
+    folders = [one for one in REPOSITORY.iterdir() if one.is_dir() and one.name not in FOREIGN]
+    paths = [*REPOSITORY.iterdir(), *(path for folder in folders for path in folder.rglob("*"))]
+    texts = [
+        path
+        for path in paths
+        if path.is_file() and path.suffix not in {".md", ".png", ".pyc", ".txt"} and path != Path(__file__)
+    ]
+    return frozenset(
+        {name for path in texts for name in NAME.findall(path.read_text())} | {path.stem for path in texts}
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_name_is_somebodys(page: Path) -> None:
+    """What is in backticks or in a block of code is called so in the code, too."""
+    text = re.sub(r"^### Removed\n.*?^#", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(?:sh|json|toml)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+
+    assert [] == sorted({name for span in (*blocks, *spans) for name in NAME.findall(span)} - known() - MADE_UP)
+
+
+def test_what_was_removed_is_gone() -> None:
+    """The changelog's list of it."""
+    removed = re.findall(r"^### Removed\n(.*?)^#", read("CHANGELOG.md"), re.MULTILINE | re.DOTALL)
+
+    assert removed
+    assert not set(NAME.findall(" ".join(removed))) & RESOURCES.keys()
+
+
+# ---- examples ----
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    """Return a page's blocks of code."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", read(page), re.MULTILINE | re.DOTALL)
+
+
+def test_the_input_of_an_execution_is_the_plans() -> None:
+    """Of the file of the README."""
+    given = json.loads(blocks(README, "json")[1])
+    moment = datetime(2026, 11, 24, 5, 20, tzinfo=UTC)
+    one = stored(size=given["object"]["size"], etag=given["object"]["etag"], last_modified=moment)
+
+    assert json.loads(execution_input(one, route())) == given
+
+
+def test_the_input_of_a_windows_execution_is_the_plans() -> None:
+    """But for the sizes and the digest."""
+    given = json.loads(blocks(README, "json")[2])
+    window = Window("r", route().source_bucket_name, "input/lab2/eventdriven/", 1795497600, 60, None)
+    file = File("input/lab2/eventdriven/a.csv", 12, "e", 1795497600)
+    planned = plan_window(Generation(window, 0), write_manifest([file]), route())
+    assert planned
+    made = json.loads(planned.input)
+
+    assert {
+        "glue_max_capacity_dpus",
+        "JOB_NAME",
+        "BUCKET_NAME",
+        "SRC_PREFIX",
+        "TRG_PREFIX",
+    } == made.keys() - given.keys()
+    assert given.keys() <= made.keys()
+    assert [*made["window"]] == [*given["window"]]
+    assert {"start": "2026-11-24T05:20:00Z", "seconds": 60, "generation": 0} == given["window"]
+    assert re.fullmatch(r"s3://RESULTS/windows/eventdriven-20261124T052000Z-\w+…/0\.json", given["manifest"])
+    assert made["manifest"].startswith("s3://results/windows/eventdriven-20261124T")
+
+
+def test_a_manifest_is_what_is_stored() -> None:
+    """The names of its members."""
+    made = json.loads(write_manifest([File("k", 1, "e", 0)]))
+    [shown] = re.findall(r"A manifest is `(\{.*?\]\})`", read(README))
+
+    assert [*made] == ["files"]
+    assert ["files", *made["files"][0]] == re.findall(r'"(\w+)":', shown)
+
+
+def test_the_answer_is_the_functions() -> None:
+    """Its members, and every word of the outcome."""
+    [shown] = re.findall(r"^`(\{\"outcome\".*?\})`", read(README), re.MULTILINE)
+    outcomes = {*re.findall(r'"outcome": "(\w+)"', (REPOSITORY / "src/shared/outcome.py").read_text())}
+
+    assert [*as_response(Started("a"))] == re.findall(r'"(\w+)":', shown)
+    assert outcomes == set(re.findall(r'"(\w+)"(?!:)', shown))
+
+
+def test_the_key_policy_allows_what_the_job_needs() -> None:
+    """The same actions in the text, in the policy to copy, and in the role."""
+    policy = json.loads(blocks(README, "json")[0])
+    [role] = [
+        one["Action"]
+        for one in RESOURCES["GlueJobRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        if one.get("Sid") == "UseTheKey"
+    ]
+
+    assert role == policy["Action"]
+    assert f"(`{role[0]}` to read, `{role[1]}` to write)" in read(README)
+    assert "Allow" == policy["Effect"]
+
+
+def test_the_table_of_columns_is_the_files() -> None:
+    """Every column once; those that become doubles are the job's."""
+    table_of_columns = read(README).partition("| columns | in the CSV |")[2].partition("\n\n")[0]
+    rows = [
+        re.findall(r"`(\w+)`", line.split("|")[1]) for line in table_of_columns.splitlines() if line.startswith("| `")
+    ]
+    [amounts] = [row for row in rows if "fare_amount" in row]
+
+    assert sorted(COLUMNS) == sorted(name for row in rows for name in row)
+    assert sorted(AMOUNTS - {"ehail_fee"}) == sorted(amounts)
+
+
+def test_the_target_is_the_jobs() -> None:
+    """The folder of a source."""
+    made = target_path("BUCKET", DEFAULTS["TargetPrefix"], "in/NAME")
+
+    assert f"`{re.sub(r'[0-9a-f]{32}$', 'HASH', made)}/`" in read(README)
+
+
+# ---- the runbook's and observability's tables ----
+
+
+def errors_of_the_queue() -> Iterator[tuple[str, str]]:
+    """Yield each error of the runbook's table with each code that it is told for."""
+    for name, cell in re.findall(r"^\| `(\w+CallError)`, ([^|]+) \|", read(RUNBOOK), re.MULTILINE):
+        for code in re.findall(r"\*([A-Za-z]+|\d+)\*", cell):
+            yield name, code
+
+
+@pytest.mark.parametrize(("name", "code"), list(errors_of_the_queue()))
+def test_a_code_is_told_for_the_error_it_makes(name: str, code: str) -> None:
+    """What may pass, and what is judged wrong."""
+    kind = STATUSES[int(code)][0] if code.isdigit() else CODES[code][1]
+
+    assert kind.__name__ == name
+
+
+def test_the_errors_of_the_queue_are_found() -> None:
+    """The table above is not empty by mistake."""
+    assert len(list(errors_of_the_queue())) >= 6
+
+
+def test_lists_of_words_are_whole() -> None:
+    """Sources, reasons and causes, in the text; messages, in the table of fields."""
+    [text] = re.findall(r"^`source` is (.*?)\n\n", read(OBSERVABILITY), re.MULTILINE | re.DOTALL)
+    sources, _, reasons = text.partition(". `reason` of a skip is ")
+    skips, _, failures = reasons.partition("; of a failure ")
+    [messages] = re.findall(r"^\| `message` \| ([^|]+) \|", read(OBSERVABILITY), re.MULTILINE)
+    written = (REPOSITORY / "src" / "shared" / "telemetry.py").read_text()
+
+    assert {one.value for one in Source} - {"backfill"} == set(re.findall(r"`(\w+)`", sources))
+    assert sorted(SkipReason) == re.findall(r"`(\w+)`", skips)
+    assert set(Cause) == set(re.findall(r"`(\w+)`", failures))
+    assert set(re.findall(r'logger\.\w+\("(\w+)"', written)) == set(re.findall(r"`(\w+)`", messages))
+    assert "Received = Started + Duplicates + Coalesced + Skipped + Failed" in plain(read(OBSERVABILITY))
+
+
+def test_the_saved_queries_are_counted_and_named() -> None:
+    """Each by its name."""
+    names = [
+        one["Properties"]["Name"].partition("/")[2]
+        for one in RESOURCES.values()
+        if one["Type"] == "AWS::Logs::QueryDefinition"
+    ]
+
+    assert f"{WORDS[len(names)].title()} saved queries" in read(OBSERVABILITY)
+    assert [] == [name for name in names if name not in plain(read(OBSERVABILITY))]
+
+
+# ---- routes ----
+
+
+def test_the_table_of_fields_is_the_builds() -> None:
+    """Every field, in its order, with its default."""
+    rows = re.findall(r"^\| `\[?(\w+)\]?` \| .*? \|([^|]*)\|$", read(ROUTES).partition("## Fields")[2], re.MULTILINE)
+    told = {name: default for name, default in rows if name in route_files.FIELDS}
+
+    assert list(route_files.FIELDS) == [*told]
+    assert ("", "", "") == tuple(told[name].strip() for name in route_files.REQUIRED)
+    assert ("false", "0", "0: one execution a file", "none", "`GlueMaxCapacityDpus`") == tuple(
+        told[name].strip() for name in ("accept_empty", "priority", "window_seconds", "parameters", "capacity")
+    )
+
+
+@pytest.mark.parametrize("number", range(len(blocks(ROUTES, "toml"))))
+def test_every_route_that_is_shown_is_built(tmp_path: Path, number: int) -> None:
+    """As it stands, or with what every route has."""
+    text = blocks(ROUTES, "toml")[number]
+    given = tomllib.loads(text)
+    others = {"match": '"raw/{dt}/{file}"', "job_name": '"job"', "target": '"out"'}
+    missing = "".join(f"{name} = {value}\n" for name, value in others.items() if name not in given)
+    path = tmp_path / "shown.toml"
+    path.write_text(missing + text)
+
+    assert given
+    assert read_route(path).name == "shown"
+    assert len(missing.splitlines()) in {0, 3}
+
+
+def test_the_default_route_is_what_the_table_says(tmp_path: Path) -> None:
+    """With the required fields alone."""
+    path = tmp_path / "shown.toml"
+    path.write_text('match = "raw/{file}"\njob_name = "job"\ntarget = "out"\n')
+    made = read_route(path)
+
+    assert (False, 0, 0, (), ()) == (
+        made.accept_empty,
+        made.priority,
+        made.window_seconds,
+        made.parameters,
+        made.capacity,
+    )
+    assert (None, None) == (made.source, made.state_machine)
+
+
+def test_the_readings_that_are_shown_are_the_patterns() -> None:
+    """What a key is read as, and the route of the page's own example."""
+    [(match, key, a, b)] = re.findall(r"`(\{a\}-\{b\})` reads `([\w-]+)` as `([\w-]+)` and `([\w-]+)`", read(ROUTES))
+    assert {"a": a, "b": b} == Pattern(parse_template(match, deep_allowed=True)).match(key)
+
+    sales = table(sales=blocks(ROUTES, "toml")[0])
+    taken = sales.find(KEY)
+    assert taken
+    [shown] = re.findall(r'^`("route": .*)`', read(ROUTES), re.MULTILINE)
+    assert {"route": "sales", "captures": taken.captures, "parameters": {}} == json.loads(f"{{{shown}}}")
+
+
+KEY = "raw/sales/dt=2026-11-24/store-17.csv"
+
+
+def test_a_routes_name_has_the_length_that_is_told() -> None:
+    """And a size the units."""
+    assert "a route name that is not 1 to 64 of a-z, 0-9 and `-`" in read(ROUTES)
+    assert (True, False) == tuple(bool(route_files.ROUTE_NAME.fullmatch("a" * length)) for length in (64, 65))
+    for unit, size in route_files.UNITS.items():
+        assert unit in plain(read(ROUTES))
+        assert size % (1024 if "i" in unit else 1000) == 0 or unit == "B"
+
+
+# ---- costs and speed ----
+
+
+def test_the_costs_add_up() -> None:
+    """Each row is its own arithmetic, and the trigger's price is the sum, on every page that tells it."""
+    rows = dict(
+        re.findall(
+            r"^\| ([^|]+?) \| [^|]+ \| \$([\d.]+) \|",
+            read(COSTS).partition("## A million arrivals")[2].partition("| **the trigger**")[0],
+            re.MULTILINE,
+        )
+    )
+    total = sum(map(float, rows.values()))
+
+    assert 7 == len(rows)
+    assert f"| **the trigger** | | **${total:.2f}** | |" in read(COSTS)
+    assert f"A million arrivals cost some **${total:.2f}**" in read(README)
+    assert f"a sixth of the ${total:.2f}" in read(SPEED)
+    assert 0.59 > 6 * float(rows["Lambda duration"]) - total > -0.59
+
+
+@pytest.mark.parametrize(
+    ("item", "sum_of"),
+    [
+        ("EventBridge, native S3 events", 1.00),
+        ("Lambda requests", 0.20),
+        ("Lambda duration", 1e6 * 0.059 * MEMORY / 1024 * 0.0000166667),
+        ("CloudWatch Logs, function", 1e6 * 1.3e-6 * 0.50),
+        ("archive", 0.10 + 0.023),
+        ("X-Ray traces", 0.05 * 5),
+    ],
+)
+def test_a_price_is_the_price_lists(item: str, sum_of: float) -> None:
+    """Of the first table, for a million arrivals."""
+    [(how, cell)] = re.findall(rf"^\| {item} \| ([^|]+) \| \$([\d.]+) \|", read(COSTS), re.MULTILINE)
+
+    assert f"{sum_of:.2f}" == cell
+    for price in re.findall(r"\$(\d+\.\d\d+)", how):
+        assert f"${price}" in read(COSTS).partition("## A million arrivals")[0] or price == "1.00"
+
+
+def test_the_memory_that_is_deployed_is_priced_as_in_the_costs() -> None:
+    """The row in bold."""
+    assert f"| **{MEMORY} MB** | 59 ms | $0.49 | 176 ms |" in read(SPEED)
+    assert "59 ms billed" in read(COSTS)
+    assert "(176 ms where an arrival needs new connections)" in read(COSTS)
+
+
+def test_a_storm_is_the_simulations() -> None:
+    """A row of the table, the same as the README tells."""
+    lost, minutes = (one := simulate(10_000, Limits())).lost, one.seconds / 60
+    few = simulate(10_000, Limits(environments=20))
+
+    assert f"| 10,000 | {lost:.0%}, {minutes:.1f} min | {few.lost:.0%}, {few.seconds / 60:.1f} min |" in read(SPEED)
+    assert f"(by simulation {lost:.0%} of 10,000)".replace("%", " %") in read(README)
+
+
+def test_the_settings_of_the_local_cloud_are_its_own() -> None:
+    """Every variable with its default."""
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]+) \|", read(LOCAL).partition("## Settings")[2], re.MULTILINE))
+
+    assert {**settings.DEFAULTS, "LAMBDA_PYTHON": ".venv/lambda"} == {
+        name: cell.strip("`").strip("\N{EN DASH}") for name, cell in rows.items()
+    }
+
+
+def test_the_local_clouds_modules_are_told() -> None:
+    """Each that the table names is there."""
+    told = re.findall(r"`(\w+\.py)`", "".join(re.findall(r"^\| (`\w+\.py`[^|]*) \|", read(LOCAL), re.MULTILINE)))
+
+    assert len(told) >= 11
+    assert [] == [name for name in told if not (REPOSITORY / "local" / "emulator" / name).exists()]
+
+
+def test_the_artifact_is_what_contributors_are_told() -> None:
+    """The names of the two tables that cut botocore's models, and of the table of advice."""
+    assert {"OPERATIONS", "MEMBERS"} <= vars(build).keys()
+    assert "`OPERATIONS` and `MEMBERS` in `artifact/build.py`" in read("CONTRIBUTING.md")
+    assert "`SKIPPED` in `tools/why.py`" in read("CONTRIBUTING.md")
+    assert "as `MINISTACK_VERSION` in `local/emulator/seams.py`" in plain(read("CONTRIBUTING.md"))
+    assert why.SKIPPED.keys() == set(SkipReason)
+    assert event()
