@@ -1,5 +1,6 @@
 """The template as data, for those who check something by it; PyYAML is all it needs."""
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +49,7 @@ def deployed(name: str = "glueworkshop", partition: str = "aws", **parameters: o
     The name of a resource stands for its `Ref`, and `Resource.Attribute` for what `Fn::GetAtt` would return. What a
     condition leaves out is not there.
     """
-    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Functions)  # noqa: S506 - a SafeLoader
+    template = _with_functions()
     defaults = {one: declared["Default"] for one, declared in template["Parameters"].items()}
     unknown = parameters.keys() - defaults.keys()
     assert not unknown, f"no such parameters: {unknown}"
@@ -69,6 +70,12 @@ def deployed(name: str = "glueworkshop", partition: str = "aws", **parameters: o
         }
         for part in ("Globals", "Resources", "Outputs")
     }
+
+
+@functools.cache
+def _with_functions() -> dict[str, Any]:
+    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Functions)  # noqa: S506 - a SafeLoader
+    return template
 
 
 class _Resolver:

@@ -1,10 +1,11 @@
 """Role by role: what each must be able to do, and what it must not, by the policies of the resolved stack.
 
+tests/integration/test_roles.py asks the same of the deployed roles.
 Resources are written as the resolver writes them: the name of a resource for its `Ref`, `Name.Attribute` for `Fn::GetAtt`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -95,6 +96,7 @@ MUST_NOT: list[tuple[str, str, str]] = [
     ("StartExecutionFunction", "s3:PutObject", MANIFEST),
     ("WindowStateMachine", "lambda:InvokeFunction", "StartExecutionFunction.Arn"),
     ("WindowStateMachine", "states:StartExecution", MACHINE),
+    ("WindowStateMachine", "lambda:InvokeFunction", "BackfillBatchFunction.Arn"),
     ("CollectWindowFunction", "states:StartExecution", WINDOWS),
     ("CollectWindowFunction", "s3:DeleteObject", MANIFEST),
     ("CollectWindowFunction", "s3:PutObject", RESULTS),
@@ -108,12 +110,15 @@ MUST_NOT: list[tuple[str, str, str]] = [
     ("BackfillBatchFunction", "s3:GetObject", ELSEWHERE),
     ("BackfillReportFunction", "s3:PutObject", RESULTS),
     ("BackfillReportFunction", "s3:GetObject", FILE),
+    ("BackfillReportFunction", "s3:GetObject", MANIFEST),
     ("BackfillReportFunction", "states:StartExecution", MACHINE),
     ("BackfillStateMachine", "lambda:InvokeFunction", "StartExecutionFunction.Arn"),
     ("BackfillStateMachine", "states:StartExecution", MACHINE),
     ("BackfillStateMachine", "s3:GetObject", FILE),
     ("BackfillStateMachine", "s3:PutObject", "BackfillResultsBucket.Arn/elsewhere/x"),
     ("BackfillStateMachine", "s3:DeleteObject", RESULTS),
+    ("BackfillStateMachine", "states:StopExecution", f"{STATES}:execution:Workflow.Name:green-0123"),
+    ("BackfillStateMachine", "states:RedriveExecution", f"{STATES}:execution:glueworkshop-windows:0123-0"),
     ("BackfillSchedulerRole", "states:StartExecution", MACHINE),
     ("BackfillSchedulerRole", "states:StopExecution", "BackfillStateMachine"),
     ("Workflow", "glue:StartJobRun", "arn:aws:glue:us-east-2:123456789012:job/somebody-elses"),
@@ -125,6 +130,36 @@ MUST_NOT: list[tuple[str, str, str]] = [
     ("GlueJobRole", "s3:GetObject", ELSEWHERE),
     ("GlueJobRole", "s3:PutObject", SCRIPT),
     ("GlueJobRole", "s3:GetObject", RESULTS),
+    ("GlueJobRole", "s3:PutObject", MANIFEST),
+    ("GlueJobRole", "s3:DeleteBucket", BUCKET),
+    ("GlueJobRole", "iam:PassRole", ANY),
+]
+# With route files: other machines and jobs, and no further ones.
+OTHERS = [f"{STATES}:stateMachine:{name}" for name in ("Sales", "Trips")]
+JOBS = [f"arn:aws:glue:us-east-2:123456789012:job/{name}" for name in ("sales", "trips")]
+ROUTED: list[tuple[str, str, list[str]]] = [
+    ("StartExecutionFunction", "states:StartExecution", OTHERS),
+    ("CollectWindowFunction", "states:StartExecution", OTHERS),
+    ("BackfillBatchFunction", "states:StartExecution", OTHERS),
+    (
+        *("BackfillBatchFunction", "states:DescribeExecution"),
+        [f"{one.replace(':stateMachine:', ':execution:')}:green-0123" for one in OTHERS],
+    ),
+    *(("Workflow", f"glue:{call}", JOBS) for call in ("StartJobRun", "GetJobRun", "BatchStopJobRun")),
+]
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html and .../concepts-xray-tracing.html
+DELIVERY = [
+    *(f"logs:{call}LogDelivery" for call in ("Create", "Get", "Update", "Delete")),
+    *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
+    *("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"),
+]
+# What a request says of itself, where a statement asks.
+REQUEST = {"s3:prefix": "input/lab2/eventdriven/2026/", "s3:ResourceAccount": "123456789012"}
+# The same call with other words.
+REFUSED: list[tuple[str, str, str, dict[str, str]]] = [
+    ("CollectWindowFunction", "s3:ListBucket", BUCKET, {"s3:prefix": "private/"}),
+    ("CollectWindowFunction", "s3:ListBucket", BUCKET, {"s3:prefix": ""}),
+    ("GlueJobRole", "s3:GetObject", SCRIPT, {"s3:ResourceAccount": "999999999999"}),
 ]
 # Which service may assume a role that the template writes out; SAM writes those of functions and state machines.
 TRUST = {"GlueJobRole": "glue.amazonaws.com", "BackfillSchedulerRole": "scheduler.amazonaws.com"}
@@ -147,13 +182,29 @@ def matches(pattern: str, value: str) -> bool:
     return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value))
 
 
-def allowed(owner: str, action: str, resource: str) -> bool:
-    """Tell whether a role may do that; conditions are taken for fulfilled."""
+def fulfilled(statement: dict[str, Any], request: Mapping[str, str]) -> bool:
+    """Tell whether a request is what a statement's conditions ask for."""
+    conditions: dict[str, dict[str, str]] = statement.get("Condition", {})
+    assert conditions.keys() <= {"StringLike", "StringEquals"}
+    return all(
+        key in request and matches(value, request[key]) for one in conditions.values() for key, value in one.items()
+    )
+
+
+def allowed(
+    owner: str,
+    action: str,
+    resource: str,
+    request: Mapping[str, str] = REQUEST,
+    resources: dict[str, Any] = RESOURCES,
+) -> bool:
+    """Tell whether a role may do that."""
     found = {
         statement["Effect"]
-        for statement in statements(owner)
+        for statement in statements(owner, resources)
         if any(matches(one.lower(), action.lower()) for one in listed(statement["Action"]))
         if any(matches(one, resource) for one in listed(statement["Resource"]))
+        if fulfilled(statement, request)
     }
     return found == {"Allow"}
 
@@ -168,6 +219,34 @@ def test_a_role_can_do_what_it_must(owner: str, action: str, resource: str) -> N
 def test_a_role_can_do_no_more(owner: str, action: str, resource: str) -> None:
     """Or a bug in one function could harm what belongs to another."""
     assert not allowed(owner, action, resource)
+
+
+@pytest.mark.parametrize(("owner", "action", "resource", "request_"), REFUSED)
+def test_a_condition_keeps_out_what_it_is_for(owner: str, action: str, resource: str, request_: dict[str, str]) -> None:
+    """What the table above allows is refused in other words, or without any."""
+    assert allowed(owner, action, resource)
+    assert not allowed(owner, action, resource, request_)
+    assert not allowed(owner, action, resource, {})
+
+
+@pytest.mark.parametrize(("owner", "action", "targets"), ROUTED)
+def test_route_files_may_name_others(owner: str, action: str, targets: list[str]) -> None:
+    """Each of the two lists, all of it and nothing besides; without the lists nothing."""
+    given = {"RouteStateMachineArns": OTHERS, "RouteJobArns": JOBS}
+    resources = stack(parameters=given)["Resources"]
+    another = targets[0].replace("Sales", "Somebodys").replace("sales", "somebodys")
+
+    assert [] == [one for one in targets if not allowed(owner, action, one, resources=resources)]
+    assert not allowed(owner, action, another, resources=resources)
+    assert [] == [one for one in targets if allowed(owner, action, one)]
+
+
+@pytest.mark.parametrize("owner", ["Workflow", "WindowStateMachine", "BackfillStateMachine"])
+def test_logs_and_traces_are_delivered(owner: str) -> None:
+    """By exactly the calls that AWS lists; they know no narrower resource."""
+    [statement] = [one for one in statements(owner) if one.get("Sid") == "DeliverLogsAndTraces"]
+
+    assert (DELIVERY, "*") == (statement["Action"], statement["Resource"])
 
 
 def test_the_key_of_the_bucket_is_the_jobs_alone() -> None:
@@ -227,6 +306,22 @@ def test_a_resource_lets_in_whom_it_must(
 
     assert (effect, principal, action) == (statement["Effect"], statement["Principal"], statement["Action"])
     assert resources == listed(statement["Resource"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "of"),
+    [
+        ("FailureQueuePolicy", {"Queues": ["FailureQueue"]}),
+        ("FailureTopicPolicy", {"Topics": ["FailureTopic"]}),
+        ("SourceBucketPolicy", {"Bucket": "SourceBucket"}),
+    ],
+)
+def test_a_policy_is_the_resources_own(policy: str, of: dict[str, object]) -> None:
+    """Attached elsewhere it would let in nobody; and a policy more would be one that no row above knows."""
+    properties = RESOURCES[policy]["Properties"]
+
+    assert of == {name: value for name, value in properties.items() if name != "PolicyDocument"}
+    assert 3 == len([one for one in RESOURCES.values() if re.fullmatch(r"AWS::\w+::\w+Policy", one["Type"])])
 
 
 def test_the_rules_and_no_other_may_send_dead_letters() -> None:

@@ -356,11 +356,10 @@ def test_a_backfill_may_follow_its_own_executions_and_its_maps() -> None:
 def test_somebody_hears_the_topics(parameters: dict[str, str], topics: set[str]) -> None:
     """AlarmEmail gets alarms and failures, not successes."""
     stack = deployed(**parameters)
-    subscribed = {
-        one["Properties"]["TopicArn"] for one in stack["Resources"].values() if one["Type"] == "AWS::SNS::Subscription"
-    }
+    subscribed = [one["Properties"] for one in stack["Resources"].values() if one["Type"] == "AWS::SNS::Subscription"]
 
-    assert topics == subscribed
+    assert topics == {one["TopicArn"] for one in subscribed}
+    assert all(("email", "on-call@example.com") == (one["Protocol"], one["Endpoint"]) for one in subscribed)
     assert {name for name, one in stack["Resources"].items() if one["Type"] == "AWS::SNS::Topic"} == {
         one["Value"] for name, one in stack["Outputs"].items() if name.endswith("TopicArn")
     }
