@@ -1,7 +1,7 @@
 """Backfill: its request, its batches, its report."""
 
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from types import SimpleNamespace
 from typing import Any
 
@@ -114,6 +114,27 @@ def test_a_backfill_looks_at_its_bucket_first(
     with pytest.raises(MalformedEventError):
         backfill_request.handler({"dryrun": False}, CONTEXT)
     assert 1 == len(s3.calls)
+
+
+class _Clock(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "_Clock":
+        """Return noon, in UTC for whoever asks for that."""
+        return cls(2026, 11, 24, 12, tzinfo=tz)
+
+
+def test_a_duration_counts_back_from_now_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the settled request is JSON, which the definition hands on."""
+    monkeypatch.setattr(backfill_request, "datetime", _Clock)
+    monkeypatch.setattr(backfill_request, "s3", Client({}))
+    moments = {"since": "PT26H", "until": "2026-11-24T12:45:00+01:00"}
+
+    assert REQUEST | {
+        "since": "2026-11-23T10:00:00Z",
+        "until": "2026-11-24T12:45:00+01:00",
+    } == backfill_request.handler(moments | {"dry_run": False}, CONTEXT)
 
 
 def test_a_batch_is_decided_one_by_one() -> None:

@@ -184,11 +184,13 @@ def test_a_map_over_nothing_has_no_results(s3: Any, nothing: object) -> None:
 def test_results_that_are_lost_are_an_error(s3: Any) -> None:
     """A file that the manifest names, a bucket or a permission that is missing: never zeros."""
     leave(s3, {}, SUCCEEDED=[{"Key": "backfill/m/SUCCEEDED_0.jsonl"}])
-    with pytest.raises(PermanentCallError, match=r"SUCCEEDED_0\.jsonl'?: NoSuchKey"):
+    with pytest.raises(
+        PermanentCallError, match=rf"^GetObject on s3://{BUCKET}/'backfill/m/SUCCEEDED_0\.jsonl': NoSuchKey"
+    ):
         list(read_map_results(s3, DETAILS))
-    with pytest.raises(PermanentCallError, match="NoSuchBucket"):
+    with pytest.raises(PermanentCallError, match=rf"^GetObject on s3://no-such-bucket/'{MANIFEST}': NoSuchBucket"):
         list(read_map_results(s3, {"ResultWriterDetails": {"Bucket": "no-such-bucket", "Key": MANIFEST}}))
-    with pytest.raises(RetryableCallError, match="AccessDenied"):
+    with pytest.raises(RetryableCallError, match=rf"^GetObject on s3://{BUCKET}/'{MANIFEST}': AccessDenied"):
         list(read_map_results(Client(refusal("AccessDenied", 403, "GetObject")), DETAILS))  # type: ignore[arg-type]
 
 

@@ -2,12 +2,15 @@
 
 import io
 import json
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aws_lambda_powertools import Logger
 
 from local.template import deployed
 from shared import telemetry
@@ -152,6 +155,48 @@ def test_alarms_and_dashboard_show_what_is_emitted(emitted: dict[str, tuple[str,
     assert emitted.keys() == {metric for metric, _ in named}
     for metric, sets in named:
         assert sets in emitted[metric][1]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Logger, io.StringIO]]:
+    """Make a logger as a new function does; in one process there is one for each stack's name."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "another-stack")
+    logger, written = telemetry.make_logger(), io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", written)
+    yield logger, written
+    logging.Logger.manager.loggerDict.pop("another-stack")
+
+
+def test_a_line_is_compact_json_in_ascii(logged: tuple[Logger, io.StringIO]) -> None:
+    """With nothing but what was said, and when; what JSON has no word for is written as text, never an error."""
+    logger, written = logged
+    said = {"key": "été\u2028🚕\x1b", "at": Path("a/b")}
+
+    logger.info("started", extra=said)
+
+    line = json.loads(written.getvalue())
+    assert written.getvalue() == json.dumps(line, separators=(",", ":")) + "\n"
+    assert {
+        "level": "INFO",
+        "message": "started",
+        "timestamp": line["timestamp"],
+        "service": "another-stack",
+        "key": said["key"],
+        "at": "a/b",
+    } == line
+
+
+def test_a_route_without_keys_is_told_when_the_function_starts(logged: tuple[Logger, io.StringIO]) -> None:
+    """By its name, with what to do."""
+    logger, written = logged
+
+    telemetry.report_unreachable(logger, telemetry.make_metrics(), route(table=TABLE))
+
+    line = json.loads(written.getvalue())
+    assert ("WARNING", "unreachable route", "elsewhere") == (line["level"], line["message"], line["route"])
+    assert line["why"] == (
+        "no key under SourcePrefix 'input/lab2/eventdriven/' can match it: change its match, or deploy another prefix"
+    )
 
 
 def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,8 @@ def test_no_key_makes_a_target_leave_its_prefix(tokens: Template, key: str, text
         ("raw/{deep...}/{file}", ["deep"]),
         ("raw/{a}/{deep...}.csv", ["a"]),
         ("raw/{a}-{deep...}.csv", []),
+        ("raw-{deep...}.csv", []),
+        ("{a}{deep...}", []),
         ("{a}{deep...}/x={b}/{file}", ["a", "deep", "b"]),
     ],
 )

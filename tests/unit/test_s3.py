@@ -86,9 +86,9 @@ def test_the_current_object_is_asked_for_first(
         (403, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
         (301, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
         (400, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
-        (403, "us-east-2", f"another account than this stack .{ACCOUNT}.*denies s3:ListBucket"),
+        (403, "us-east-2", rf"another account than this stack .{ACCOUNT}.*denies s3:ListBucket\. .*, or allow it\.$"),
         (403, None, "another account"),
-        (404, None, "does not exist. Deploy with a SourceBucketName that does"),
+        (404, None, rf"^Bucket {BUCKET} does not exist\. Deploy with a SourceBucketName that does\.$"),
     ],
 )
 def test_a_bucket_out_of_reach_is_named(status: int, region: str | None, message: str | None) -> None:

@@ -13,9 +13,9 @@ import pytest
 from artifact import build
 from local.template import deployed, read_template
 from shared import errors
-from shared.errors import ArrivalError, SettingsError
-from shared.settings import VARIABLES, read_route, trace_header
-from tests.unit.builders import ENVIRONMENT, REPOSITORY, route
+from shared.errors import ArrivalError
+from shared.settings import VARIABLES
+from tests.unit.builders import REPOSITORY
 
 TEMPLATE = read_template()
 FUNCTIONS = {
@@ -399,22 +399,6 @@ def test_the_dashboards_address_is_the_partitions(partition: str, host: str) -> 
 
     assert stack["Outputs"]["DashboardUrl"]["Value"].startswith(f"https://{host}/cloudwatch/home?region=")
     assert ("arn:aws:" in json.dumps(stack)) == (partition == "aws")
-
-
-def test_settings_are_read_or_refused_whole() -> None:
-    """All that is wrong is said at once."""
-    assert route() == read_route(ENVIRONMENT)
-    with pytest.raises(SettingsError, match=r"SOURCE_BUCKET_NAME.*GLUE_MAX_CAPACITY_DPUS"):
-        read_route(
-            {name: value for name, value in ENVIRONMENT.items() if name != "SOURCE_BUCKET_NAME"}
-            | {"GLUE_MAX_CAPACITY_DPUS": "two"}
-        )
-
-
-def test_the_trace_header_is_the_invocations() -> None:
-    """Read again each time, since the runtime sets it for each invocation."""
-    assert trace_header({}) is None
-    assert "Root=1" == trace_header({"_X_AMZN_TRACE_ID": "Root=1"})
 
 
 def test_the_error_tree_is_complete() -> None:

@@ -17,7 +17,14 @@ from handlers import backfill_batch, collect_window
 from handlers import start_execution as live
 from shared import windows as protocol
 from shared.decide import WindowGates, plan_for
-from shared.errors import Cause, ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
+from shared.errors import (
+    Cause,
+    ForeignObjectError,
+    MalformedEventError,
+    RetryableCallError,
+    SettingsError,
+    UnsafeTargetError,
+)
 from shared.plan import Gathering
 from shared.routes import RouteTable
 from shared.s3 import Listing, list_page, read_manifest, store_manifest
@@ -231,7 +238,7 @@ def test_a_folder_is_listed_page_by_page(sfn: StepFunctions) -> None:
 
 @pytest.fixture
 def routed(sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StepFunctions:
-    """Give all handlers two route files: a dated folder, and one whose source is deep."""
+    """Give all handlers route files: a dated folder, one whose source is deep, and one with a say in that folder."""
     (tmp_path / "sales.toml").write_text(
         'match = "input/lab2/eventdriven/dt={dt}/{file}.csv"\njob_name = "sales"\ntarget = "curated/{dt}"\n'
         'window_seconds = 60\ncapacity = [{ up_to = "10 B", dpus = 3 }, { dpus = 9 }]\n[parameters]\nDAY = "{dt}"\n'
@@ -239,6 +246,9 @@ def routed(sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     (tmp_path / "deep.toml").write_text(
         'match = "input/lab2/eventdriven/t/{tenant}/{path...}.csv"\njob_name = "deep"\ntarget = "deep/{tenant}"\n'
         'source = "input/lab2/eventdriven/t/{tenant}/"\naccept_empty = true\nwindow_seconds = 60\n'
+    )
+    (tmp_path / "odd.toml").write_text(
+        'match = "input/lab2/eventdriven/t/{tenant}/{day}/odd.csv"\njob_name = "odd"\ntarget = "odd/{day}"\npriority = 1\n'
     )
     table = RouteTable(pack(read_routes(tmp_path)))
     for handlers in (live, backfill_batch, collect_window):
@@ -272,8 +282,10 @@ def test_a_routes_window_starts_what_the_route_says(routed: StepFunctions) -> No
 
 
 def test_a_routes_source_is_the_folder_that_is_gathered(routed: StepFunctions) -> None:
-    """All that lies below it, empty objects too where the route takes them."""
-    put("t/acme/a.csv", "t/acme/x/y/b.csv", "t/other/c.csv")
+    """All that lies below it, empty objects too where the route takes them, and nothing that fails on its own arrival."""
+    put("t/acme/a.csv", "t/acme/x/y/b.csv", "t/other/c.csv", "t/acme/x/odd.csv", "t/acme/../odd.csv")
+    with pytest.raises(UnsafeTargetError):
+        arrive("t/acme/../odd.csv")
     collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + "t/acme/empty.csv", Body=b"")
     assert ["started", "coalesced"] == [arrive(name)["outcome"] for name in ("t/acme/a.csv", "t/acme/x/y/b.csv")]
     [window] = routed.of(ROUTE.window_machine_arn)

@@ -47,6 +47,12 @@ class Gates:
         self.asked.append(f"start {name.rsplit('-', 1)[-1]}")
         return self.answers.get(name, Opened(MOMENT, new=True))
 
+    def describe(self, name: str) -> float | None:
+        """Return when a generation was started, if it was."""
+        self.asked.append(f"describe {name.rsplit('-', 1)[-1]}")
+        known = self.answers.get(name)
+        return known and known.start_date
+
 
 def joined(gates: Gates, seen_at: float = MOMENT + 1, memory: Memory | None = None) -> tuple[int, bool, list[str]]:
     """Let FILE arrive; returns its generation, whether it opened it, and the calls after HEAD."""
@@ -57,6 +63,8 @@ def joined(gates: Gates, seen_at: float = MOMENT + 1, memory: Memory | None = No
 OLD = Opened(MOMENT - 30, new=False)
 CLOSING = Opened(MOMENT - 70, new=False)
 LATE = MOMENT + 3600
+# The slot's first window is over for sure: two windows after the slot began, and two seconds for the clocks.
+NO_MORE_THAN_LATE = MOMENT - 42 + 2 * 60 + 2
 OTHER = FILE._replace(key="in/green/dt=2026-11-24/b.csv")
 
 
@@ -86,6 +94,18 @@ OTHER = FILE._replace(key="in/green/dt=2026-11-24/b.csv")
             LATE,
             (2, False, ["get 0", "get 1", "get 2", "start 2"]),
         ),
+        (
+            "at the end of the first window's time, whose name Step Functions still has",
+            Gates(answers={0: Opened(NO_MORE_THAN_LATE, new=True)}),
+            NO_MORE_THAN_LATE,
+            (0, True, ["start 0"]),
+        ),
+        (
+            "after it, when only the manifest is sure to be there",
+            Gates(answers={0: Opened(NO_MORE_THAN_LATE, new=True)}),
+            NO_MORE_THAN_LATE + 0.1,
+            (0, True, ["get 0", "start 0"]),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -96,6 +116,41 @@ def test_where_an_arrival_ends_and_what_it_asks(
     if seen_at == LATE:
         gates.answers.setdefault(Generation(WINDOW, 0).name, None)
     assert expected == joined(gates, seen_at)
+
+
+FORESEEN = {
+    "nobody came before": (Gates(), (0, True, ["get 0", "describe 0"])),
+    "its window is open": (Gates(answers={0: OLD}), (0, False, ["get 0", "describe 0"])),
+    "its window closes, too late for it": (
+        Gates(answers={0: CLOSING}),
+        (1, True, ["get 0", "describe 0", "get 1", "describe 1"]),
+    ),
+    "its window closes at this very moment": (
+        Gates(answers={0: Opened(MOMENT - 59, new=False)}),
+        (1, True, ["get 0", "describe 0", "get 1", "describe 1"]),
+    ),
+    "it was collected": (Gates({0: [OTHER, FILE]}), (0, False, ["get 0"])),
+    "it came late, and was collected then": (Gates({0: [OTHER], 1: [FILE]}), (1, False, ["get 0", "get 1"])),
+    "all windows have closed without it": (Gates({0: [OTHER], 1: []}), (2, True, ["get 0", "get 1", "get 2", "describe 2"])),
+    "the window for latecomers is open": (Gates({0: [OTHER]}, {1: OLD}), (1, False, ["get 0", "get 1", "describe 1"])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("gates", "expected"), FORESEEN.values(), ids=FORESEEN)
+def test_where_an_arrival_would_end(gates: Gates, expected: tuple[int, bool, list[str]]) -> None:
+    """As if it arrived, but nothing is started to find out."""
+    found = windows.foresee(Arrival(WINDOW, FILE, MOMENT + 1), Memory(), gates.get, gates.describe)
+
+    assert expected == (found.generation.number, found.new, gates.asked)
+
+
+def test_what_a_dry_run_has_read_once_it_knows() -> None:
+    """Manifests, and when a window was started; only a manifest that was not there is asked for again."""
+    gates, memory = Gates({0: [OTHER]}, {1: OLD}), Memory()
+    for _ in range(2):
+        windows.foresee(Arrival(WINDOW, FILE, MOMENT + 1), memory, gates.get, gates.describe)
+
+    assert ["get 0", "get 1", "describe 1", "get 1"] == gates.asked
 
 
 def test_a_window_that_is_known_to_be_open_is_not_asked_again() -> None:
