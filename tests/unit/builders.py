@@ -113,4 +113,4 @@ class Client:
             raise self.answer
         return self.answer
 
-    head_object = head_bucket = start_execution = describe_execution = get_object = put_object = _call
+    head_object = head_bucket = start_execution = describe_execution = get_object = put_object = list_objects_v2 = _call

@@ -74,20 +74,31 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
 @pytest.mark.parametrize(
     ("asked", "word"),
     [
-        ({"dryrun": False}, "dryrun"),
+        (
+            {"dryrun": False, "dry_run": "maybe"},
+            (
+                r"^dry_run: Input should be a valid boolean, [^;]*; dryrun: Extra inputs are not permitted\. "
+                r"A backfill takes prefix, since, until, not_before, dry_run and reprocess, all optional\.$"
+            ),
+        ),
         ({"since": "last week"}, "datetime"),
         ({"since": "P"}, r"^since: 'P' is no duration\. Write how long ago: PT26H, P7D or P1DT12H\.$"),
         ({"since": "PT"}, "since: 'PT' is no duration"),
         ({"until": "P1DT"}, "until: 'P1DT' is no duration"),
         ({"since": ""}, "datetime"),
+        ({"since": "P999999D"}, r"^since, until: before or after all times\.$"),
         ({"not_before": "PT26H"}, "not_before"),
         ({"not_before": ""}, "not_before"),
         ({"not_before": "2026-11-18", "until": "2026-11-17"}, "not before until"),
-        ({"prefix": "elsewhere/"}, "elsewhere"),
+        ({"prefix": "elsewhere/"}, rf"^prefix: 'elsewhere/' is not under '{PREFIX}', so nothing there can start\.$"),
         ({"reprocess": "two words"}, "reprocess"),
         ({"reprocess": ""}, "reprocess"),
-        ({"since": "2026-11-18", "until": "2026-11-17"}, "not before"),
-        ([], "JSON object"),
+        (
+            {"since": "2026-11-18", "until": "2026-11-17"},
+            r"^since: 2026-11-18T00:00:00\+00:00 is not before until, 2026-11-17T00:00:00\+00:00\.$",
+        ),
+        ({"since": "2026-11-18", "until": "2026-11-18"}, "not before until"),
+        ([], r"^The input of a backfill is a JSON object; \{\} asks what was missed\.$"),
         (None, "JSON object"),
     ],
 )
@@ -182,7 +193,7 @@ def test_what_may_pass_fails_the_batch() -> None:
 @pytest.mark.parametrize("broken", [None, {}, {"Items": [{}]}, "text", item("a"), [item("a")]])
 def test_anything_else_is_malformed(broken: object) -> None:
     """The function is the Map's and nobody else's."""
-    with pytest.raises(MalformedEventError):
+    with pytest.raises(MalformedEventError, match=r"^Not a batch of the backfill's Map: \d+ validation error"):
         read_batch(broken)
 
 
@@ -197,6 +208,23 @@ def test_a_dry_run_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [PREFIX + "a"] == results["started"]
     assert ["executionArn", "includedData"] == sorted(sfn.calls[0])
+    sfn.answer = {"startDate": NOW}
+    assert 1 == backfill_batch.handler({"Items": [item("a", dry_run=True)]}, CONTEXT)["duplicates"]
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        ([{}], {}),
+        ([{"coalesced": 2}, {"coalesced": 3}], {"coalesced": 5, "windows": 0}),
+        ([{"windows": ["w1"]}, {"windows": ["w1", "w2"]}], {"coalesced": 0, "windows": 2}),
+    ],
+)
+def test_the_report_counts_a_window_once(batches: list[dict[str, Any]], said: dict[str, int]) -> None:
+    """Several batches may have files of one; and without any the report says nothing of them."""
+    made = report(REQUEST, batches)
+
+    assert said == {name: made[name] for name in ("coalesced", "windows") if name in made}
 
 
 def test_the_report_adds_up() -> None:

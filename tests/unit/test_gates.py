@@ -1,6 +1,7 @@
 """The gates to S3 and Step Functions: what AWS answers, and what it means here."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,11 +23,12 @@ from shared.arrival import Skip, SkipReason
 from shared.errors import CallError, Cause, PermanentCallError, RetryableCallError
 from shared.outcome import Duplicate, Started
 from shared.plan import Execution
-from shared.s3 import read_map_results, read_object
-from shared.step_functions import read_start_date, start_execution
-from tests.unit.builders import BUCKET, KEY, MACHINE, Client, created, refusal
+from shared.s3 import Listing, list_page, read_manifest, read_map_results, read_object, store_manifest
+from shared.step_functions import open_execution, read_start_date, start_execution
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, created, refusal
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
+LISTING = Listing(BUCKET, ACCOUNT, "in/", deep=False)
 HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC), "ContentLength": 12}
 
 
@@ -136,20 +138,76 @@ FAILURES = [
 @pytest.mark.parametrize(
     ("act", "subject"),
     [
-        (lambda client: read_object(client, created()), KEY),
-        (lambda client: start_execution(client, EXECUTION, None), EXECUTION.name),
-        (lambda client: read_start_date(client, EXECUTION), EXECUTION.name),
+        (lambda client: read_object(client, created()), f"HeadObject on s3://{BUCKET}/'{KEY}'"),
+        (lambda client: start_execution(client, EXECUTION, None), f"StartExecution on {EXECUTION.arn}"),
+        (lambda client: open_execution(client, EXECUTION, None), f"StartExecution on {EXECUTION.arn}"),
+        (lambda client: read_start_date(client, EXECUTION), f"DescribeExecution on {EXECUTION.arn}"),
+        (lambda client: list_page(client, LISTING, None), f"ListObjectsV2 on s3://{BUCKET}/'in/'"),
+        (lambda client: read_manifest(client, "results", "w/0.json"), "GetObject on s3://results/'w/0.json'"),
+        (lambda client: store_manifest(client, "results", "w/0.json", b""), "PutObject on s3://results/'w/0.json'"),
     ],
 )
 def test_a_failed_call_says_what_failed_on_what(
     failure: Exception, kind: type[CallError], cause: Cause, act: Callable[[Any], object], subject: str
 ) -> None:
     """Each failure is known for whether trying again can help, and names its object."""
-    with pytest.raises(kind, match=subject) as caught:
+    with pytest.raises(kind, match=f"^{re.escape(subject)}: ") as caught:
         act(Client(failure))
 
     assert kind is type(caught.value)
     assert cause == caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (refusal("AccessDenied", 403), "AccessDenied so it is. Check the function's role and the bucket's policy."),
+        (refusal("ExpiredToken"), "ExpiredToken so it is. The credentials ran out; Lambda tries again."),
+        (refusal("SlowDown", 503), "SlowDown so it is. Too many calls at once; Lambda tries again."),
+        (refusal("InternalError", 500), "InternalError so it is. The service has a fault; Lambda tries again."),
+        (refusal("NoSuchBucket", 404), "NoSuchBucket so it is. Trying again will not help; see docs/runbook.md."),
+        (
+            EndpointConnectionError(endpoint_url="x"),
+            'no answer (Could not connect to the endpoint URL: "x"). Lambda tries again.',
+        ),
+        (NoCredentialsError(), "no credentials. Give the function a role, or set AWS_ACCESS_KEY_ID."),
+        (ParamValidationError(report="no"), "Parameter validation failed:\nno."),
+        (
+            IncompleteReadError(actual_bytes=1, expected_bytes=2),
+            "1 read, but total bytes expected is 2.. Lambda tries again.",
+        ),
+    ],
+)
+def test_a_failed_call_says_what_to_do(failure: Exception, said: str) -> None:
+    """After what failed, on what, with the service's own words."""
+    with pytest.raises(CallError) as caught:
+        read_manifest(Client(failure), "results", "w/0.json")  # type: ignore[arg-type]
+
+    assert f"GetObject on s3://results/'w/0.json': {said}" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("deep", "token", "how"),
+    [(False, None, {"Delimiter": "/"}), (True, None, {}), (True, "t", {"ContinuationToken": "t"})],
+)
+def test_a_listing_asks_for_no_more_than_it_needs(
+    deep: bool,  # noqa: FBT001 - a row of the table
+    token: str | None,
+    how: dict[str, str],
+) -> None:
+    """Of this account's bucket alone; and without its folders' own folders, unless they count."""
+    client: Any = Client({})
+
+    assert ([], None) == list_page(client, LISTING._replace(deep=deep), token)
+    assert [{"Bucket": BUCKET, "Prefix": "in/", "ExpectedBucketOwner": ACCOUNT} | how] == client.calls
+
+
+def test_a_lookup_asks_for_the_metadata_alone() -> None:
+    """Which needs no right to decrypt what the workflow was given."""
+    client: Any = Client({"startDate": datetime.fromtimestamp(5, UTC)})
+
+    assert 5 == read_start_date(client, EXECUTION)
+    assert [{"executionArn": EXECUTION.arn, "includedData": "METADATA_ONLY"}] == client.calls
 
 
 MANIFEST = "backfill/m/manifest.json"

@@ -65,6 +65,15 @@ def test_an_arrival_is_started(clients: SimpleNamespace, capsys: pytest.CaptureF
     assert {"native", "id", "time"}.isdisjoint(json.loads(str(started["input"])))
 
 
+def test_the_trace_goes_on_into_the_workflow(clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the header of the invocation."""
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1")
+
+    live.handler(event(), CONTEXT)
+
+    assert ["Root=1"] == [call["traceHeader"] for call in clients.sfn.calls]
+
+
 def test_the_key_alone_spares_the_calls(clients: SimpleNamespace) -> None:
     """A folder marker asks AWS nothing."""
     assert "folder_marker" == live.handler(event("object-created-folder-marker"), CONTEXT)["reason"]

@@ -16,10 +16,10 @@ from local.template import deployed
 from shared import telemetry
 from shared.arrival import Skip, SkipReason
 from shared.errors import Cause, RetryableCallError
-from shared.outcome import Coalesced, Duplicate, Started
+from shared.outcome import Coalesced, Duplicate, Outcome, Started
 from shared.parse import read_announcement
-from shared.windows import Generation, Window
-from tests.unit.builders import REPOSITORY, created, event, route
+from shared.windows import File, Generation, Window, write_manifest
+from tests.unit.builders import BUCKET, KEY, REPOSITORY, created, event, route
 from tests.unit.test_routes import table
 from tests.unit.test_template import TEMPLATE
 
@@ -186,8 +186,133 @@ def test_a_line_is_compact_json_in_ascii(logged: tuple[Logger, io.StringIO]) -> 
     } == line
 
 
-def test_a_route_without_keys_is_told_when_the_function_starts(logged: tuple[Logger, io.StringIO]) -> None:
-    """By its name, with what to do."""
+RUN = "arn:aws:states:us-east-2:123456789012:execution:glueworkshop:name"
+STARTED_OF_SALES = {"route": "sales", "execution_arn": RUN, "execution_name": "name"}
+SKIPPED_OF_SALES = {"route": "sales", "reason": "empty_object", "why": "zero bytes"}
+ENDINGS: list[tuple[Outcome, str, dict[str, str]]] = [
+    (Started(RUN, "sales"), "started", STARTED_OF_SALES),
+    (Duplicate(RUN, "sales"), "duplicate", STARTED_OF_SALES),
+    (Coalesced(RUN, "sales"), "coalesced", STARTED_OF_SALES),
+    (Skip(SkipReason.EMPTY_OBJECT, "zero bytes", "sales"), "skipped", SKIPPED_OF_SALES),
+]
+
+
+def line_of(written: io.StringIO) -> dict[str, Any]:
+    """Return the one line that was logged, without what every line has."""
+    line: dict[str, Any] = json.loads(written.getvalue())
+    return {name: value for name, value in line.items() if name not in {"timestamp", "service"}}
+
+
+@pytest.mark.parametrize(("outcome", "message", "fields"), ENDINGS)
+def test_what_is_logged_of_an_arrival(
+    logged: tuple[Logger, io.StringIO], outcome: Outcome, message: str, fields: dict[str, str]
+) -> None:
+    """What the event said, how it ended, and by which route."""
+    logger, written = logged
+    announced = read_announcement(event("object-created-replayed"))
+
+    telemetry.report_outcome(logger, telemetry.make_metrics(), announced, CONTEXT, outcome)
+
+    said = {"level": "INFO", "message": message, "request_id": "r", **telemetry.describe(announced)}
+    assert said | fields == line_of(written)
+
+
+FAILURE = RetryableCallError("slow down", Cause.THROTTLED)
+FAILURE.route = "sales"
+
+
+@pytest.mark.parametrize(
+    ("error", "fields", "with_stack"),
+    [
+        (FAILURE, {"reason": "throttled", "why": "slow down", "route": "sales"}, False),
+        (ValueError("a bug"), {"reason": "unexpected", "why": "a bug", "exception_name": "ValueError"}, True),
+    ],
+)
+def test_what_is_logged_of_a_failure(
+    logged: tuple[Logger, io.StringIO],
+    error: Exception,
+    fields: dict[str, str],
+    with_stack: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    """The reason and what to do; and the stack of what nobody foresaw."""
+    logger, written = logged
+    announced = read_announcement(event())
+
+    try:
+        raise error
+    except (ValueError, RetryableCallError):
+        telemetry.report_failure(logger, telemetry.make_metrics(), announced, CONTEXT, error)
+
+    line = line_of(written)
+    stack = line.pop("exception", "") + str(line.pop("stack_trace", ""))
+    assert with_stack == ("test_what_is_logged_of_a_failure" in stack) == bool(stack)
+    said = {"level": "ERROR", "message": "failed", "request_id": "r", **telemetry.describe(announced)}
+    assert said | fields == line
+
+
+@pytest.mark.parametrize(("outcome", "message", "fields"), ENDINGS)
+def test_what_is_logged_of_a_listed_object(
+    logged: tuple[Logger, io.StringIO], outcome: Outcome, message: str, fields: dict[str, str]
+) -> None:
+    """A duplicate is what a backfill mostly finds, so it is told on request alone."""
+    logger, written = logged
+    logger.setLevel("DEBUG")
+
+    telemetry.report_backfill(logger, telemetry.make_metrics(), created(), outcome, "again")
+
+    level = "DEBUG" if message == "duplicate" else "INFO"
+    said = {
+        "level": level,
+        "message": message,
+        "source": "backfill",
+        "bucket": BUCKET,
+        "key": KEY,
+        "reprocess": "again",
+    }
+    assert said | fields == line_of(written)
+
+
+@pytest.mark.parametrize(("label", "name"), [(None, "Backfilled"), ("again", "Reprocessed")])
+def test_what_a_backfill_started_is_counted(capsys: pytest.CaptureFixture[str], label: str | None, name: str) -> None:
+    """Once, with its route as a field of the line."""
+    metrics = telemetry.make_metrics()
+
+    telemetry.report_backfill(telemetry.make_logger(), metrics, created(), Started(RUN, "sales"), label)
+
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert ([1.0], "sales") == (line[name], line["route"])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "execution"),
+    [(Started(RUN), {"execution_arn": RUN, "execution_name": "name"}), (None, {})],
+)
+def test_what_is_logged_of_a_window(
+    logged: tuple[Logger, io.StringIO], outcome: Started | None, execution: dict[str, str]
+) -> None:
+    """What was collected from where, and what was started on it; the function answers the same."""
+    logger, written = logged
+    generation = Generation(Window("route", BUCKET, "in/", 0, 60, None), 1)
+    manifest = write_manifest([File("in/a", 3, "e", 5), File("in/b", 4, "e", 6)])
+
+    answer = telemetry.report_window(logger, generation, "results", manifest, outcome)
+
+    said = {
+        "window": generation.name,
+        "bucket": BUCKET,
+        "folder": "in/",
+        "manifest": f"s3://results/{generation.manifest_key}",
+        "files": 2,
+        "bytes": 7,
+    }
+    assert said | execution == answer
+    assert {"level": "INFO", "message": "collected"} | answer == line_of(written)
+
+
+def test_a_route_without_keys_is_told_when_the_function_starts(
+    logged: tuple[Logger, io.StringIO], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its name, with what to do; and counted."""
     logger, written = logged
 
     telemetry.report_unreachable(logger, telemetry.make_metrics(), route(table=TABLE))
@@ -197,6 +322,7 @@ def test_a_route_without_keys_is_told_when_the_function_starts(logged: tuple[Log
     assert line["why"] == (
         "no key under SourcePrefix 'input/lab2/eventdriven/' can match it: change its match, or deploy another prefix"
     )
+    assert [1.0] == json.loads(capsys.readouterr().out)["UnreachableRoutes"]
 
 
 def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:

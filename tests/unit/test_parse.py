@@ -135,14 +135,51 @@ def test_what_lacks_a_needed_field_is_malformed(broken: object) -> None:
         parse_event(broken)
 
 
-def test_the_message_says_what_to_fix() -> None:
-    """Names the event, the field and, for other notifications, the way out."""
-    with pytest.raises(MalformedEventError, match=r"0f1e2d3c.*detail\.object\.key: Field required"):
-        parse_event(event("malformed-no-key"))
-    with pytest.raises(MalformedEventError, match="turn on EventBridge for the bucket"):
-        parse_event({"Records": [{"eventSource": "aws:s3"}]})
-    with pytest.raises(MalformedEventError, match="requestPayload"):
-        parse_event({"version": "1.0", "requestPayload": event()})
+NO_EVENT = "No EventBridge event: `source` and `detail-type` must be non-empty strings. "
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (
+            event("malformed-no-key", id="e1", account=...),
+            "Event 'e1' (Object Created) can't be acted on. account: Field required; detail.object.key: Field required.",
+        ),
+        (
+            event("cloudtrail-put-object", id="e1", detail__eventName=...),
+            "Event 'e1' (AWS API Call via CloudTrail) can't be acted on. detail.eventName: Field required.",
+        ),
+        ({}, NO_EVENT + "Invoke this function from an EventBridge rule, or with a file of events/."),
+        (
+            {"Records": [{"eventSource": "aws:s3"}]},
+            NO_EVENT
+            + "It looks like a classic S3, SNS or SQS notification: turn on EventBridge for the bucket instead.",
+        ),
+        (
+            {"version": "1.0", "requestPayload": event()},
+            NO_EVENT + "It looks like a record of the failure queue: the event to send again is its requestPayload.",
+        ),
+    ],
+)
+def test_the_message_says_what_to_fix(broken: object, said: str) -> None:
+    """Names the event, the fields and, for other notifications, the way out."""
+    with pytest.raises(MalformedEventError) as caught:
+        parse_event(broken)
+
+    assert said == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (event("object-deleted"), "'Object Deleted' from 'aws.s3' announces no new object"),
+        (event("cloudtrail-put-object", detail__eventName="UploadPart"), "'UploadPart' on 's3.amazonaws.com' creates no object"),
+        (event("cloudtrail-put-object-access-denied"), "PutObject failed with 'AccessDenied': nothing was uploaded"),
+    ],
+)  # fmt: skip
+def test_a_skip_says_why(other: object, why: str) -> None:
+    """In the words of the event."""
+    assert why == getattr(parse_event(other), "why", None)
 
 
 NAMED = {"bucket": BUCKET, "key": KEY}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.arrival import Skip, SkipReason
 from shared.errors import ForeignObjectError
 from shared.plan import Execution, execution_input, execution_name, plan, screen
-from tests.unit.builders import KEY, created, route, stored
+from tests.unit.builders import BUCKET, KEY, created, route, stored
 
 ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -200,22 +200,24 @@ def test_the_key_survives_the_input(key: str) -> None:
     assert key == json.loads(execution_input(stored(key=key), route()))["SRC_PREFIX"]
 
 
+LOOP = Skip(SkipReason.TARGET_PREFIX, "under 'target/event-transformed/', where the job writes: starting would loop")
+OUTSIDE = Skip(SkipReason.WRONG_PREFIX, "not under 'input/lab2/eventdriven/'")
+MARKER = Skip(SkipReason.FOLDER_MARKER, "a folder marker, not a file")
+
+
 @pytest.mark.parametrize(
-    ("key", "reason"),
+    ("key", "skip"),
     [
-        ("target/event-transformed/x.parquet", SkipReason.TARGET_PREFIX),
-        ("input/lab3/x.csv", SkipReason.WRONG_PREFIX),
-        ("target/event-transformed-2/x.parquet", SkipReason.WRONG_PREFIX),
-        ("input/lab2/eventdriven/", SkipReason.FOLDER_MARKER),
-        ("input/lab2/eventdriven/a_$folder$", SkipReason.FOLDER_MARKER),
+        ("target/event-transformed/x.parquet", LOOP),
+        ("input/lab3/x.csv", OUTSIDE),
+        ("target/event-transformed-2/x.parquet", OUTSIDE),
+        ("input/lab2/eventdriven/", MARKER),
+        ("input/lab2/eventdriven/a_$folder$", MARKER),
     ],
 )
-def test_the_key_alone_can_be_reason_to_skip(key: str, reason: SkipReason) -> None:
+def test_the_key_alone_can_be_reason_to_skip(key: str, skip: Skip) -> None:
     """No call to S3 is needed for these."""
-    skip = screen(created(key=key), route())
-
-    assert skip
-    assert reason == skip.reason
+    assert skip == screen(created(key=key), route())
 
 
 def test_the_target_never_starts_even_inside_the_source() -> None:
@@ -230,20 +232,37 @@ def test_the_target_never_starts_even_inside_the_source() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "word"), [({"bucket": "other"}, "other"), ({"account": "999999999999"}, "999999999999")]
+    ("changes", "said"),
+    [
+        (
+            {"bucket": "other"},
+            (
+                f"Bucket 'other' is not this stack's ({BUCKET}): "
+                "deploy a second stack with SourceBucketName, or fix the rule that sent this event."
+            ),
+        ),
+        (
+            {"account": "999999999999"},
+            (
+                "Account '999999999999' is not this stack's (123456789012): "
+                "deploy the stack in the account that owns the bucket."
+            ),
+        ),
+    ],
 )
-def test_a_foreign_object_is_refused(changes: dict[str, object], word: str) -> None:
-    """Another bucket or account is an error that names it."""
-    with pytest.raises(ForeignObjectError, match=word):
+def test_a_foreign_object_is_refused(changes: dict[str, object], said: str) -> None:
+    """Another bucket or account is an error that names it, with what to do."""
+    with pytest.raises(ForeignObjectError) as caught:
         screen(created(**changes), route())
+
+    assert said == str(caught.value)
 
 
 def test_an_empty_object_is_skipped() -> None:
     """There is nothing to transform."""
     skip = plan(stored(size=0), route())
 
-    assert isinstance(skip, Skip)
-    assert SkipReason.EMPTY_OBJECT == skip.reason
+    assert Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform") == skip
 
 
 @pytest.mark.parametrize("qualifier", ["", ":live", ":3"])

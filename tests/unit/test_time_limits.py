@@ -72,7 +72,8 @@ def test_every_client_gives_up_in_time(client: Any, attempts: int) -> None:
     """A hanging connection costs seconds, not the minute that botocore waits by itself; a backfill has more patience."""
     config = client.meta.config
 
-    assert (1, 3, "standard", attempts) == (
+    assert ("file-arrival-trigger", 1, 3, "standard", attempts) == (
+        config.user_agent.split()[0],
         config.connect_timeout,
         config.read_timeout,
         config.retries["mode"],

@@ -25,7 +25,7 @@ from shared.errors import (
     SettingsError,
     UnsafeTargetError,
 )
-from shared.plan import Gathering
+from shared.plan import Gathering, is_listed_deep
 from shared.routes import RouteTable
 from shared.s3 import Listing, list_page, read_manifest, store_manifest
 from shared.windows import Generation, parse_generation
@@ -43,10 +43,17 @@ class StepFunctions:
         self.started: dict[str, dict[str, Any]] = {}
         self.asked = 0
 
-    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> dict[str, Any]:
+    def start_execution(
+        self, *, stateMachineArn: str, name: str, input: str, traceHeader: str | None = None
+    ) -> dict[str, Any]:
         """Start an execution, or answer with the one that runs."""
         self.asked += 1
-        fresh = {"machine": stateMachineArn, "input": input, "startDate": datetime.now(UTC)}
+        fresh = {
+            "machine": stateMachineArn,
+            "input": input,
+            "startDate": datetime.now(UTC),
+            "trace": traceHeader,
+        }
         known = self.started.setdefault(name, fresh)
         arn = f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"
         return {"executionArn": arn, "startDate": known["startDate"]}
@@ -132,6 +139,18 @@ def test_a_storm_is_one_run_on_exactly_its_files(sfn: StepFunctions) -> None:
         "files": 3,
         "bytes": 24,
     } == run
+
+
+def test_the_trace_goes_on_into_window_and_run(sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From an arrival, a backfill and the collector alike."""
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1")
+    put("a.csv")
+    arrive("a.csv")
+    backfill_batch.handler({"Items": [item("a.csv", reprocess="again")]}, CONTEXT)
+    for window in sfn.of(ROUTE.window_machine_arn):
+        collect_window.handler(window, CONTEXT)
+
+    assert ["Root=1"] * 4 == [one["trace"] for one in sfn.started.values()]
 
 
 def test_who_comes_too_late_opens_the_next_generation(sfn: StepFunctions) -> None:
@@ -293,6 +312,15 @@ def test_a_routes_source_is_the_folder_that_is_gathered(routed: StepFunctions) -
     assert 3 == collect_window.handler(window, CONTEXT)["files"]
     [run] = routed.of(ROUTE.state_machine_arn)
     assert (FOLDER + "t/acme/", {"tenant": "acme"}) == (run["SRC_PREFIX"], run["captures"])
+
+
+@pytest.mark.usefixtures("routed")
+@pytest.mark.parametrize(("name", "deep"), [("deep", True), ("sales", False), ("odd", False), ("gone", False)])
+def test_only_a_source_is_listed_deep(name: str, *, deep: bool) -> None:
+    """Whatever other routes have: a listing of all that lies below a folder may be long."""
+    window = protocol.Window(name, BUCKET, FOLDER, 1_800_000_000, 60, None)
+
+    assert deep == is_listed_deep(window, vars(collect_window)["stack_route"]())
 
 
 def test_a_backfill_counts_the_windows_of_routes(routed: StepFunctions) -> None:
