@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from glue.ny_taxi_transformed import target_path
+from glue.ny_taxi_transformed import AMOUNTS, target_path
 from local import stack
 from local.emulator import process
 from local.trips import COLUMNS, green_trips
@@ -67,6 +67,7 @@ class Lake:
     s3: Any
     bucket: str
     committed: list[str] = field(default_factory=list)
+    journal: list[str] = field(default_factory=list)
 
     def put(self, key: str, content: str | bytes) -> None:
         """Store an object; a key with a trailing slash is a folder marker."""
@@ -86,16 +87,24 @@ class Lake:
 
     def run(self, source: str = KEY, manifest: str = "") -> None:
         """Run the script with the arguments of a job run."""
-        from awsglue.job import Job  # noqa: PLC0415 - its names are known once the engine is
+        from awsglue.context import GlueContext  # noqa: PLC0415 - its names are known once the engine is
+        from awsglue.job import Job  # noqa: PLC0415 - likewise
 
         arguments = {"JOB_NAME": "job", "BUCKET_NAME": self.bucket, "SRC_PREFIX": source, "TRG_PREFIX": TARGET}
         if manifest:
             arguments["MANIFEST"] = manifest
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Job, "commit", lambda _: self.committed.append("job"))
+            patch.setattr(GlueContext, "get_logger", lambda _: self)
             argv = [part for name, value in arguments.items() for part in (f"--{name}", value)]
             patch.setattr(sys, "argv", [str(SCRIPT), *argv])
             runpy.run_path(str(SCRIPT), run_name="__main__")
+
+    def info(self, said: str) -> None:
+        """Keep what the script logs; tests/glue/test_runs.py has the job's own logger."""
+        self.journal.append(said)
+
+    warn = info
 
     def output(self, source: str | None = None) -> Any:
         """Read what a source left behind, or all of them."""
@@ -154,6 +163,7 @@ def test_trips_become_typed_parquet(lake: Lake) -> None:
     assert {"double"} == {types[name] for name in ("trip_distance", "fare_amount", "tolls_amount", "total_amount")}
     assert {"int"} == {types[name] for name in ("VendorID", "PULocationID", "passenger_count")}
     assert ["job"] == lake.committed
+    assert [f"1000 rows from 's3://{lake.bucket}/{KEY}' to '{target_path(lake.bucket, TARGET, KEY)}'"] == lake.journal
 
 
 def test_times_are_kept_as_written(lake: Lake) -> None:
@@ -165,13 +175,15 @@ def test_times_are_kept_as_written(lake: Lake) -> None:
     assert "2020-03-08 02:30:00" == lake.output(KEY).selectExpr("cast(lpep_pickup_datetime as string)").head()[0]
 
 
-def test_whole_amounts_are_doubles(lake: Lake) -> None:
-    """An amount is a double even in a file that holds none but whole numbers, so that all sources share a schema."""
-    lake.put(KEY, "Fare_Amount,VendorID\n5,1\n")
+@pytest.mark.parametrize("amount", [5, 3_000_000_000])
+def test_whole_amounts_are_doubles(lake: Lake, amount: int) -> None:
+    """Amounts are doubles even in a file that holds none but whole numbers, so that all sources share a schema."""
+    names = [*sorted(AMOUNTS - {"fare_amount"}), "Fare_Amount"]
+    lake.put(KEY, f"{','.join(names)},VendorID\n{f'{amount},' * len(names)}1\n")
 
     lake.run()
 
-    assert [("Fare_Amount", "double"), ("VendorID", "int")] == lake.output(KEY).dtypes
+    assert [*((name, "double") for name in names), ("VendorID", "int")] == lake.output(KEY).dtypes
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -341,7 +353,8 @@ def test_trips_as_published_in_2013(lake: Lake) -> None:
     assert [(1, 5.0), (2, 21.5)] == lake.rows()
 
 
-def test_another_run_writes_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("window", [False, True])
+def test_another_run_writes_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatch, *, window: bool) -> None:
     """Two runs of one source at once must not end with its rows twice and a success: the later one fails."""
     from pyspark.sql import DataFrameWriter  # noqa: PLC0415 - only where it is installed
 
@@ -355,7 +368,7 @@ def test_another_run_writes_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatc
     lake.put(KEY, "a,b\n1,x\n")
 
     with pytest.raises(RuntimeError, match=r"holds 2 rows, .* had 1: another run"):
-        lake.run()
+        lake.run(manifest=lake.manifest(KEY) if window else "")
 
     assert [] == lake.committed
 
@@ -392,8 +405,14 @@ def test_a_window_whose_files_were_deleted(lake: Lake) -> None:
     """Those deleted since are skipped, the others are read; with none left the run succeeds."""
     lake.put("in/a.csv", "a\n1\n")
 
-    lake.run("in/", lake.manifest("in/a.csv", "in/gone.csv", "elsewhere/gone.csv"))
+    manifest = lake.manifest("in/a.csv", "in/gone.csv", "elsewhere/gone.csv")
+    lake.run("in/", manifest)
     assert [(1,)] == lake.rows()
+    assert [
+        "Skipped 'in/gone.csv': deleted since the window closed",
+        "Skipped 'elsewhere/gone.csv': deleted since the window closed",
+        f"1 rows from 1 files of '{manifest}' to 's3://{lake.bucket}/{TARGET}'",
+    ] == lake.journal
 
     lake.run("in/", lake.manifest("in/gone.csv"))
     assert [(1,)] == lake.rows()

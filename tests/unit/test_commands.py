@@ -100,7 +100,7 @@ def shown(program: str, *, alone: bool = False) -> list[Shown]:
     found = []
     for page in PAGES:
         for line in text_of(page):
-            for match in re.finditer(rf"(?:^|[(=;]|\|\s|&& |\s\s)((?:[A-Z]+='?[^' ]*'? )?{program} [^|;]*)", line):
+            for match in re.finditer(rf"(?:^|[(=;]|\{{ |\|\s|&& |\s\s)((?:[A-Z]+='?[^' ]*'? )?{program} [^|;]*)", line):
                 command = re.sub(r"\$\(output (\w+)\)", r"@\1", match[1])
                 command = re.sub(r"\$\(\(.*\)\)", "0", command).partition(" # ")[0]
                 command = re.sub(r" && .*|\)\s*(?:\||$)|;.*", "", command)
@@ -363,6 +363,13 @@ def test_a_module_that_is_run_takes_its_options(command: Shown) -> None:
 
     for option in command.options:
         assert f'"--{option}"' in source, (module, option)
+
+
+@pytest.mark.parametrize(("page", "option", "module"), [("performance.md", "--windows 60", "benchmarks.throughput")])
+def test_an_option_that_is_told_is_the_modules(page: str, option: str, module: str) -> None:
+    """Where the text has it without its command."""
+    assert f"`{option}`" in (REPOSITORY / "docs" / page).read_text()
+    assert f'"{option.split(maxsplit=1)[0]}"' in path_of(module).read_text()
 
 
 # ---- SAM CLI ----

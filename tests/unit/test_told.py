@@ -15,6 +15,7 @@ from artifact.route_files import parse_template, read_route
 from benchmarks.storm import Limits, simulate
 from glue.ny_taxi_transformed import AMOUNTS, target_path
 from local.emulator import seams, settings
+from local.stack import Stack
 from local.trips import COLUMNS
 from shared import telemetry
 from shared.arrival import SkipReason, Source
@@ -23,7 +24,7 @@ from shared.errors import Cause
 from shared.outcome import Started, as_response
 from shared.pattern import Pattern
 from shared.plan import execution_input, plan_window
-from shared.windows import GRACE, LONGEST_WINDOW, File, Generation, Window, write_manifest
+from shared.windows import GRACE, LONGEST_WINDOW, MANIFESTS, File, Generation, Window, write_manifest
 from tests.unit.builders import REPOSITORY, event, route, stored
 from tests.unit.resolved import stack
 from tests.unit.test_alarms import ALARMS
@@ -67,6 +68,9 @@ RETRIES = {
     for error in one["ErrorEquals"]
 }
 BUSY = RETRIES["Glue.ConcurrentRunsExceededException"]
+
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 @cache
@@ -150,6 +154,9 @@ TOLD = [
     (RUNBOOK, f"at {overrides('prod')['MaxConcurrency']} environments"),
     (RUNBOOK, f"JOB={DEFAULTS['JobName']} aws glue get-job-runs --job-name $JOB"),
     (RUNBOOK, "for an hour without a pause"),
+    (RUNBOOK, f"somebody deletes objects under `{MANIFESTS}/` in the results bucket"),
+    ("CHANGELOG.md", "The job's argument `--MANIFEST`: it reads exactly the files of a window"),
+    (RUNBOOK, "look at `requestPayload`, fix the sender, delete the message"),
     (RUNBOOK, "raise `GlueMaxConcurrentRuns`; redrive"),
     (RUNBOOK, "lower `GlueMaxConcurrentRuns` or ask for more; redrive"),
     (RUNBOOK, "deploy with `SourceKmsKeyArn`, or complete the key's policy"),
@@ -192,6 +199,7 @@ TOLD = [
     (LOCAL, f"Seen in {seams.MINISTACK_VERSION}."),
     (LOCAL, "every duration is a tenth of what it says"),
     (LOCAL, "With `GLUE_RUNS=spark` (the demo"),
+    (LOCAL, f'`Stack.{Stack.can.__name__}("StartExecutionFunctionRole", "states:StartExecution", arn)` asks'),
     (SPEED, f"{MEMORY} MB: ten times the peak memory"),
     ("CONTRIBUTING.md", "five environments in .venv/, pinned by hash"),
     ("CONTRIBUTING.md", "a golden test in `tests/unit/test_plan.py` fails first"),
@@ -532,23 +540,40 @@ def test_the_costs_add_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "sum_of"),
+    ("item", "how", "sum_of"),
     [
-        ("EventBridge, native S3 events", 1.00),
-        ("Lambda requests", 0.20),
-        ("Lambda duration", 1e6 * 0.059 * MEMORY / 1024 * 0.0000166667),
-        ("CloudWatch Logs, function", 1e6 * 1.3e-6 * 0.50),
-        ("archive", 0.10 + 0.023),
-        ("X-Ray traces", 0.05 * 5),
+        ("EventBridge, native S3 events", "1 M * $1.00/M", 1.00),
+        ("Lambda requests", "1 M * $0.20/M", 0.20),
+        ("Lambda duration", "1 M * 0.059 s * 0.5 GB * $0.0000166667", 1e6 * 0.059 * MEMORY / 1024 * 0.0000166667),
+        ("`HeadObject`", "1 M * $0.40/M (twice where another version is current)", 0.40),
+        ("CloudWatch Logs, function", "1 M * 1.3 kB * $0.50/GB", 1.3 * 0.50),
+        ("archive", "1 GB * ($0.10 + $0.023 for a month)", 0.10 + 0.023),
+        ("X-Ray traces", "5 % sampled * $5/M", 0.05 * 5),
     ],
 )
-def test_a_price_is_the_price_lists(item: str, sum_of: float) -> None:
-    """Of the first table, for a million arrivals."""
-    [(how, cell)] = re.findall(rf"^\| {item} \| ([^|]+) \| \$([\d.]+) \|", read(COSTS), re.MULTILINE)
+def test_a_price_is_its_own_arithmetic(item: str, how: str, sum_of: float) -> None:
+    """For a million arrivals, by the first table's prices."""
+    assert f"| {item} | {how.replace('*', TIMES)} | ${sum_of:.2f} |" in read(COSTS)
 
-    assert f"{sum_of:.2f}" == cell
-    for price in re.findall(r"\$(\d+\.\d\d+)", how):
-        assert f"${price}" in read(COSTS).partition("## A million arrivals")[0] or price == "1.00"
+
+@pytest.mark.parametrize(
+    "price",
+    [
+        "Lambda: $0.20 a million requests, $0.0000166667 a GB-second (x86)",
+        "Step Functions, Standard: $0.025 a thousand transitions;",
+        "Glue: $0.44 a DPU-hour",
+        "CloudTrail: $0.10 a hundred thousand data events",
+        "EventBridge: $1.00 a million opt-in events, of 64 kB each",
+        "EventBridge: archive $0.10 a GB, and $0.023 a GB and month",
+        "S3: $0.0004 a thousand HEAD and GET, $0.005 a thousand PUT and LIST",
+        "CloudWatch: logs $0.50 a GB; custom metric $0.30, alarm $0.10, dashboard $3.00 a month",
+        "X-Ray: $5.00 a million traces",
+        "SNS: $0.50 a million messages",
+    ],
+)
+def test_the_price_list_is_what_is_reckoned_with(price: str) -> None:
+    """A price that changes changes the sums above."""
+    assert f"\n| {price}" in read(COSTS)
 
 
 def test_the_memory_that_is_deployed_is_priced_as_in_the_costs() -> None:
