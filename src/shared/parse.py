@@ -135,8 +135,5 @@ def _not_from_eventbridge(announcement: Announcement) -> str:
 def _what_is_wrong(announcement: Announcement, error: ValidationError) -> str:
     said = announcement.said
     paths = _paths(said["detail_type"])
-    fields = "; ".join(
-        f"{paths[str(item['loc'][0])]}: {item['msg']}"
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
-    )
+    fields = "; ".join(f"{paths[str(item['loc'][0])]}: {item['msg']}" for item in error.errors())
     return f"Event {said.get('event_id')!a} ({said['detail_type']}) can't be acted on. {fields}."
