@@ -93,6 +93,9 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
         ({"prefix": "elsewhere/"}, rf"^prefix: 'elsewhere/' is not under '{PREFIX}', so nothing there can start\.$"),
         ({"reprocess": "two words"}, "reprocess"),
         ({"reprocess": ""}, "reprocess"),
+        ({"reprocess": "a/b"}, "reprocess"),
+        ({"reprocess": "x" * 65}, "reprocess"),
+        ({"prefix": PREFIX + "x" * 1024}, "prefix"),
         (
             {"since": "2026-11-18", "until": "2026-11-17"},
             r"^since: 2026-11-18T00:00:00\+00:00 is not before until, 2026-11-17T00:00:00\+00:00\.$",
@@ -106,6 +109,12 @@ def test_a_mistaken_request_is_refused(asked: object, word: str) -> None:
     """With what to fix."""
     with pytest.raises(MalformedEventError, match=word):
         read_request(asked, route(), NOW)
+
+
+@pytest.mark.parametrize("label", ["fix-1", "2026-11-24_b.2", "x" * 64])
+def test_a_label_is_kept_as_it_is(label: str) -> None:
+    """It becomes part of names."""
+    assert label == read_request({"reprocess": label}, route(), NOW).reprocess
 
 
 @pytest.mark.parametrize(

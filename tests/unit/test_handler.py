@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import runpy
 import sys
 from collections import Counter
 from datetime import UTC, datetime, tzinfo
@@ -13,10 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from artifact.pack import pack
 from handlers import start_execution as live
-from shared import telemetry
+from shared import packed, telemetry
+from shared.arrival import Skip, SkipReason
 from shared.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
+from shared.outcome import Coalesced, Duplicate, Outcome, Started, as_response
 from shared.settings import VARIABLES, stack_route
+from tests.unit import test_routes
 from tests.unit.builders import EVENTS, KEY, Client, event, refusal
 from tests.unit.test_parse import json_values, mutated
 
@@ -63,6 +68,38 @@ def test_an_arrival_is_started(clients: SimpleNamespace, capsys: pytest.CaptureF
     assert (1, 1) == (len(clients.s3.calls), len(clients.sfn.calls))
     [started] = clients.sfn.calls
     assert {"native", "id", "time"}.isdisjoint(json.loads(str(started["input"])))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer"),
+    [
+        (Started("arn", "sales"), ("started", None, "arn")),
+        (Duplicate("arn", "sales"), ("duplicate", None, "arn")),
+        (Coalesced("arn", "sales"), ("coalesced", None, "arn")),
+        (Skip(SkipReason.OBJECT_GONE, "why", "sales"), ("skipped", "object_gone", None)),
+    ],
+)
+def test_the_answer_is_the_contracts(outcome: Outcome, answer: tuple[str, str | None, str | None]) -> None:
+    """Outcome, the reason of a skip, and the execution of all others."""
+    assert dict(zip(("outcome", "reason", "execution_arn"), answer, strict=True)) == as_response(outcome)
+
+
+@pytest.mark.usefixtures("clients")
+def test_a_cold_start_tells_of_routes_without_keys(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    """Once, whatever arrives; a wrong environment is left to the first arrival, which tells of it."""
+    request.addfinalizer(stack_route.cache_clear)
+    monkeypatch.setattr(packed, "ROUTES", pack([test_routes.route("elsewhere/{file}")]))
+    stack_route.cache_clear()
+    runpy.run_path(live.__file__)
+    [embedded] = [one for one in lines(capsys.readouterr().out)[1] if "UnreachableRoutes" in one]
+    assert [1.0] == embedded["UnreachableRoutes"]
+
+    monkeypatch.delenv("JOB_NAME")
+    stack_route.cache_clear()
+    runpy.run_path(live.__file__)
+    assert "" == capsys.readouterr().out
 
 
 def test_the_trace_goes_on_into_the_workflow(clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:

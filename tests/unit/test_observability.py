@@ -15,7 +15,16 @@ from aws_lambda_powertools import Logger
 from local.template import deployed
 from shared import telemetry
 from shared.arrival import Skip, SkipReason
-from shared.errors import Cause, RetryableCallError
+from shared.errors import (
+    ArrivalError,
+    Cause,
+    ForeignObjectError,
+    MalformedEventError,
+    ManifestMissingError,
+    RetryableCallError,
+    SettingsError,
+    UnsafeTargetError,
+)
 from shared.outcome import Coalesced, Duplicate, Outcome, Started
 from shared.parse import read_announcement
 from shared.windows import File, Generation, Window, write_manifest
@@ -248,6 +257,33 @@ def test_what_is_logged_of_a_failure(
     assert with_stack == ("test_what_is_logged_of_a_failure" in stack) == bool(stack)
     said = {"level": "ERROR", "message": "failed", "request_id": "r", **telemetry.describe(announced)}
     assert said | fields == line
+
+
+CAUSES = {
+    MalformedEventError: "malformed_event",
+    ForeignObjectError: "foreign_object",
+    UnsafeTargetError: "unsafe_target",
+    SettingsError: "settings",
+    ManifestMissingError: "service_error",
+}
+
+
+@pytest.mark.parametrize("kind", CAUSES)
+def test_an_error_has_its_reason(logged: tuple[Logger, io.StringIO], kind: type[ArrivalError]) -> None:
+    """In the log line and as the dimension of `Failed`."""
+    logger, written = logged
+
+    telemetry.report_failure(logger, telemetry.make_metrics(), read_announcement(event()), CONTEXT, kind("why"))
+
+    assert CAUSES[kind] == line_of(written)["reason"]
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1024, 1024), (1025, 1024)])
+def test_whatever_can_be_a_key_is_logged_whole(length: int, kept: int) -> None:
+    """Of what is longer, as much."""
+    assert {"key": "x" * kept}.items() <= telemetry.describe(
+        read_announcement(event(detail__object={"key": "x" * length}))
+    ).items()
 
 
 @pytest.mark.parametrize(("outcome", "message", "fields"), ENDINGS)

@@ -16,7 +16,8 @@ from artifact.route_files import read_routes
 from handlers import backfill_batch, collect_window
 from handlers import start_execution as live
 from shared import windows as protocol
-from shared.decide import WindowGates, plan_for
+from shared.arrival import Skip
+from shared.decide import WindowGates, foresee_for, plan_for, start_for
 from shared.errors import (
     Cause,
     ForeignObjectError,
@@ -25,6 +26,7 @@ from shared.errors import (
     SettingsError,
     UnsafeTargetError,
 )
+from shared.outcome import Coalesced, Started
 from shared.plan import Gathering, is_listed_deep
 from shared.routes import RouteTable
 from shared.s3 import Listing, list_page, read_manifest, store_manifest
@@ -298,6 +300,30 @@ def test_a_routes_window_starts_what_the_route_says(routed: StepFunctions) -> No
         "bytes": 16,
     }
     assert expected == {name: run[name] for name in expected}
+
+
+def test_whatever_becomes_of_a_routes_arrival_names_the_route(routed: StepFunctions) -> None:
+    """For the log line and the metrics: once decided, skipped, foreseen or failed."""
+    put("dt=1/a.csv")
+    arrival, stack = created(key=FOLDER + "dt=1/a.csv"), vars(live)["stack_route"]()
+    sfn: Any = routed
+    decision = plan_for(live.s3, arrival, stack)
+
+    outcomes = [start_for(sfn, decision, None, live.windows) for _ in range(2)]
+    outcomes.append(foresee_for(sfn, decision, live.windows))
+    outcomes.append(
+        start_for(sfn, plan_for(live.s3, replace(arrival, key=FOLDER + "dt=1/gone.csv"), stack), None, live.windows)
+    )
+    assert [(Started, "sales"), (Coalesced, "sales"), (Coalesced, "sales"), (Skip, "sales")] == [
+        (type(one), one.route) for one in outcomes
+    ]
+
+    broken: Any = Client(refusal("503", 503))
+    with pytest.raises(RetryableCallError) as unread:
+        plan_for(broken, arrival, stack)
+    with pytest.raises(RetryableCallError) as unstarted:
+        start_for(broken, decision, None, WindowGates(live.s3, protocol.Memory()))
+    assert ["sales", "sales"] == [unread.value.route, unstarted.value.route]
 
 
 def test_a_routes_source_is_the_folder_that_is_gathered(routed: StepFunctions) -> None:

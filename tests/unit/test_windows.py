@@ -245,10 +245,11 @@ def test_the_target_runs_on_the_stored_manifest() -> None:
 
 
 def test_the_manifest_as_users_read_it() -> None:
-    """One entry a file, by key."""
-    assert {
-        "files": [{"key": FILE.key, "size": 12, "etag": "e1", "last_modified": "2026-11-24T05:20:42Z"}]
-    } == json.loads(windows.write_manifest([FILE]))
+    """One entry a file, by key, without a blank: a storm has many."""
+    assert (
+        f'{{"files":[{{"key":"{FILE.key}","size":12,"etag":"e1","last_modified":"2026-11-24T05:20:42Z"}},'
+        f'{{"key":"{OTHER.key}","size":12,"etag":"e1","last_modified":"2026-11-24T05:20:42Z"}}]}}'
+    ) == windows.write_manifest([OTHER, FILE]).decode()
 
 
 keys = st.text(min_size=1, max_size=40).filter(lambda key: key.isprintable())
@@ -286,9 +287,45 @@ def test_whatever_makes_a_window_itself_makes_its_name(change: dict[str, Any]) -
     assert WINDOW._replace(**change).identity != WINDOW.identity
 
 
-def test_the_name_of_a_window_never_changes() -> None:
-    """What is stored under it must be found by the next version of this code."""
-    assert "dt-2026-11-24-20261124T052000Z-1a81eae640b60d088c78126ef3dcb518-0" == Generation(WINDOW, 0).name
+# Folder and label; the readable part of the names, the digest of the window, and that of the run on a, b and generation 3.
+GOLDEN = [
+    (WINDOW.folder, None, "dt-2026-11-24", "1a81eae640b60d088c78126ef3dcb518", "80099ee19e9e356d5c88a8fde99f9963"),
+    (WINDOW.folder, "again", "dt-2026-11-24", "687943676cd46c499918eebaf45e52d8", "531518a9dc2d8b8e15d608eebce777b2"),
+    ("", None, "window", "18efde534d9737aa326f24b7cb745a21", "31381345b13329f680dcec9da738ac66"),
+    ("🚕/", None, "window", "ac4277fb179467db77a1c2ec896c292f", "2776a6eb87993be06d8d702415a232d6"),
+    ("in/été 2026 🚕/", None, "ete-2026", "f5c37f39098531d9c0fc55b2551e3229", "6d0a9c7a9b28de6f667b9d94a6343183"),
+    ("in/_-a-_/", None, "_-a-_", "2e2ceb06328c8d64f4f5149623fc83a3", "03f8b4ed11c03f7a6fd9559216bfe34b"),
+    ("in/" + "x" * 30 + "/", None, "x" * 20, "8822e5bab6204e747f91748aa9ee81d6", "c7d69135e7c0035d284726b46b28b17a"),
+]
+
+
+@pytest.mark.parametrize(("folder", "label", "readable", "digest", "run"), GOLDEN)
+def test_the_names_of_a_window_never_change(
+    folder: str, label: str | None, readable: str, digest: str, run: str
+) -> None:
+    """What is stored under them, or was started, must be found by the next version of this code."""
+    generation = Generation(WINDOW._replace(folder=folder, reprocess=label), 3)
+    name = f"{readable}-20261124T052000Z-{digest}"
+
+    assert (f"{name}-3", f"windows/{name}/3.json") == (generation.name, generation.manifest_key)
+    started, written = windows.target(generation, windows.write_manifest([FILE, OTHER]), "results", {"JOB_NAME": "j"})
+    assert f"{readable}-20261124T052000Z-{run}" == started
+    assert (
+        '{"JOB_NAME": "j", "window": {"start": "2026-11-24T05:20:00Z", "seconds": 60, "generation": 3}, '
+        f'"manifest": "s3://results/windows/{name}/3.json", "files": 2, "bytes": 24}}'
+    ) == written
+
+
+@pytest.mark.parametrize(
+    ("folder", "written", "label", "said"),
+    [("in/green/", "in/green/", None, "null"), ('in/"été"/', 'in/\\"\\u00e9t\\u00e9\\"/', "again", '"again"')],
+)
+def test_the_input_of_a_window_never_changes(folder: str, written: str, label: str | None, said: str) -> None:
+    """Byte for byte: a running window's name with another input would be an error, not the window."""
+    assert (
+        f'{{"route": "job:target", "bucket": "bucket", "folder": "{written}", "start": "2026-11-24T05:20:00Z", '
+        f'"seconds": 60, "reprocess": {said}, "generation": 1}}'
+    ) == Generation(WINDOW._replace(folder=folder, reprocess=label), 1).input
 
 
 @pytest.mark.parametrize(
