@@ -109,9 +109,16 @@ def test_a_failed_job_fails_the_execution_and_notifies(arrivals: Arrivals, key: 
 
     until(look)
     [message] = received
-    told = json.loads(json.loads(message["Body"])["Message"])["detail"]
-    assert ("FAILED", ended["executionArn"]) == (told["status"], told["executionArn"])
-    assert key == json.loads(told["input"])["SRC_PREFIX"]
+    mail = json.loads(json.loads(message["Body"])["Message"])
+    assert ("aws.states", "Step Functions Execution Status Change") == (mail["source"], mail["detail-type"])
+    # The whole event, as it is: which file, which job, which execution, how it ended, and where to redrive it.
+    assert {
+        "status": "FAILED",
+        "executionArn": ended["executionArn"],
+        "stateMachineArn": arrivals.machine,
+        "name": ended["executionArn"].rsplit(":", 1)[-1],
+    }.items() <= mail["detail"].items()
+    assert given == json.loads(mail["detail"]["input"])
 
 
 def test_a_success_is_told_and_the_job_got_all_it_needs(arrivals: Arrivals, key: str, good_news: str) -> None:

@@ -1,6 +1,7 @@
 """A stack whose every parameter differs from its default, beside the default one."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,16 +9,25 @@ import pytest
 from local import stack as local_stack
 from local.emulator import process
 from local.stack import PARAMETERS
-from tests.integration.conftest import Arrivals
+from local.template import read_template
+from shared.backfill import read_request
+from tests.integration.conftest import Arrivals, until
+from tests.unit.builders import route
 from tests.unit.resolved import OTHER, written_out
 
 BUCKET = OTHER["SourceBucketName"]
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+# Not a minute, as in the table: a test waits for it.
+SECONDS = 2
 
 
 @pytest.fixture(scope="module")
 def other(cloud: process.Emulator) -> Arrivals:
-    """Deploy it to a bucket and a machine of somebody else's."""
+    """Deploy it to a bucket and to an alias of a machine of somebody else's.
+
+    Only the architecture is the same: what runs here must be built for here. What concerns the stack's own bucket and
+    job, which an attached stack does not make, differs in the stack of test_routes.py.
+    """
     local_stack.make_bucket(cloud, str(BUCKET))
     states, iam = local_stack.client(cloud, "stepfunctions"), local_stack.client(cloud, "iam")
     trust = {
@@ -25,17 +35,22 @@ def other(cloud: process.Emulator) -> Arrivals:
     }
     role = iam.create_role(RoleName="attached", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     machine = states.create_state_machine(name="Attached", definition=json.dumps(PASS), roleArn=role)["stateMachineArn"]
-    # What runs here must be built for here; the alias would need a version of its own; with a window
-    # the upload would start the window machine, which has tests of its own.
-    here = {**OTHER, "WindowSeconds": 0, "StateMachineArn": machine, "Architecture": "x86_64", **PARAMETERS}
+    version = states.publish_state_machine_version(stateMachineArn=machine)["stateMachineVersionArn"]
+    route = {"stateMachineVersionArn": version, "weight": 100}
+    alias = states.create_state_machine_alias(name="live", routingConfiguration=[route])["stateMachineAliasArn"]
+    here = {**OTHER, "WindowSeconds": SECONDS, "StateMachineArn": alias, "Architecture": "x86_64", **PARAMETERS}
     return Arrivals(local_stack.deploy(cloud, "other", {name: written_out(value) for name, value in here.items()}))
 
 
 def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
-    """The function's environment, what is kept for how long, and who is told."""
+    """The function's environment, what is kept for how long, and who is told.
+
+    The reserved concurrency is checked by the template alone: the local cloud deploys without it.
+    """
     logs, events = other.client("logs"), other.client("events")
     function = other.stack.outputs["StartExecutionFunctionName"]
     variables = other.client("lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    declared = read_template()["Globals"]["Function"]["Environment"]["Variables"]
     groups = [
         group
         for prefix in ("/aws/lambda/other-", "/aws/vendedlogs/states/other")
@@ -53,8 +68,14 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
         "JOB_NAME": OTHER["JobName"],
         "TARGET_PREFIX": OTHER["TargetPrefix"],
         "GLUE_MAX_CAPACITY_DPUS": str(OTHER["GlueMaxCapacityDpus"]),
+        "WINDOW_SECONDS": str(SECONDS),
+        "WINDOW_MACHINE_ARN": other.stack.physical_id("WindowStateMachine"),
+        "RESULTS_BUCKET_NAME": other.stack.physical_id("BackfillResultsBucket"),
         "POWERTOOLS_SERVICE_NAME": "other",
-    }.items() <= variables.items()
+        "AWS_ENDPOINT_URL_S3": "",
+        "AWS_ENDPOINT_URL_SFN": "",
+    } == {name: value for name, value in variables.items() if name in declared}
+    assert other.machine.endswith(":stateMachine:Attached:live")
     assert (5, {OTHER["LogRetentionDays"]}) == (len(groups), {group.get("retentionInDays") for group in groups})
     assert OTHER["ArchiveRetentionDays"] == archive["RetentionDays"]
     assert OTHER["BackfillSchedule"] == target["ScheduleExpression"]
@@ -64,6 +85,13 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
         "not_before": OTHER["BackfillFrom"],
         "dry_run": False,
     } == json.loads(target["Target"]["Input"])
+    now = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    mine = route(source_bucket_name=BUCKET, source_prefix=OTHER["SourcePrefix"])
+    read = read_request(json.loads(target["Target"]["Input"]), mine, now).model_dump(mode="json")
+    # Half a day after the move the lookback of 14 hours would reach behind it.
+    assert (BUCKET, OTHER["SourcePrefix"], "2026-11-01T00:00:00Z", "2026-11-01T11:45:00Z", False, None) == tuple(
+        read[name] for name in ("bucket", "prefix", "since", "until", "dry_run", "reprocess")
+    )
     assert [OTHER["AlarmEmail"]] == [one["Endpoint"] for one in subscriptions["Subscriptions"]]
 
 
@@ -76,23 +104,26 @@ def schedule_of(other: Arrivals) -> dict[str, Any]:
 
 
 def test_an_upload_starts_the_attached_machine_with_the_others(other: Arrivals) -> None:
-    """Under the other prefix; what only the default stack would take starts nothing here."""
-    key = f"{OTHER['SourcePrefix']}green_tripdata.csv"
+    """Under the other prefix, once its window is over; what only the default stack would take starts nothing here."""
+    key, machine = f"{OTHER['SourcePrefix']}green_tripdata.csv", other.machine.removesuffix(":live")
     other.put("input/lab2/eventdriven/green_tripdata.csv")
     other.put(key)
 
     assert ["started"] == other.decided(key)
     assert [] == other.log("input/lab2/eventdriven/green_tripdata.csv")
-    [execution] = other.executions(key)
+    until(lambda: other.described(machine, "SRC_PREFIX", str(OTHER["SourcePrefix"])))
+    [execution] = other.described(machine, "SRC_PREFIX", str(OTHER["SourcePrefix"]))
     given = json.loads(execution["input"])
     assert {
         "glue_max_capacity_dpus": OTHER["GlueMaxCapacityDpus"],
         "JOB_NAME": OTHER["JobName"],
         "BUCKET_NAME": BUCKET,
-        "SRC_PREFIX": key,
+        "SRC_PREFIX": OTHER["SourcePrefix"],
         "TRG_PREFIX": OTHER["TargetPrefix"],
     }.items() <= given.items()
-    assert 1 == other.backfill(prefix=key, dry_run=False)["duplicates"]
+    assert (SECONDS, 1) == (given["window"]["seconds"], given["files"])
+    assert f"s3://{other.stack.physical_id('BackfillResultsBucket')}/windows/" in given["manifest"]
+    assert 1 == other.backfill(prefix=key, dry_run=False)["coalesced"]
 
 
 def test_silence_is_an_alarm_that_the_other_stack_has(other: Arrivals) -> None:

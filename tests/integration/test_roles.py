@@ -1,24 +1,66 @@
-"""What each role may do and what it may not, by the policies that were deployed."""
+"""What each role may do and what it may not, by the policies that were deployed: the table of tests/unit/test_roles.py."""
+
+import re
 
 import pytest
 
+from local.stack import Stack
 from tests.integration.conftest import Arrivals
+from tests.unit.builders import ACCOUNT
+from tests.unit.test_roles import MUST, MUST_NOT
 
-FILE = "arn:aws:s3:::{bucket}/input/lab2/eventdriven/a.csv"
+OWNERS = sorted({owner for owner, *_ in MUST})
+# The local cloud's simulator hears nothing of a request's words; tests of windows list folders for real.
+CONDITIONAL = {("CollectWindowFunction", "s3:ListBucket")}
 
 
-@pytest.mark.parametrize(
-    ("role", "action", "resource", "allowed"),
-    [
-        ("StartExecutionFunctionRole", "states:StartExecution", "{machine}", True),
-        ("StartExecutionFunctionRole", "s3:GetObject", FILE, True),
-        ("StartExecutionFunctionRole", "s3:PutObject", FILE, False),
-    ],
-)
+@pytest.fixture(scope="module")
+def physical(arrivals: Arrivals) -> dict[str, tuple[str, str]]:
+    """Ask once for the type and the physical id of all resources, by logical id."""
+    stack = arrivals.stack
+    found = stack.client("cloudformation").describe_stack_resources(StackName=stack.name)["StackResources"]
+    return {one["LogicalResourceId"]: (one["ResourceType"], one["PhysicalResourceId"]) for one in found}
+
+
+def real(stack: Stack, physical: dict[str, tuple[str, str]], resource: str) -> str:
+    """Return a resource of the table, which has the resolver's names, as the stack has it."""
+    _, _, _, region, account, *_ = stack.outputs["StateMachineArn"].split(":")
+
+    def name(found: re.Match[str]) -> str:
+        kind, one = physical[found[1]]
+        if found[2] == ".Name":
+            return one.rsplit(":", 1)[-1]
+        prefix = {
+            "AWS::S3::Bucket": "arn:aws:s3:::",
+            "AWS::Lambda::Function": f"arn:aws:lambda:{region}:{account}:function:",
+        }
+        return prefix.get(kind, "") + one if found[2] == ".Arn" else one
+
+    known = "|".join(sorted(physical, key=len, reverse=True))
+    resource = resource.replace("us-east-2", region).replace(ACCOUNT, account).replace("glueworkshop", stack.name)
+    return re.sub(rf"\b({known})(\.Arn|\.Name)?(?![\w-])", name, resource)
+
+
+@pytest.mark.parametrize(("table", "allowed"), [(MUST, True), (MUST_NOT, False)], ids=["must", "must not"])
+@pytest.mark.parametrize("owner", OWNERS)
 def test_a_role_can_do_what_it_must_and_no_more(
-    arrivals: Arrivals, role: str, action: str, resource: str, *, allowed: bool
+    arrivals: Arrivals,
+    physical: dict[str, tuple[str, str]],
+    owner: str,
+    table: list[tuple[str, str, str]],
+    *,
+    allowed: bool,
 ) -> None:
-    """One row a promise."""
-    resource = resource.format(bucket=arrivals.bucket, machine=arrivals.machine)
+    """Every row of its own, each a call to AWS's simulator, on the stack's real names."""
+    iam, role = arrivals.client("iam"), owner if owner.endswith("Role") else f"{owner}Role"
+    arn = iam.get_role(RoleName=physical[role][1])["Role"]["Arn"]
+    rows = [row[1:] for row in table if row[0] == owner and row[:2] not in CONDITIONAL]
+    answers = {
+        (action, resource): iam.simulate_principal_policy(
+            PolicySourceArn=arn, ActionNames=[action], ResourceArns=[real(arrivals.stack, physical, resource)]
+        )["EvaluationResults"][0]["EvalDecision"]
+        for action, resource in rows
+    }
 
-    assert allowed == arrivals.can(role, action, resource)
+    assert rows
+    assert [] == [row for row, decision in answers.items() if (decision == "allowed") != allowed]

@@ -12,6 +12,7 @@ from artifact.route_files import packed_module, read_routes
 from local import stack as local_stack
 from local.emulator import process
 from tests.integration.conftest import Arrivals, until
+from tests.unit.resolved import OTHER, written_out
 
 FILES = {
     "sales": """
@@ -54,6 +55,9 @@ def routed(cloud: process.Emulator, tmp_path_factory: pytest.TempPathFactory) ->
         "JobName": "routed-jb",
         "RouteStateMachineArns": ANOTHER,
         "RouteJobArns": f"{JOB}orders-jb",
+        # What only a stack with a bucket and a job of its own has; all else differs in test_parameters.py.
+        **{name: written_out(OTHER[name]) for name in ("GlueMaxCapacityDpus", "GlueMaxConcurrentRuns")},
+        **{name: written_out(OTHER[name]) for name in ("SourceKmsKeyArn", "TargetPrefix")},
     }
     deployed = local_stack.deploy(cloud, "routed", parameters, routes=packed_module(read_routes(folder)))
     client = local_stack.client(cloud, "glue")
@@ -138,6 +142,29 @@ def test_another_teams_machine_is_started_by_its_name(routed: Arrivals) -> None:
 
     assert str(given["arn"]).startswith(ANOTHER.replace(":stateMachine:", ":execution:"))
     assert "misc" == given["TRG_PREFIX"]
+    # A route without a ladder has the stack's own number.
+    assert OTHER["GlueMaxCapacityDpus"] == given["glue_max_capacity_dpus"]
+
+
+def test_the_job_is_made_as_the_parameters_say(routed: Arrivals) -> None:
+    """Workers, runs at the same time, where it may write, and that it alone may use the key.
+
+    The bucket's encryption and lifecycle are checked by the template alone: the local cloud makes a bucket without them.
+    """
+    job = routed.client("glue").get_job(JobName="routed-jb")["Job"]
+
+    assert (OTHER["GlueMaxCapacityDpus"], OTHER["GlueMaxConcurrentRuns"]) == (
+        int(job["NumberOfWorkers"]),
+        int(job["ExecutionProperty"]["MaxConcurrentRuns"]),
+    )
+    assert [True, False] == [
+        routed.can("GlueJobRole", "s3:PutObject", f"arn:aws:s3:::{routed.bucket}/{prefix}/part-0.parquet")
+        for prefix in (OTHER["TargetPrefix"], "target/event-transformed")
+    ]
+    assert [True, False] == [
+        routed.can(role, "kms:Decrypt", str(OTHER["SourceKmsKeyArn"]))
+        for role in ("GlueJobRole", "StartExecutionFunctionRole")
+    ]
 
 
 def test_a_backfill_knows_all_routes(routed: Arrivals) -> None:
