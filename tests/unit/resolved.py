@@ -43,7 +43,7 @@ OTHER: dict[str, str | int | list[str]] = {
     "BackfillFrom": "2026-11-01T00:00:00Z",
     "BackfillLookback": "PT14H",
     "LogRetentionDays": 545,
-    "NoArrivalHours": 24,
+    "NoArrivalHours": 36,
 }
 
 

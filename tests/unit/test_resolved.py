@@ -218,6 +218,11 @@ SPECIFICATION: list[tuple[str, object, str]] = [
         "123456789012",
         "no schedule of another account uses the role",
     ),
+    (
+        "Archive.Properties.SourceArn",
+        "arn:aws:events:us-east-2:123456789012:event-bus/default",
+        "the bus that S3 and CloudTrail tell",
+    ),
     # What is forgotten, and what never is.
     ("SourceBucket*[[]forget-unfinished-uploads]*.DaysAfterInitiation", 7, "a slow upload has a week"),
     ("SourceBucket*[[]forget-old-versions-of-the-output].Prefix", "target/event-transformed/", "not of uploads"),
@@ -257,6 +262,7 @@ SPECIFICATION: list[tuple[str, object, str]] = [
     ("*.Look at every object.ResultPath", "$.batches", "beside the request; the report reads both"),
     ("*.Decide on a batch.OutputPath", "$.Payload", "the answer alone, as the report reads it"),
     ("*.Did any object fail?.Choices[[]0].NumericGreaterThan", 0, "one is too many"),
+    ("*.Look at every object.Label", "batches", "part of the ARN of each child"),
     ("*.Some objects failed.Error", "SomeObjectsFailed", "the runbook's word"),
     ("*.Some objects failed.CausePath", "$.cause", "with the numbers and the first keys"),
     # The window is over when arrivals were told it would be, and a redrive waits no second time.
@@ -264,6 +270,12 @@ SPECIFICATION: list[tuple[str, object, str]] = [
         "*.Wait until the window is over.Timestamp",
         "{% $fromMillis($toMillis($states.context.Execution.StartTime) + 1000 * ($states.input.seconds + 2 + 1)) %}",
         "from the start date, with two seconds for clocks and one for a date without fractions",
+    ),
+    ("*.Collect.Arguments.Payload", "{% $states.input %}", "the whole window"),
+    (
+        "*.Collect.Output",
+        "{% $states.result.Payload %}",
+        "what was stored and started, and no more: States.ALL misses size",
     ),
     # The job gets what the execution was started with.
     (
@@ -290,6 +302,7 @@ SPECIFICATION: list[tuple[str, object, str]] = [
         "what, by what, to where, and where to look",
     ),
     ("*.Notify success.Parameters.Subject.$", "States.Format('{} succeeded', $.JOB_NAME)", "read in a list of mails"),
+    ("*.Notify success.ResultPath", None, "the output is the input and the run"),
     ("*.Notify success.Parameters.TopicArn", "SuccessTopic", "and no other"),
     # The schedule does what a backfill is for.
     ("BackfillScheduler.Properties.Target.Arn", "BackfillStateMachine", "the backfill, no other machine"),

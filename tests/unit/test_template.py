@@ -316,6 +316,7 @@ def test_a_key_of_ones_own_may_be_used_by_the_job_alone() -> None:
         "ServerSideEncryptionConfiguration"
     ]
     assert {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY} == encryption["ServerSideEncryptionByDefault"]
+    assert encryption["BucketKeyEnabled"] is True
     [encryption] = without["Resources"]["SourceBucket"]["Properties"]["BucketEncryption"][
         "ServerSideEncryptionConfiguration"
     ]
