@@ -56,6 +56,9 @@ def facts(*uploads: Upload, key: str = KEY, **known: Any) -> Facts:
         (facts(log=[Said("t", "skipped (cloudtrail)", None, "failed_call AccessDenied")]), "refused"),
         # Only what is said of the newest upload counts.
         (facts(upload(version_id="2"), failures=[Said("t", "Error", "1", "")]), "Its event never came"),
+        # What names no version may be about it.
+        (facts(upload(version_id="2"), failures=[FAILED]), "Fix what the failure queue says"),
+        (facts(upload(version_id="2"), log=[Said("t", "failed (native)", None, "denied")]), "Lambda tries three times"),
         (facts(upload(version_id="2"), upload(version_id="1", status="SUCCEEDED")), "Its event never came"),
     ],
 )
@@ -314,6 +317,25 @@ def test_the_log_is_filtered_by_a_plain_pattern_and_then_exactly(key: str) -> No
     pattern = asked[0]["filterPattern"].removeprefix('{ $.key = "').removesuffix('*" }')
     assert key.startswith(pattern)
     assert not set(pattern) & set('"*\\ ${}')
+
+
+def test_the_logs_are_told_in_the_order_of_time() -> None:
+    """Of both groups: the last line is what counts."""
+
+    class Logs:
+        """CloudWatch Logs, where the first group's line is the newer one."""
+
+        def get_paginator(self, _name: str) -> "Logs":
+            return self
+
+        def paginate(self, **asked: Any) -> list[dict[str, Any]]:
+            word, moment = {"live": ("started", 2_000), "backfill": ("skipped", 1_000)}[asked["logGroupName"]]
+            line = {"message": word, "source": "native", "key": KEY}
+            return [{"events": [{"timestamp": moment, "message": json.dumps(line)}]}]
+
+    found = why.read_log(Logs(), ["live", "backfill"], KEY, NOW)
+
+    assert ["skipped (native)", "started (native)"] == [one.what for one in found]
 
 
 @pytest.mark.parametrize(
