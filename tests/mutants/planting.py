@@ -246,7 +246,10 @@ def _of_docs(text: str) -> Iterator[Mutant]:
     """Misspell what is code in a page: commands, and names between backticks."""
     fences = [found.span(1) for found in re.finditer(r"^```(?:sh|json)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
     for begin, finish in fences:
-        yield from _typos(text[begin:finish], begin)
+        offset = begin
+        for line in text[begin:finish].splitlines(keepends=True):  # what follows a `#` is for people
+            yield from _typos(re.split(r"(?:^|\s)#\s", line)[0], offset)
+            offset += len(line)
     for found in re.finditer(r"`([^`\n]+)`", text):
         if not any(begin <= found.start() < finish for begin, finish in fences):
             yield from _typos(found[1], found.start(1))
@@ -279,6 +282,11 @@ def _of_python(text: str) -> Iterator[Mutant]:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
+    } | {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg in {"description", "help"}
+        for part in ast.walk(node.value)
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and id(node) not in docstrings:

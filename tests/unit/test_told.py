@@ -142,6 +142,7 @@ TOLD = [
     ),
     (README, f"{WORDS[len(ALARM_NAMES)].title()} alarms go to one topic"),
     (README, "`AlarmEmail` gets the first two"),
+    (README, "Glue's own (`/aws-glue/jobs/…`) stay"),
     (README, "snappy-compressed Parquet"),
     (RUNBOOK, f"waits in the failure queue; it is kept {QUEUE_DAYS} days."),
     (RUNBOOK, f"can't reach the function for {RULE_AGE // 3600} h"),

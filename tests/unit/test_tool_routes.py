@@ -33,7 +33,7 @@ def answer(
         ("raw/sales/dt=1/a.csv", "0", ["Starts    nothing: empty_object"]),
         ("raw/orders/d/_SUCCESS", "0", ["Captures  day = d", '"SRC_PREFIX": "raw/orders/d/"']),
         ("raw/tenants/acme/invoices/1.xml", "1", ["Route     tenants-acme"]),
-        ("raw/tenants/acme/invoices/1.json", "1", ["Route     tenants (", '"TENANT": "acme"']),
+        ("raw/tenants/acme/invoices/1.json", "1", ["Route     tenants (", '"TENANT": "acme"', '"KIND": "invoices"']),
         ("curated/sales/x.parquet", "1", ["Starts    sales-scoring"]),
         ("raw/sales/", "", ["Starts    nothing: folder_marker"]),
         ("raw/sales/a.csv", "", ["Starts    nothing: no_route", "Near      sales takes raw/sales/dt={dt}/{file}.csv"]),
