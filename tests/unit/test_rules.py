@@ -101,6 +101,8 @@ def test_all_four_ways_of_creating_an_object_are_brought(call: str) -> None:
         event(detail__object={"key": f"/{KEY}"}),
         event(source="my.own"),
         event(detail_type="Object Annotation Created"),
+        event(detail_type="Object Restore Completed"),
+        event(detail_type="Object Deleted"),
         event("cloudtrail-put-object", detail__eventName="UploadPart"),
         event("cloudtrail-put-object", detail__eventSource="s3express.amazonaws.com"),
         event("cloudtrail-put-object", detail__requestParameters={"bucketName": "other", "key": KEY}),
