@@ -125,9 +125,11 @@ def test_a_storm_is_one_run_on_exactly_its_files(sfn: StepFunctions) -> None:
     assert answer == collect_window.handler(window, CONTEXT)
 
     [run] = sfn.of(ROUTE.state_machine_arn)
-    manifest = json.loads(
-        collect_window.s3.get_object(Bucket="results", Key=run["manifest"][len("s3://results/") :])["Body"].read()
-    )
+    assert run == json.loads(sfn.started[answer["execution_name"]]["input"])
+    assert answer["execution_arn"].endswith(f":{answer['execution_name']}")
+    stored = collect_window.s3.get_object(Bucket="results", Key=run["manifest"][len("s3://results/") :])
+    assert "application/json" == stored["ContentType"]
+    manifest = json.loads(stored["Body"].read())
     assert [FOLDER + name for name in ("a.csv", "b.csv", "c.csv")] == [file["key"] for file in manifest["files"]]
     assert {"seconds": 60, "generation": 0} == {name: run["window"][name] for name in ("seconds", "generation")}
     assert {
