@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from handlers import backfill_batch, start_execution
 from shared import step_functions
+from shared.settings import stack_route
 
 
 @contextmanager
@@ -22,10 +23,10 @@ def quiet() -> Iterator[None]:
         patch.object(backfill_batch, "report_backfill", nothing),
         patch.object(start_execution, "s3", start_execution.s3),
         patch.object(start_execution, "sfn", start_execution.sfn),
-        patch.object(start_execution, "stack_route", start_execution.stack_route),
+        patch.object(start_execution, "stack_route", stack_route),
         patch.object(backfill_batch, "s3", backfill_batch.s3),
         patch.object(backfill_batch, "sfn", backfill_batch.sfn),
-        patch.object(backfill_batch, "stack_route", backfill_batch.stack_route),
+        patch.object(backfill_batch, "stack_route", stack_route),
         patch.object(step_functions, "time", time),
     ):
         yield
