@@ -83,7 +83,7 @@ class Stack:
 
         Of one action on one resource, by the role's own policies; resource policies are not asked.
         """
-        arn = self.client("iam").get_role(RoleName=self.physical_id(role))["Role"]["Arn"]
+        arn = _role_arn(self.cloud, self.physical_id(role))
         answer = self.client("iam").simulate_principal_policy(
             PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource]
         )
@@ -201,6 +201,12 @@ def client(cloud: Where, service: str, **credentials: str) -> Any:
     """Return the boto3 client for the local cloud, as root unless credentials say otherwise; making one takes a while."""
     who = {**cloud.credentials, **credentials}
     return boto3.client(service, endpoint_url=cloud.endpoint_url, **who)  # type: ignore[call-overload]
+
+
+@functools.cache
+def _role_arn(cloud: Where, name: str) -> str:
+    arn: str = client(cloud, "iam").get_role(RoleName=name)["Role"]["Arn"]
+    return arn
 
 
 def _overrides(parameters: "Mapping[str, str]") -> list[str]:

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -18,20 +17,14 @@ from botocore import xform_name
 
 from local.template import deployed, read_template
 from shared.backfill import read_request
+from tests.unit import test_docs
 from tests.unit.builders import REPOSITORY, event, route
+from tests.unit.test_docs import MAKEFILE, RUNBOOK
+from tests.unit.test_side_by_side import CONFIGURATIONS
 
-PAGES = [
-    REPOSITORY / name
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "events/README.md", "examples/routes/README.md")
-] + sorted((REPOSITORY / "docs").glob("*.md"))
-MAKEFILE = (REPOSITORY / "Makefile").read_text()
+PAGES = [*test_docs.PAGES, REPOSITORY / "examples" / "routes" / "README.md"]
 STACK = deployed(NoArrivalHours=1)
 RESOURCES, OUTPUTS, PARAMETERS = STACK["Resources"], STACK["Outputs"], read_template()["Parameters"]
-CONFIGURATIONS = {
-    name: one
-    for name, one in tomllib.loads((REPOSITORY / "samconfig.toml").read_text()).items()
-    if isinstance(one, dict)
-}
 NAMES = {name: one["Properties"].get("Name") for name, one in RESOURCES.items()}
 # Options of the AWS CLI itself.
 GLOBAL_OPTIONS = {"query", "output", "region", "profile", "max-items", "page-size", "starting-token"}
@@ -208,10 +201,7 @@ def test_a_look_at_the_failure_queue_shows_all_and_hides_nothing_for_long() -> N
 def test_a_replay_goes_from_the_archive_to_the_bus() -> None:
     """Which is which, AWS's own names don't say: the source of events is the archive."""
     [replay] = [one.options for one in AWS if one.words[2] == "start-replay"]
-    archive, bus = (
-        re.findall(rf"^{name}=.*--query (\w+)", (REPOSITORY / "docs" / "runbook.md").read_text(), re.MULTILINE)
-        for name in ("ARCHIVE", "BUS")
-    )
+    archive, bus = (re.findall(rf"^{name}=.*--query (\w+)", RUNBOOK, re.MULTILINE) for name in ("ARCHIVE", "BUS"))
 
     assert (["ArchiveArn"], ["EventSourceArn"]) == (archive, bus)
     assert (["$ARCHIVE"], ["Arn=$BUS"]) == (replay["event-source-arn"], replay["destination"])
@@ -220,7 +210,7 @@ def test_a_replay_goes_from_the_archive_to_the_bus() -> None:
 
 def section(name: str) -> str:
     """Return a section of the runbook."""
-    return (REPOSITORY / "docs" / "runbook.md").read_text().partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    return RUNBOOK.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
 
 
 @pytest.mark.parametrize("alarm", LOGS)
@@ -290,7 +280,7 @@ def test_every_input_that_is_shown_goes_to_the_backfill() -> None:
 
 def test_what_jq_reads_is_there() -> None:
     """Each path leads to something, in Lambda's record, in an event of either source, or in a message."""
-    [program] = re.findall(r"jq -r '(.*?)'", (REPOSITORY / "docs" / "runbook.md").read_text(), re.DOTALL)
+    [program] = re.findall(r"jq -r '(.*?)'", RUNBOOK, re.DOTALL)
     message = {"Body": "text", "MessageAttributes": {"ERROR_CODE": {"StringValue": "NO_PERMISSIONS"}}}
     sources: dict[str, list[Any]] = {
         "body": [RECORD],

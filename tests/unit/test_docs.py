@@ -4,16 +4,15 @@ import importlib.util
 import json
 import re
 import subprocess
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from shared.arrival import SkipReason
 from shared.backfill import read_request
 from tests.unit.builders import REPOSITORY, route
+from tests.unit.test_side_by_side import CONFIGURATIONS
 from tests.unit.test_template import TEMPLATE
 
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "events/README.md")] + sorted(
@@ -47,11 +46,6 @@ NUMBERS = [
     "fourteen",
     "fifteen",
 ]
-
-
-def samconfig() -> dict[str, Any]:
-    """Read the file that `sam` reads."""
-    return tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -191,15 +185,14 @@ def number(word: str) -> bool:
 
 def test_stacks_and_overrides_are_real() -> None:
     """What `--config-env` names is in samconfig.toml; overrides name parameters, there and in the README."""
-    configurations = {name: one for name, one in samconfig().items() if isinstance(one, dict)}
     given = " ".join(
         str(command["parameters"].get("parameter_overrides", ""))
-        for one in configurations.values()
+        for one in CONFIGURATIONS.values()
         for command in one.values()
     )
     shown = " ".join(re.findall(r"--parameter-overrides ([^\n`]+)", README))
 
-    assert set(re.findall(r"--config-env (\w+)", README)) <= configurations.keys()
+    assert set(re.findall(r"--config-env (\w+)", README)) <= CONFIGURATIONS.keys()
     assert set(re.findall(r"\b(\w+)=", f"{given} {shown}")) <= TEMPLATE["Parameters"].keys()
-    stacks = [one["global"]["parameters"]["stack_name"] for one in configurations.values()]
+    stacks = [one["global"]["parameters"]["stack_name"] for one in CONFIGURATIONS.values()]
     assert len(stacks) == len(set(stacks))

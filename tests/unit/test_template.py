@@ -5,7 +5,6 @@ import importlib
 import inspect
 import json
 import re
-import tomllib
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from shared import errors
 from shared.errors import ArrivalError
 from shared.settings import VARIABLES
 from tests.unit.builders import REPOSITORY
+from tests.unit.test_side_by_side import CONFIGURATIONS, overrides
 
 TEMPLATE = read_template()
 FUNCTIONS = {
@@ -167,13 +167,10 @@ def physical_names(stack: dict[str, Any]) -> list[tuple[str, str]]:
 
 def configurations() -> dict[str, dict[str, Any]]:
     """Return stack name and parameters of each configuration of samconfig.toml."""
-    found = {}
-    for name, commands in tomllib.loads((REPOSITORY / "samconfig.toml").read_text()).items():
-        if name != "version":
-            overrides = commands["deploy"]["parameters"].get("parameter_overrides", "").split()
-            stack = {"name": commands["global"]["parameters"]["stack_name"]}
-            found[name] = stack | dict(override.split("=", 1) for override in overrides)
-    return found
+    return {
+        name: {"name": one["global"]["parameters"]["stack_name"], **overrides(name)}
+        for name, one in CONFIGURATIONS.items()
+    }
 
 
 def test_stacks_of_one_account_and_region_share_no_name() -> None:

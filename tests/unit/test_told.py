@@ -28,6 +28,8 @@ from shared.windows import GRACE, LONGEST_WINDOW, MANIFESTS, File, Generation, W
 from tests.unit.builders import REPOSITORY, event, route, stored
 from tests.unit.resolved import stack
 from tests.unit.test_alarms import ALARMS
+from tests.unit.test_commands import PAGES as ALL_PAGES
+from tests.unit.test_docs import NUMBERS
 from tests.unit.test_error_codes import CODES, STATUSES
 from tests.unit.test_routes import table
 from tests.unit.test_side_by_side import overrides
@@ -38,29 +40,10 @@ RESOLVED = stack(parameters={"NoArrivalHours": 24, "SourceKmsKeyArn": "arn:aws:k
 RESOURCES = RESOLVED["Resources"]
 DEFAULTS = {name: one["Default"] for name, one in TEMPLATE["Parameters"].items()}
 FUNCTION, COLLECT = (RESOURCES[name]["Properties"] for name in ("StartExecutionFunction", "CollectWindowFunction"))
-ALARM_NAMES = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
 README, RUNBOOK, OBSERVABILITY, ROUTES, COSTS, LOCAL, SPEED = (
     "README.md",
     *(f"docs/{name}.md" for name in ("runbook", "observability", "routes", "costs", "local-cloud", "performance")),
 )
-WORDS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-]
 RETRIES = {
     error: one
     for state in RESOURCES["Workflow"]["Properties"]["Definition"]["States"].values()
@@ -86,7 +69,7 @@ def plain(text: str) -> str:
 
 def hours(seconds: object) -> str:
     """Return so many seconds as whole hours, in words."""
-    return WORDS[int(str(seconds)) // 3600] if int(str(seconds)) < 16 * 3600 else str(int(str(seconds)) // 3600)
+    return NUMBERS[int(str(seconds)) // 3600] if int(str(seconds)) < 16 * 3600 else str(int(str(seconds)) // 3600)
 
 
 def rule(pattern: str) -> str:
@@ -100,7 +83,7 @@ def rule(pattern: str) -> str:
 
 
 LATEST = int(FUNCTION["EventInvokeConfig"]["MaximumEventAgeInSeconds"])
-LAMBDA_TRIES = WORDS[int(FUNCTION["EventInvokeConfig"]["MaximumRetryAttempts"]) + 1]
+LAMBDA_TRIES = NUMBERS[int(FUNCTION["EventInvokeConfig"]["MaximumRetryAttempts"]) + 1]
 [RULE_AGE] = {int(one["Properties"]["RetryPolicy"]["MaximumEventAgeInSeconds"]) for one in FUNCTION["Events"].values()}
 QUEUE_DAYS = int(RESOURCES["FailureQueue"]["Properties"]["MessageRetentionPeriod"]) // 86400
 RUNS = int(DEFAULTS["GlueMaxConcurrentRuns"])
@@ -130,7 +113,7 @@ TOLD = [
     (README, f"too many for its {int(COLLECT['Timeout']) // 60} minutes"),
     (README, f"`GlueMaxConcurrentRuns` = {RUNS} do at most {60 * RUNS} files an hour"),
     (README, f"as long as Step Functions keeps the name ({why.KEPT.days} days)"),
-    (README, f"the SDK tries {WORDS[ATTEMPTS]} times, Lambda {LAMBDA_TRIES} times, then the failure queue"),
+    (README, f"the SDK tries {NUMBERS[ATTEMPTS]} times, Lambda {LAMBDA_TRIES} times, then the failure queue"),
     (README, "`PT26H` is 26 hours ago"),
     (README, "| `BackfillSchedule`, `BackfillLookback` | `rate(1 day)`, `PT26H` |"),
     (README, f"at most {60 + GRACE + 1} s, and the listing | at most {300 + GRACE + 1} s, and the listing"),
@@ -140,14 +123,14 @@ TOLD = [
         README,
         "with all versions. Note their names before, as the physical ids of `SourceBucket` and `BackfillResultsBucket`",
     ),
-    (README, f"{WORDS[len(ALARM_NAMES)].title()} alarms go to one topic"),
+    (README, f"{NUMBERS[len(ALARMS)].title()} alarms go to one topic"),
     (README, "`AlarmEmail` gets the first two"),
     (README, "Glue's own (`/aws-glue/jobs/…`) stay"),
     (README, "snappy-compressed Parquet"),
     (RUNBOOK, f"waits in the failure queue; it is kept {QUEUE_DAYS} days."),
     (RUNBOOK, f"can't reach the function for {RULE_AGE // 3600} h"),
     (RUNBOOK, f"{LAMBDA_TRIES} tries failed, or {hours(LATEST)} hours old"),
-    (RUNBOOK, f"it hides them for {WORDS[why.HIDDEN]} seconds and deletes none"),
+    (RUNBOOK, f"it hides them for {NUMBERS[why.HIDDEN]} seconds and deletes none"),
     (RUNBOOK, "**Means** an event waited more than an hour for the function."),
     (RUNBOOK, f"Lambda keeps trying for {hours(LATEST)} hours, then the event goes to the failure queue"),
     (RUNBOOK, f"the function could not run for {hours(LATEST)} hours"),
@@ -177,7 +160,7 @@ TOLD = [
     (RUNBOOK, "the alarm goes back to OK. A purge also takes what came since you looked: look once more before it."),
     (OBSERVABILITY, f"Namespace `{telemetry.NAMESPACE}`, written as EMF"),
     (OBSERVABILITY, f"fails up to {LAMBDA_TRIES} times"),
-    (OBSERVABILITY, f"{WORDS[len(ALARM_NAMES)].title()} alarms to one topic, which `AlarmEmail` subscribes to"),
+    (OBSERVABILITY, f"{NUMBERS[len(ALARMS)].title()} alarms to one topic, which `AlarmEmail` subscribes to"),
     (OBSERVABILITY, "sorted by `latency_ms`"),
     (OBSERVABILITY, r"write a quote as `\"` and *é* as `" + json.dumps("é").strip('"') + "`"),
     (ROUTES, f"for so many seconds, at most {LONGEST_WINDOW}, and start one execution"),
@@ -188,14 +171,14 @@ TOLD = [
     (ROUTES, "set `SourcePrefix` so that it covers all routes"),
     (ROUTES, "gives `DAY` to Glue as `--DAY`"),
     (ROUTES, "of two routes that match, the higher one takes the key"),
-    (ROUTES, f"holds {WORDS[len(list((REPOSITORY / 'examples' / 'routes').glob('*.toml')))]} routes to copy from"),
+    (ROUTES, f"holds {NUMBERS[len(list((REPOSITORY / 'examples' / 'routes').glob('*.toml')))]} routes to copy from"),
     (ROUTES, "Such an arrival fails as `unsafe_target`"),
     (COSTS, f"billed at {MEMORY} MB"),
     (COSTS, f"one child execution for each {BATCH['ItemBatcher']['MaxItemsPerBatch']} objects"),
-    (COSTS, f"| {len(ALARM_NAMES)} alarms | ${len(ALARM_NAMES) * 0.10:.2f} |"),
+    (COSTS, f"| {len(ALARMS)} alarms | ${len(ALARMS) * 0.10:.2f} |"),
     (COSTS, f"tries again every {BUSY['MaxDelaySeconds'] / 2 / 60:.1f} minutes on average"),
-    (COSTS, f"that a later run replaced expire after {WORDS[DAYS_OF_OUTPUT]} days"),
-    (COSTS, f"A queue of {RUNS * 60 * 24:,} files, a day's work at {WORDS[RUNS]} runs at a time"),
+    (COSTS, f"that a later run replaced expire after {NUMBERS[DAYS_OF_OUTPUT]} days"),
+    (COSTS, f"A queue of {RUNS * 60 * 24:,} files, a day's work at {NUMBERS[RUNS]} runs at a time"),
     (COSTS, "such as `rate(7 days)` and `P8D`: a seventh of the price"),
     (LOCAL, f"Seen in {seams.MINISTACK_VERSION}."),
     (LOCAL, "every duration is a tenth of what it says"),
@@ -225,10 +208,7 @@ def test_the_numbers_above_are_the_codes() -> None:
 
 # ---- names ----
 
-PAGES = [
-    REPOSITORY / name
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "events/README.md", "examples/routes/README.md")
-] + sorted(one for one in (REPOSITORY / "docs").glob("*.md") if one.name not in {"decisions.md", "testing.md"})
+PAGES = [one for one in ALL_PAGES if one.name not in {"decisions.md", "testing.md"}]
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 # In the pages' own examples; AWS's and ministack's names that no code of ours has; jq's, make's and AWS CLI's words.
 MADE_UP = {
@@ -445,7 +425,7 @@ def test_the_saved_queries_are_counted_and_named() -> None:
         if one["Type"] == "AWS::Logs::QueryDefinition"
     ]
 
-    assert f"{WORDS[len(names)].title()} saved queries" in read(OBSERVABILITY)
+    assert f"{NUMBERS[len(names)].title()} saved queries" in read(OBSERVABILITY)
     assert [] == [name for name in names if name not in plain(read(OBSERVABILITY))]
 
 
