@@ -125,7 +125,7 @@ def deploy(
 
 
 def with_routes(module: str, name: str) -> Path:
-    """Copy what `sam build` made, by links, with other routes in place of its own; return the copy.
+    """Copy the functions' one artifact and its template, by links, with other routes in place of its own; return the copy.
 
     It is as deep in the repository as the original, whose template has relative paths; and each process has its own,
     because tests deploy at the same time. It is deleted when the process ends.
@@ -133,16 +133,17 @@ def with_routes(module: str, name: str) -> Path:
     copy = REPOSITORY / ".local" / f"build-{name}-{os.getpid()}"
     atexit.register(shutil.rmtree, copy, ignore_errors=True)
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(BUILD, copy, copy_function=os.link)
-    for path in copy.glob("*/shared/packed.py"):
-        bytecode = Path(importlib.util.cache_from_source(str(path), optimization=""))
-        # Writing into a link would change what was built.
-        path.unlink()
-        bytecode.unlink(missing_ok=True)
-        path.write_text(module)
-        py_compile.compile(
-            str(path), str(bytecode), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
-        )
+    shutil.copytree(ARTIFACT, copy / ARTIFACT.name, copy_function=os.link)
+    os.link(BUILD / "template.yaml", copy / "template.yaml")
+    packed = copy / ARTIFACT.name / "shared" / "packed.py"
+    bytecode = Path(importlib.util.cache_from_source(str(packed), optimization=""))
+    # Writing into a link would change what was built.
+    packed.unlink()
+    bytecode.unlink(missing_ok=True)
+    packed.write_text(module)
+    py_compile.compile(
+        str(packed), str(bytecode), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
     return copy
 
 
