@@ -54,7 +54,7 @@ def main() -> None:
     shutil.copytree(dependencies(arguments.architecture), arguments.artifact, dirs_exist_ok=True)
     for package in copy_code(arguments.artifact):
         if routes and package.name == "shared":
-            (package / "packed.py").write_text(packed_module(routes))
+            (package / "domain" / "packed.py").write_text(packed_module(routes))
         compile_tree(package, arguments.artifact)
 
 

@@ -1,21 +1,21 @@
 """Pack validated routes into plain tuples: one constant in bytecode, with the index that finds a key's route.
 
-shared.routes.RouteTable reads it. Whatever can be computed before the first key comes is computed here.
+shared.domain.routes.RouteTable reads it. Whatever can be computed before the first key comes is computed here.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from artifact.languages import LONGEST_KEY, MARKERS, Shape
-from shared.pattern import Pattern, Template
-from shared.routes import DatasetRoute
+from artifact.conflicts import LONGEST_KEY, MARKERS, Shape
+from shared.domain.pattern import Pattern
+from shared.domain.routes import Route, pack_value
 
 # A segment that all keys of a route have at one place, counted from the left or (-1 is the last) from the right.
 type Place = tuple[int, str]
 
 
-def pack(routes: Sequence[DatasetRoute]) -> tuple[Any, ...]:
+def pack(routes: Sequence[Route]) -> tuple[Any, ...]:
     """Return heads in order, each one's longest other head that begins it, the routes of each head, and the routes."""
     if not routes:
         return ()
@@ -30,7 +30,7 @@ def pack(routes: Sequence[DatasetRoute]) -> tuple[Any, ...]:
     return tuple(heads), tuple(parents), _buckets(routes, heads), tuple(_entry(route) for route in routes)
 
 
-def _buckets(routes: Sequence[DatasetRoute], heads: Sequence[str]) -> tuple[Any, ...]:
+def _buckets(routes: Sequence[Route], heads: Sequence[str]) -> tuple[Any, ...]:
     """Put each route where its head and its rarest segment are."""
     places = [_places(route.match) for route in routes]
     often = Counter(place for several in places for place in several)
@@ -52,9 +52,9 @@ def _places(pattern: Pattern) -> list[Place]:
     return [*left[pattern.head.count("/") :], *(right if shape.deep else ())]
 
 
-def _entry(route: DatasetRoute) -> tuple[Any, ...]:
+def _entry(route: Route) -> tuple[Any, ...]:
     pattern = route.match
-    return pattern.tail, pattern.needle, pattern.head, _can_be_taken(pattern), _packed(route)
+    return pattern.tail, pattern.needle, pattern.head, _can_be_taken(pattern), pack_value(route)
 
 
 def _can_be_taken(pattern: Pattern) -> bool:
@@ -62,23 +62,3 @@ def _can_be_taken(pattern: Pattern) -> bool:
     shortest = sum(len(one.encode()) if isinstance(one, str) else 1 for one in pattern.tokens)
     last = pattern.tokens[-1]
     return shortest <= LONGEST_KEY and not (isinstance(last, str) and last.endswith(MARKERS))
-
-
-def _packed(route: DatasetRoute) -> tuple[Any, ...]:
-    return (
-        route.name,
-        _template(route.match.tokens),
-        route.job_name,
-        _template(route.target),
-        None if route.source is None else _template(route.source),
-        route.state_machine,
-        tuple(map(tuple, route.capacity)),
-        route.accept_empty,
-        route.priority,
-        route.window_seconds,
-        tuple((name, _template(template)) for name, template in route.parameters),
-    )
-
-
-def _template(template: Template) -> tuple[Any, ...]:
-    return tuple(token if isinstance(token, str) else tuple(token) for token in template)

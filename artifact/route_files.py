@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from artifact.languages import Loop, find_loop, find_overlap
+from artifact.conflicts import Loop, find_loop, find_overlap
 from artifact.pack import pack
-from shared.pattern import Capture, Pattern, Template, Token
-from shared.routes import DatasetRoute, Rung, is_unsafe
+from shared.domain.pattern import Capture, Pattern, Template, Token
+from shared.domain.routes import Route, Rung, is_unsafe
+from shared.domain.windows import LONGEST_WINDOW
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "routes"
 
-REQUIRED = ("match", "job_name", "target")
-OPTIONAL = ("source", "state_machine_arn", "capacity", "accept_empty", "priority", "window_seconds", "parameters")
-FIELDS = (*REQUIRED, *OPTIONAL)
+# A route has the fields of its file and, first, its name; those without a default must be there.
+FIELDS = Route._fields[1:]
+REQUIRED = tuple(name for name in FIELDS if name not in Route._field_defaults)
 # The names that the input has already.
 RESERVED = frozenset({"glue_max_capacity_dpus", "JOB_NAME", "BUCKET_NAME", "SRC_PREFIX", "TRG_PREFIX", "MANIFEST"})
 UNITS: dict[str, int] = {"B": 1} | {
@@ -28,7 +29,6 @@ UNITS: dict[str, int] = {"B": 1} | {
     for suffix, base in (("B", 1000), ("iB", 1024))
 }
 FEWEST_DPUS, MOST_DPUS = 2, 299  # as the template's GlueMaxCapacityDpus
-LONGEST_WINDOW = 3600  # seconds
 
 ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(\.\.\.)?\}")
@@ -55,7 +55,7 @@ class RouteFileError(Exception):
     """A route file can't work; the message is all that a user needs to read."""
 
 
-def read_routes(folder: Path = FOLDER) -> tuple[DatasetRoute, ...]:
+def read_routes(folder: Path = FOLDER) -> tuple[Route, ...]:
     """Read and validate all routes of a folder, by name; none if there is no such folder.
 
     Raises RouteFileError.
@@ -79,7 +79,7 @@ def read_routes(folder: Path = FOLDER) -> tuple[DatasetRoute, ...]:
     return routes
 
 
-def read_route(path: Path) -> DatasetRoute:
+def read_route(path: Path) -> Route:
     """Read one route file.
 
     Raises RouteFileError.
@@ -100,13 +100,13 @@ def read_route(path: Path) -> DatasetRoute:
             )
         if name in RESERVED:
             raise file.refusal(f"parameters.{name}", f"the input has its own {name}. Choose another name.")
-    route = DatasetRoute(
+    route = Route(
         name=path.stem,
         match=match,
         job_name=file.text("job_name", JOB_NAME, "the name of one job: 1 to 255 characters, no placeholders or braces"),
         target=file.target(names),
         source=file.template("source", names) if "source" in file.content else None,
-        state_machine=file.machine(),
+        state_machine_arn=file.machine(),
         capacity=file.ladder(),
         accept_empty=file.get("accept_empty", bool, default=False),
         priority=file.get("priority", int, 0),
@@ -118,7 +118,7 @@ def read_route(path: Path) -> DatasetRoute:
     return route
 
 
-def check_window(file: "_File", route: DatasetRoute) -> None:
+def check_window(file: "_File", route: Route) -> None:
     """See that a folder alone decides what its windows start.
 
     Raises RouteFileError.
@@ -155,8 +155,8 @@ def _begins(match: Template, source: Template) -> bool:
     )
 
 
-def packed_module(routes: tuple[DatasetRoute, ...]) -> str:
-    """Return the source of the module that takes the place of src/shared/packed.py in the artifact."""
+def packed_module(routes: tuple[Route, ...]) -> str:
+    """Return the source of the module that takes the place of src/shared/domain/packed.py in the artifact."""
     return f'"""Made by artifact/build.py from src/routes/*.toml: change those."""\n\nROUTES = {pack(routes)!a}\n'
 
 

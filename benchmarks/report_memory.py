@@ -19,8 +19,8 @@ if SOURCE not in sys.path:
 
 from botocore.response import StreamingBody  # noqa: E402 - after the path
 
-from shared.backfill import report  # noqa: E402
-from shared.s3 import read_map_results  # noqa: E402
+from shared.domain.backfill import report  # noqa: E402
+from shared.gates.s3 import read_map_results  # noqa: E402
 
 BATCH = 100  # objects, as MaxItemsPerBatch in statemachine/backfill.asl.json
 FILES = 4

@@ -12,11 +12,11 @@ from pathlib import Path
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 sys.path.insert(0, SOURCE)
 
-from artifact.languages import find_loop, find_overlap  # noqa: E402 - they import from src
+from artifact.conflicts import find_loop, find_overlap  # noqa: E402 - they import from src
 from artifact.pack import pack  # noqa: E402
 from artifact.route_files import packed_module, parse_template  # noqa: E402
-from shared.pattern import Pattern  # noqa: E402
-from shared.routes import DatasetRoute, RouteTable  # noqa: E402
+from shared.domain.pattern import Pattern  # noqa: E402
+from shared.domain.routes import Route, RouteTable  # noqa: E402
 
 LAYOUTS = {
     "`raw/dsN/dt={dt}/{file}.csv`": ("raw/ds%d/dt={dt}/{file}.csv", "raw/ds%d/dt=2026-11-24/part-0001.csv"),
@@ -59,10 +59,10 @@ def main() -> None:
         print(f"| {shown} | {' | '.join(costs)} |")
 
 
-def make(match: str, count: int) -> tuple[DatasetRoute, ...]:
+def make(match: str, count: int) -> tuple[Route, ...]:
     """Make so many routes of one layout."""
     return tuple(
-        DatasetRoute(
+        Route(
             f"ds{number}",
             Pattern(parse_template(match % number, deep_allowed=True)),
             "job",

@@ -28,7 +28,7 @@ PARAMETERS = {} if ARCHITECTURE == "x86_64" else {"Architecture": ARCHITECTURE}
 # What `sam build` makes of the function that live events start.
 BUILD = REPOSITORY / ".aws-sam" / "build"
 ARTIFACT = BUILD / "StartExecutionFunction"
-# src/shared/packed.py as an application without route files has it.
+# src/shared/domain/packed.py as an application without route files has it.
 NO_ROUTES = "ROUTES = ()\n"
 SAM = REPOSITORY / ".venv" / "sam" / "bin" / "sam"
 # `sam build` looks for python3.13 on the PATH, and a shim will not do.
@@ -135,7 +135,7 @@ def with_routes(module: str, name: str) -> Path:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(ARTIFACT, copy / ARTIFACT.name, copy_function=os.link)
     os.link(BUILD / "template.yaml", copy / "template.yaml")
-    packed = copy / ARTIFACT.name / "shared" / "packed.py"
+    packed = copy / ARTIFACT.name / "shared" / "domain" / "packed.py"
     bytecode = Path(importlib.util.cache_from_source(str(packed), optimization=""))
     # Writing into a link would change what was built.
     packed.unlink()

@@ -16,11 +16,12 @@ from pathlib import Path
 from artifact.pack import pack
 from artifact.route_files import FOLDER, RouteFileError, read_routes
 from local.template import read_template
-from shared.arrival import ObjectCreated, Skip
-from shared.errors import ArrivalError
-from shared.pattern import Pattern, Template
-from shared.plan import Route, StoredObject, choose, execution_input, plan
-from shared.routes import DatasetRoute, RouteTable
+from shared.domain.arrival import ObjectCreated, Skip, StoredObject
+from shared.domain.choose import Stack, choose, screen_object
+from shared.domain.errors import ArrivalError
+from shared.domain.pattern import Pattern, Template
+from shared.domain.plan import execution_input
+from shared.domain.routes import Choice, Route, RouteTable
 
 NEAREST = 3
 PARAMETERS = {
@@ -37,18 +38,22 @@ def main() -> int:
     table, key = sys.argv[1:2] == ["--table"], os.environ.get("KEY", "")
     try:
         routes = read_routes(Path(os.environ.get("ROUTES") or FOLDER))
-        print("\n".join(show_table(routes, stack_route()) if table else tell(key, read_size(), routes, stack_route())))
+        print(
+            "\n".join(
+                show_table(routes, template_stack()) if table else tell(key, read_size(), routes, template_stack())
+            )
+        )
     except (RouteFileError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def stack_route() -> Route:
-    """Return the route of the template's parameters, with the environment's values where there are some."""
+def template_stack() -> Stack:
+    """Return the template's parameters, with the environment's values where there are some."""
     defaults = {field: read_template()["Parameters"][name]["Default"] for field, name in PARAMETERS.items()}
     given = {field: os.environ.get(field.upper(), default) for field, default in defaults.items()}
-    return Route(
+    return Stack(
         account_id="ACCOUNT",
         source_bucket_name="BUCKET",
         source_prefix=given["source_prefix"],
@@ -73,7 +78,7 @@ def read_size() -> int | None:
     return int(given) if given else None
 
 
-def tell(key: str, size: int | None, routes: tuple[DatasetRoute, ...], stack: Route) -> Iterator[str]:
+def tell(key: str, size: int | None, routes: tuple[Route, ...], stack: Stack) -> Iterator[str]:
     """Yield which route takes the key and the input it would get, or why none does.
 
     Raises ValueError for a question that is none.
@@ -90,21 +95,20 @@ def tell(key: str, size: int | None, routes: tuple[DatasetRoute, ...], stack: Ro
     created = ObjectCreated("BUCKET", key, None, "ACCOUNT")
     yield f"Key       {shown(key)}"
     try:
-        chosen = choose(created, asked)
+        choice = choose(created, asked)
     except ArrivalError as error:
         yield f"Fails     {error}"
         return
-    if isinstance(chosen, Skip):
-        yield f"Starts    nothing: {chosen.reason.value}, {chosen.why}"
+    if isinstance(choice, Skip):
+        yield f"Starts    nothing: {choice.reason.value}, {choice.why}"
         yield from (f"Near      {line}" for line in nearest(key, routes))
         return
-    yield from tell_route(chosen, size)
+    yield from tell_route(choice, asked, size)
     stored = StoredObject(
         "BUCKET", key, None, "(its ETag)", datetime(2026, 1, 1, tzinfo=UTC), 1 if size is None else size
     )
-    decision = plan(stored, chosen)
-    if isinstance(decision, Skip):
-        yield f"Starts    nothing: {decision.reason.value}, {decision.why}"
+    if skip := screen_object(stored.size, choice):
+        yield f"Starts    nothing: {skip.reason.value}, {skip.why}"
         return
     if not key.startswith(stack.source_prefix):
         yield (
@@ -112,31 +116,31 @@ def tell(key: str, size: int | None, routes: tuple[DatasetRoute, ...], stack: Ro
             "SOURCE_PREFIX=… says what yours is."
         )
     yield "Input"
-    written = json.loads(execution_input(stored, chosen))
+    written = json.loads(execution_input(stored, choice, asked))
     written["object"] |= {"version_id": "(its version, or null)", "last_modified": "(its time)"}
     if size is None:
-        written["glue_max_capacity_dpus"] = capacity(chosen)
+        written["glue_max_capacity_dpus"] = capacity(choice, asked)
         written["object"]["size"] = "(its size)"
     yield from json.dumps(written, indent=2, ensure_ascii=not key.isprintable()).splitlines()
 
 
-def tell_route(chosen: Route, size: int | None) -> Iterator[str]:
+def tell_route(choice: Choice, stack: Stack, size: int | None) -> Iterator[str]:
     """Yield what the route is and says of this key."""
-    taken = chosen.taken
-    if taken is None:
+    route = choice.route
+    if not choice.name:
         yield "Route     the one that the template's parameters make (there is no file in src/routes)"
     else:
-        yield f"Route     {taken.route.name} (src/routes/{taken.route.name}.toml), priority {taken.route.priority}"
-        yield f"Match     {template_text(taken.route.match)}"
-        yield from (f"Captures  {name} = {shown(value)}" for name, value in taken.captures.items())
-    yield f"Starts    {machine(taken.route if taken else None)}"
-    yield f"Job       {chosen.job_name}"
-    yield f"Target    {shown(chosen.target_prefix)}"
+        yield f"Route     {route.name} (src/routes/{route.name}.toml), priority {route.priority}"
+        yield f"Match     {template_text(route.match)}"
+        yield from (f"Captures  {name} = {shown(value)}" for name, value in choice.captures.items())
+    yield f"Starts    {route.state_machine_arn or "the stack's state machine"}"
+    yield f"Job       {route.job_name}"
+    yield f"Target    {shown(choice.target)}"
     if size is None:
-        yield f"Capacity  {capacity(chosen)}"
+        yield f"Capacity  {capacity(choice, stack)}"
 
 
-def nearest(key: str, routes: tuple[DatasetRoute, ...]) -> list[str]:
+def nearest(key: str, routes: tuple[Route, ...]) -> list[str]:
     """Return the routes that share the longest beginning with the key, and what they match."""
     shared = {
         route.name: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(key, route.match.head, strict=False)))
@@ -146,22 +150,17 @@ def nearest(key: str, routes: tuple[DatasetRoute, ...]) -> list[str]:
     return [f"{route.name} takes {template_text(route.match)}" for route in near[:NEAREST]]
 
 
-def capacity(chosen: Route) -> str:
+def capacity(choice: Choice, stack: Stack) -> str:
     """Return the capacity in words, all steps of the ladder."""
-    rungs = chosen.taken.route.capacity if chosen.taken else ()
+    rungs = choice.route.capacity
     if not rungs:
-        return f"{chosen.glue_max_capacity_dpus} DPUs, whatever the size"
+        return f"{stack.glue_max_capacity_dpus} DPUs, whatever the size"
     *bounded, last = rungs
     steps = [f"{rung.dpus} DPUs up to {rung.up_to:,} bytes" for rung in bounded]
     return "; ".join([*steps, f"{last.dpus} DPUs above" if steps else f"{last.dpus} DPUs, whatever the size"])
 
 
-def machine(route: DatasetRoute | None) -> str:
-    """Return what a route starts, in words."""
-    return "the stack's state machine" if route is None or route.state_machine is None else route.state_machine
-
-
-def show_table(routes: tuple[DatasetRoute, ...], stack: Route) -> Iterator[str]:
+def show_table(routes: tuple[Route, ...], stack: Stack) -> Iterator[str]:
     """Yield all routes as a table, the highest priority first."""
     rows = [("ROUTE", "MATCH", "JOB", "TARGET", "WINDOW")]
     for route in sorted(routes, key=lambda one: (-one.priority, one.name)):

@@ -20,14 +20,15 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from artifact.pack import pack
 from artifact.route_files import FOLDER, RouteFileError, read_routes
-from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
-from shared.errors import ArrivalError
-from shared.plan import Execution, Route, StoredObject, choose, gather, plan, plan_window
-from shared.routes import RouteTable
-from shared.s3 import read_manifest
-from shared.settings import read_route
-from shared.windows import Generation
-from shared.windows import read_manifest as parse_manifest
+from shared.domain.arrival import ObjectCreated, Skip, SkipReason, StoredObject, real_version
+from shared.domain.choose import Stack, choose, screen_object
+from shared.domain.errors import ArrivalError
+from shared.domain.gather import gather, plan_window
+from shared.domain.plan import Execution, plan
+from shared.domain.routes import Choice, RouteTable
+from shared.domain.windows import Generation, parse_manifest
+from shared.gates.s3 import get_manifest
+from shared.gates.settings import read_stack
 
 # Uploads of one key that are shown, the newest first; messages of the failure queue that are looked at.
 UPLOADS, MESSAGES = 5, 100
@@ -63,22 +64,22 @@ NOT_RUN = "Its window {name} has its manifest and has not started the run yet: l
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """What a stack says of itself, and its function of the route."""
+class Deployed:
+    """What a stack says of itself, and its function of the settings."""
 
     outputs: dict[str, str]
     log_groups: list[str]
-    route: Route
+    stack: Stack
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One upload, the product's own decision on it, and the execution of that name, if there is one."""
+    """One upload, the product's own plan for it, and the execution of that name, if there is one."""
 
     stored: StoredObject
-    decision: Execution | Skip
+    planned: Execution | Skip
     execution: dict[str, Any] | None
-    # With windows, where it was gathered: the decision is the run on that manifest, or before there is one the window.
+    # With windows, where it was gathered: the plan is the run on that manifest, or before there is one the window.
     window: Generation | None = None
     manifest: str | None = None
 
@@ -101,7 +102,7 @@ class Said:
 class Facts:
     """All that is known of a key; the newest upload is first, the newest log line last."""
 
-    stack: Stack
+    deployed: Deployed
     key: str
     missing: str
     uploads: list[Upload]
@@ -139,19 +140,19 @@ def ask(session: boto3.Session, name: str, key: str) -> Facts:
     """
     if not key:
         raise NotKnownError("Which object? make why KEY=input/lab2/eventdriven/file.csv; odd keys: KEY='…' make why")
-    stack = read_stack(session, name)
-    stored, missing = read_object(session.client("s3"), stack.route, key)
+    deployed = read_deployed(session, name)
+    stored, missing = read_object(session.client("s3"), deployed.stack, key)
     s3, sfn = session.client("s3"), session.client("stepfunctions")
-    uploads = [read_upload(s3, sfn, stack.route, one) for one in stored]
+    uploads = [read_upload(s3, sfn, deployed.stack, one) for one in stored]
     since = min((one.last_modified for one in stored), default=datetime.now(UTC) - timedelta(days=1)) - LATE
-    log = read_log(session.client("logs"), stack.log_groups, key, since)
-    failures, messages = peek(session.client("sqs"), stack.outputs["FailureQueueUrl"], key)
-    return Facts(stack, key, missing, uploads, log, failures, messages)
+    log = read_log(session.client("logs"), deployed.log_groups, key, since)
+    failures, messages = peek(session.client("sqs"), deployed.outputs["FailureQueueUrl"], key)
+    return Facts(deployed, key, missing, uploads, log, failures, messages)
 
 
 def tell(facts: Facts, now: datetime) -> Iterator[str]:
     """Yield the answer, line by line."""
-    yield f"Object  s3://{facts.stack.route.source_bucket_name}/{facts.key}"
+    yield f"Object  s3://{facts.deployed.stack.source_bucket_name}/{facts.key}"
     if facts.missing:
         yield f"S3      {facts.missing}"
     yield from (f"S3      {line}" for upload in facts.uploads for line in tell_upload(upload))
@@ -163,7 +164,7 @@ def tell(facts: Facts, now: datetime) -> Iterator[str]:
     yield f"To do   {advise(facts, now)}"
 
 
-def read_stack(session: boto3.Session, name: str) -> Stack:
+def read_deployed(session: boto3.Session, name: str) -> Deployed:
     """Read outputs, log groups and the function's variables.
 
     Raises NotKnownError where there is no such stack.
@@ -184,16 +185,16 @@ def read_stack(session: boto3.Session, name: str) -> Stack:
     variables = session.client("lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     resources = [formation.describe_stack_resource(StackName=name, LogicalResourceId=one) for one in GROUPS]
     groups = [one["StackResourceDetail"]["PhysicalResourceId"] for one in resources]
-    return Stack(
+    return Deployed(
         outputs,
         groups,
-        replace(read_route(variables), table=RouteTable(pack(read_routes(Path(os.environ.get("ROUTES") or FOLDER))))),
+        replace(read_stack(variables), table=RouteTable(pack(read_routes(Path(os.environ.get("ROUTES") or FOLDER))))),
     )
 
 
-def read_object(s3: Any, route: Route, key: str) -> tuple[list[StoredObject], str]:
+def read_object(s3: Any, stack: Stack, key: str) -> tuple[list[StoredObject], str]:
     """Read the newest uploads of a key that S3 still has, and in words what is not there."""
-    bucket = route.source_bucket_name
+    bucket = stack.source_bucket_name
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     listed = list(pages.search("[Versions || `[]`, DeleteMarkers || `[]`][]")) if key else []
     mine = sorted((one for one in listed if one["Key"] == key), key=lambda one: one["LastModified"], reverse=True)
@@ -210,37 +211,37 @@ def read_object(s3: Any, route: Route, key: str) -> tuple[list[StoredObject], st
     return stored[:UPLOADS], "".join(f"deleted {moment:%Y-%m-%d %H:%M:%S} UTC (a delete marker)" for moment in gone)
 
 
-def read_upload(s3: Any, sfn: Any, route: Route, stored: StoredObject) -> Upload:
-    """Decide on an upload as the function does, and look its execution up."""
-    created = ObjectCreated(stored.bucket, stored.key, stored.version_id, route.account_id)
-    chosen = choose(created, route)
-    decision = chosen if isinstance(chosen, Skip) else plan(stored, chosen)
-    if isinstance(decision, Skip):
-        return Upload(stored, decision, None)
-    if not isinstance(chosen, Skip) and chosen.window_seconds:
-        return read_window(s3, sfn, chosen, stored)
-    return Upload(stored, decision, describe(sfn, decision))
+def read_upload(s3: Any, sfn: Any, stack: Stack, stored: StoredObject) -> Upload:
+    """Plan an upload as the function does, and look its execution up."""
+    created = ObjectCreated(stored.bucket, stored.key, stored.version_id, stack.account_id)
+    choice = choose(created, stack)
+    if isinstance(choice, Skip):
+        return Upload(stored, choice, None)
+    if skip := screen_object(stored.size, choice):
+        return Upload(stored, skip, None)
+    if choice.route.window_seconds:
+        return read_window(s3, sfn, stack, choice, stored)
+    planned = plan(stored, choice, stack)
+    return Upload(stored, planned, describe(sfn, planned))
 
 
-def read_window(s3: Any, sfn: Any, route: Route, stored: StoredObject) -> Upload:
+def read_window(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredObject) -> Upload:
     """Look for the manifest that names an upload, and for the run on it; or for the window that will."""
-    gathering = gather(stored, route, stored.last_modified.timestamp())
-    if isinstance(gathering, Skip):
-        return Upload(stored, gathering, None)
-    arrival = gathering.arrival
+    gathering = gather(stored, choice, stack, stored.last_modified.timestamp())
+    window, file = gathering.sighting.window, gathering.sighting.file
     for number in count():
-        generation = Generation(arrival.window, number)
-        window = Execution(gathering.machine_arn, generation.name, generation.input)
-        manifest = read_manifest(s3, gathering.results_bucket, generation.manifest_key)
+        generation = Generation(window, number)
+        collecting = Execution(gathering.machine_arn, generation.name, generation.input)
+        manifest = get_manifest(s3, gathering.results_bucket, generation.manifest_key)
         if manifest is None:
-            described = describe(sfn, window)
-            later = describe(sfn, Execution(gathering.machine_arn, Generation(arrival.window, number + 1).name, ""))
+            described = describe(sfn, collecting)
+            later = describe(sfn, Execution(gathering.machine_arn, Generation(window, number + 1).name, ""))
             if described is None or later is None:
-                return Upload(stored, window, described, generation if described else None)
-        elif arrival.file.upload in {file.upload for file in parse_manifest(manifest)}:
-            run = plan_window(generation, manifest, route)
+                return Upload(stored, collecting, described, generation if described else None)
+        elif file.upload in {one.upload for one in parse_manifest(manifest)}:
+            run = plan_window(generation, manifest, stack)
             address = f"s3://{gathering.results_bucket}/{generation.manifest_key}"
-            return Upload(stored, run or window, describe(sfn, run) if run else None, generation, address)
+            return Upload(stored, run or collecting, describe(sfn, run) if run else None, generation, address)
     raise AssertionError
 
 
@@ -335,21 +336,21 @@ def read_json(text: str) -> dict[str, Any]:
 
 def tell_upload(upload: Upload) -> Iterator[str]:
     """Write an upload in three lines at most."""
-    stored, decision, execution = upload.stored, upload.decision, upload.execution
+    stored, planned, execution = upload.stored, upload.planned, upload.execution
     version = f", version {stored.version_id}" if stored.version_id else ""
     yield f"uploaded {stored.last_modified:%Y-%m-%d %H:%M:%S} UTC, {stored.size:,} bytes{version}"
     if upload.window and upload.manifest:
         yield f"  gathered by window {upload.window.name}, manifest {upload.manifest}"
     elif upload.window:
         yield f"  to be gathered by window {upload.window.name}"
-    if isinstance(decision, Skip):
-        yield f"  starts nothing: {decision.reason.value}, {decision.why}"
+    if isinstance(planned, Skip):
+        yield f"  starts nothing: {planned.reason.value}, {planned.why}"
     elif execution is None:
-        yield f"  no execution {decision.name}"
+        yield f"  no execution {planned.name}"
     else:
         error = ": ".join(filter(None, (execution.get("error"), execution.get("cause", "")[:300])))
-        yield f"  execution {decision.name} is {execution['status']}" + (f" ({error})" if error else "")
-        yield f"  {console(decision.arn)}"
+        yield f"  execution {planned.name} is {execution['status']}" + (f" ({error})" if error else "")
+        yield f"  {console(planned.arn)}"
 
 
 def console(arn: str) -> str:
@@ -380,7 +381,7 @@ def find_cause(facts: Facts, stored: StoredObject, now: datetime) -> str:
         [one for one in said if one.version_id in {None, stored.version_id}] for said in (facts.log, facts.failures)
     )
     age, request = now - stored.last_modified, shlex.quote(json.dumps({"prefix": facts.key, "dry_run": False}))
-    machine = facts.stack.outputs["BackfillStateMachineArn"]
+    machine = facts.deployed.outputs["BackfillStateMachineArn"]
     start = f"aws stepfunctions start-execution --state-machine-arn {machine} --input {request}"
     if failures:
         return f"Fix what the failure queue says (docs/runbook.md#failurequeuealarm), then: {start}"

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from shared.aws import make_s3
-from shared.backfill import report
-from shared.s3 import read_map_results
+from shared.domain.backfill import report
+from shared.gates.aws import make_s3
+from shared.gates.s3 import read_map_results
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -3,13 +3,13 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shared.aws import make_s3, make_sfn
-from shared.plan import belongs, is_listed_deep, plan_window
-from shared.s3 import Listing, list_page, read_manifest, store_manifest
-from shared.settings import stack_route, trace_header
-from shared.step_functions import start_execution
-from shared.telemetry import make_logger, report_window
-from shared.windows import collect, parse_generation
+from shared.domain.gather import belongs, is_listed_deep, plan_window
+from shared.domain.windows import collect, parse_generation
+from shared.gates.aws import make_s3, make_sfn
+from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest
+from shared.gates.settings import this_stack, trace_header
+from shared.gates.step_functions import start_execution
+from shared.gates.telemetry import make_logger, report_window
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,18 +21,19 @@ s3, sfn = make_s3(attempts=8), make_sfn(attempts=8)
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
     """Collect one window; whatever is raised, the window machine tries again, and nothing is done twice."""
-    generation, route = parse_generation(event), stack_route()
-    window, results = generation.window, route.results_bucket_name
+    generation, stack = parse_generation(event), this_stack()
+    window, results = generation.window, stack.results_bucket_name
     # Both are beginnings of the keys that count, so the longer one lists less.
-    prefix = max(window.folder, route.source_prefix, key=len)
-    listing = Listing(window.bucket, route.account_id, prefix, is_listed_deep(window, route))
+    prefix = max(window.folder, stack.source_prefix, key=len)
+    listing = Listing(window.bucket, stack.account_id, prefix, is_listed_deep(window, stack))
     manifest = collect(
         generation,
-        accepts=lambda file: belongs(file, window, route),
+        accepts=lambda file: belongs(file, window, stack),
         list_page=partial(list_page, s3, listing),
-        get_manifest=partial(read_manifest, s3, results),
-        put_if_absent=partial(store_manifest, s3, results),
+        get_manifest=partial(get_manifest, s3, results),
+        put_if_absent=partial(put_manifest, s3, results),
     )
-    execution = plan_window(generation, manifest, route)
-    outcome = start_execution(sfn, execution, trace_header()) if execution else None
-    return report_window(logger, generation, results, manifest, outcome)
+    execution = plan_window(generation, manifest, stack)
+    if execution:
+        start_execution(sfn, trace_header(), execution)  # whoever started it, it is the one on this manifest
+    return report_window(logger, generation, results, manifest, execution)

@@ -3,15 +3,15 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from shared.arrival import Skip
-from shared.aws import make_s3, make_sfn
-from shared.decide import WindowGates, plan_for, start_for
-from shared.errors import SettingsError
-from shared.outcome import as_response
-from shared.parse import parse_announcement, read_announcement
-from shared.settings import stack_route, trace_header
-from shared.telemetry import make_logger, make_metrics, report_failure, report_outcome, report_unreachable
-from shared.windows import Memory
+from shared.domain.arrival import Skip
+from shared.domain.errors import SettingsError
+from shared.domain.outcome import as_response
+from shared.domain.parse import parse_announcement, read_announcement
+from shared.domain.start import plan_arrival, start
+from shared.gates.aws import make_s3, make_sfn
+from shared.gates.live import make_gates
+from shared.gates.settings import this_stack
+from shared.gates.telemetry import make_logger, make_metrics, report_failure, report_outcome, report_unreachable
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 logger = make_logger()
 metrics = make_metrics()
 s3, sfn = make_s3(), make_sfn()
-windows = WindowGates(s3, Memory())
+gates = make_gates(s3, sfn)
 with suppress(SettingsError):  # a wrong environment is the handler's to tell
-    report_unreachable(logger, metrics, stack_route())
+    report_unreachable(logger, metrics, this_stack())
 
 
 def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
@@ -29,8 +29,8 @@ def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
     announcement = read_announcement(event)
     try:
         created = parse_announcement(announcement)
-        decision = created if isinstance(created, Skip) else plan_for(s3, created, stack_route())
-        outcome = start_for(sfn, decision, trace_header(), windows)
+        planned = created if isinstance(created, Skip) else plan_arrival(gates, created, this_stack())
+        outcome = start(gates, planned)
     except Exception as error:
         report_failure(logger, metrics, announcement, context, error)
         raise

@@ -1,1 +1,1 @@
-"""The domain and the gates to AWS; imports nothing from handlers."""
+"""What is decided (`domain`: pure, calls nothing) and what asks or tells the outside (`gates`); neither knows the handlers."""

@@ -10,7 +10,7 @@ from local import stack as local_stack
 from local.emulator import process
 from local.stack import PARAMETERS
 from local.template import read_template
-from shared.backfill import read_request
+from shared.domain.backfill import read_request
 from tests.integration.conftest import Arrivals, until
 from tests.unit.builders import route
 from tests.unit.resolved import OTHER, written_out

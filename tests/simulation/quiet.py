@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from handlers import backfill_batch, start_execution
-from shared import step_functions
-from shared.settings import stack_route
+from shared.gates import step_functions
+from shared.gates.settings import stack_route
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from handlers import backfill_batch, start_execution
 from shared import decide, plan, s3, step_functions
-from shared.arrival import Skip, SkipReason
-from shared.aws import code_of
-from shared.errors import Cause, PermanentCallError, RetryableCallError
-from shared.outcome import Duplicate
+from shared.domain.arrival import Skip, SkipReason
+from shared.domain.errors import Cause, PermanentCallError, RetryableCallError
+from shared.domain.outcome import Duplicate
+from shared.gates.aws import code_of
 from tests.simulation.machine import BadDay, RoutedDay
 
 SLICE = settings(

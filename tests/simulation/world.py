@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from handlers import backfill_batch, start_execution
-from shared import step_functions
-from shared.errors import ArrivalError
+from shared.domain.errors import ArrivalError
+from shared.gates import step_functions
 from tests.simulation.fakes import Clock, FakeS3, FakeStepFunctions, Fault, Killed, Wire
 from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, route
 from tests.unit.test_routes import table

@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from shared.arrival import ObjectCreated
-from shared.plan import Route, StoredObject
+from shared.domain.arrival import ObjectCreated
+from shared.domain.plan import Route, StoredObject
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVENTS = {path.stem: path for path in sorted((REPOSITORY / "events").glob("*.json"))}

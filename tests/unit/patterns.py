@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hypothesis import strategies as st
 
 from artifact.route_files import parse_template
-from shared.pattern import Capture, Template, Token
+from shared.domain.pattern import Capture, Template, Token
 
 ALPHABET = "ab/"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.template import deployed
-from shared import telemetry
+from shared.gates import telemetry
 
 WORKFLOW = "arn:aws:states:us-east-2:123456789012:stateMachine:Workflow.Name"
 BACKFILL = "BackfillStateMachine"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from handlers import backfill_batch, backfill_request
-from shared.arrival import ObjectCreated, Skip, SkipReason
-from shared.backfill import Results, read_batch, read_request, report, run_batch
-from shared.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError, SettingsError
-from shared.outcome import Duplicate, Outcome, Started
+from shared.domain.arrival import ObjectCreated, Skip, SkipReason
+from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
+from shared.domain.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError, SettingsError
+from shared.domain.outcome import Duplicate, Outcome, Started
 from tests.unit.builders import ACCOUNT, BUCKET, Client, refusal, route
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from handlers import backfill_batch, backfill_report, backfill_request
 from local.template import deployed
-from shared.backfill import read_request, report
-from shared.errors import CallError
+from shared.domain.backfill import read_request, report
+from shared.domain.errors import CallError
 from tests import waiting
 from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, Client, refusal, route
 from tests.unit.test_backfill import NOW, PREFIX, REQUEST, item

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.arrival import ObjectCreated, SkipReason
-from shared.backfill import read_batch, read_request, report, run_batch
-from shared.errors import MalformedEventError
-from shared.outcome import Outcome, Started
+from shared.domain.arrival import ObjectCreated, SkipReason
+from shared.domain.backfill import read_batch, read_request, report, run_batch
+from shared.domain.errors import MalformedEventError
+from shared.domain.outcome import Outcome, Started
 from tests.unit.builders import route
 from tests.unit.test_backfill import NOW, PREFIX, REQUEST, item
 from tests.unit.test_parse import json_values

@@ -16,7 +16,7 @@ import pytest
 from botocore import xform_name
 
 from local.template import deployed, read_template
-from shared.backfill import read_request
+from shared.domain.backfill import read_request
 from tests.unit import test_docs
 from tests.unit.builders import REPOSITORY, event, route
 from tests.unit.test_docs import MAKEFILE, RUNBOOK

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.arrival import SkipReason
-from shared.backfill import read_request
+from shared.domain.arrival import SkipReason
+from shared.domain.backfill import read_request
 from tests.unit.builders import REPOSITORY, route
 from tests.unit.test_side_by_side import CONFIGURATIONS
 from tests.unit.test_template import TEMPLATE

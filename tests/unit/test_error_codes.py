@@ -10,11 +10,11 @@ from collections.abc import Callable
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from shared.aws import DENIED, EXPIRED, THROTTLED
-from shared.errors import CallError, Cause, PermanentCallError, RetryableCallError
-from shared.plan import Execution
-from shared.s3 import read_manifest, read_object
-from shared.step_functions import read_start_date, start_execution
+from shared.domain.errors import CallError, Cause, PermanentCallError, RetryableCallError
+from shared.domain.plan import Execution
+from shared.gates.aws import DENIED, EXPIRED, THROTTLED
+from shared.gates.s3 import read_manifest, read_object
+from shared.gates.step_functions import read_start_date, start_execution
 from tests.unit.builders import MACHINE, created
 from tests.unit.wire import Wire, answer, judged
 

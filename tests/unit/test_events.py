@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from handlers import start_execution as live
-from shared.errors import ArrivalError
+from shared.domain.errors import ArrivalError
 from tests.unit.builders import ACCOUNT, BUCKET, EVENTS, REPOSITORY, Client, event
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")

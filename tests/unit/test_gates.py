@@ -19,12 +19,12 @@ from botocore.exceptions import (
 )
 from moto import mock_aws
 
-from shared.arrival import Skip, SkipReason
-from shared.errors import CallError, Cause, PermanentCallError, RetryableCallError
-from shared.outcome import Duplicate, Started
-from shared.plan import Execution
-from shared.s3 import Listing, list_page, read_manifest, read_map_results, read_object, store_manifest
-from shared.step_functions import open_execution, read_start_date, start_execution
+from shared.domain.arrival import Skip, SkipReason
+from shared.domain.errors import CallError, Cause, PermanentCallError, RetryableCallError
+from shared.domain.outcome import Duplicate, Started
+from shared.domain.plan import Execution
+from shared.gates.s3 import Listing, list_page, read_manifest, read_map_results, read_object, store_manifest
+from shared.gates.step_functions import open_execution, read_start_date, start_execution
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, created, refusal
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")

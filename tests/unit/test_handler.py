@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from artifact.pack import pack
 from handlers import start_execution as live
-from shared import packed, telemetry
-from shared.arrival import Skip, SkipReason
-from shared.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
-from shared.outcome import Coalesced, Duplicate, Outcome, Started, as_response
-from shared.settings import VARIABLES, stack_route
+from shared.domain import packed, telemetry
+from shared.domain.arrival import Skip, SkipReason
+from shared.domain.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
+from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, as_response
+from shared.gates.settings import VARIABLES, stack_route
 from tests.unit import test_routes
 from tests.unit.builders import EVENTS, KEY, Client, event, refusal
 from tests.unit.test_parse import json_values, mutated

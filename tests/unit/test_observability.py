@@ -13,9 +13,8 @@ import pytest
 from aws_lambda_powertools import Logger
 
 from local.template import deployed
-from shared import telemetry
-from shared.arrival import Skip, SkipReason
-from shared.errors import (
+from shared.domain.arrival import Skip, SkipReason
+from shared.domain.errors import (
     ArrivalError,
     Cause,
     ForeignObjectError,
@@ -25,9 +24,10 @@ from shared.errors import (
     SettingsError,
     UnsafeTargetError,
 )
-from shared.outcome import Coalesced, Duplicate, Outcome, Started
-from shared.parse import read_announcement
-from shared.windows import File, Generation, Window, write_manifest
+from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
+from shared.domain.parse import read_announcement
+from shared.domain.windows import File, Generation, Window, write_manifest
+from shared.gates import telemetry
 from tests.unit.builders import BUCKET, KEY, REPOSITORY, created, event, route
 from tests.unit.test_routes import table
 from tests.unit.test_template import TEMPLATE

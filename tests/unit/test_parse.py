@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.arrival import ObjectCreated, Skip, SkipReason, Source
-from shared.errors import MalformedEventError
-from shared.parse import parse_announcement, read_announcement
-from shared.telemetry import describe
+from shared.domain.arrival import ObjectCreated, Skip, SkipReason, Source
+from shared.domain.errors import MalformedEventError
+from shared.domain.parse import parse_announcement, read_announcement
+from shared.gates.telemetry import describe
 from tests.unit.builders import ACCOUNT, BUCKET, EVENTS, KEY, event
 
 ARRIVALS = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.pattern import Capture, Pattern, Template, fill
+from shared.domain.pattern import Capture, Pattern, Template, fill
 from tests.unit.patterns import keys, parsed, patterns, readings
 
 

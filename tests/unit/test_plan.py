@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.arrival import Skip, SkipReason
-from shared.errors import ForeignObjectError
-from shared.plan import Execution, execution_input, execution_name, plan, screen
+from shared.domain.arrival import Skip, SkipReason
+from shared.domain.errors import ForeignObjectError
+from shared.domain.plan import Execution, execution_input, execution_name, plan, screen
 from tests.unit.builders import BUCKET, KEY, created, route, stored
 
 ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")

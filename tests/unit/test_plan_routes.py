@@ -9,11 +9,11 @@ import pytest
 
 from artifact.route_files import read_routes
 from handlers import start_execution as live
-from shared.arrival import Skip, SkipReason
-from shared.backfill import Item, Request, run_batch
-from shared.errors import RetryableCallError, UnsafeTargetError
-from shared.plan import Execution, Route, choose, plan
-from shared.settings import stack_route
+from shared.domain.arrival import Skip, SkipReason
+from shared.domain.backfill import Item, Request, run_batch
+from shared.domain.errors import RetryableCallError, UnsafeTargetError
+from shared.domain.plan import Execution, Route, choose, plan
+from shared.gates.settings import stack_route
 from tests.unit.builders import BUCKET, MACHINE, REPOSITORY, created, event, refusal, route, stored
 from tests.unit.test_handler import CONTEXT, clients, lines
 from tests.unit.test_routes import table

@@ -13,9 +13,9 @@ from moto.stepfunctions.models import stepfunctions_backends
 
 from handlers import backfill_batch, backfill_report
 from handlers import start_execution as live
-from shared.aws import make_s3, make_sfn
-from shared.errors import RetryableCallError
-from shared.settings import stack_route
+from shared.domain.errors import RetryableCallError
+from shared.gates.aws import make_s3, make_sfn
+from shared.gates.settings import stack_route
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, event, refusal
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from artifact.route_files import RouteFileError, packed_module, read_routes
-from shared.pattern import Capture, Pattern
-from shared.routes import DatasetRoute, RouteTable, Rung
+from shared.domain.pattern import Capture, Pattern
+from shared.domain.routes import Route, RouteTable, Rung
 
 GOOD = 'match = "raw/sales/dt={dt}/{file}.csv"\njob_name = "sales-to-parquet"\ntarget = "curated/sales/dt={dt}"\n'
 FULL = """
@@ -36,14 +36,14 @@ def folder(tmp_path: Path, **files: str) -> Path:
 def test_three_fields_are_a_route(tmp_path: Path) -> None:
     """All others have defaults."""
     match = Pattern(("raw/sales/dt=", Capture("dt"), "/", Capture("file"), ".csv"))
-    expected = DatasetRoute("sales", match, "sales-to-parquet", ("curated/sales/dt=", Capture("dt")))
+    expected = Route("sales", match, "sales-to-parquet", ("curated/sales/dt=", Capture("dt")))
 
     assert (expected,) == read_routes(folder(tmp_path, sales=GOOD))
 
 
 def test_every_field_is_read(tmp_path: Path) -> None:
     """With its units."""
-    expected = DatasetRoute(
+    expected = Route(
         "orders",
         Pattern(("raw/", Capture("day", deep=True), "/_SUCCESS")),
         "orders",

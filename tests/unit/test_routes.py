@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from artifact.pack import pack
 from artifact.route_files import parse_template, read_routes
-from shared.pattern import Pattern, Template
-from shared.routes import DatasetRoute, RouteTable, Rung, is_unsafe
+from shared.domain.pattern import Pattern, Template
+from shared.domain.routes import Route, RouteTable, Rung, is_unsafe
 from tests.unit.builders import MACHINE
 from tests.unit.patterns import keys, parsed, patterns
 
 
-def route(match: str | Pattern = "raw/{file}", target: str | Template = "out", **changes: object) -> DatasetRoute:
+def route(match: str | Pattern = "raw/{file}", target: str | Template = "out", **changes: object) -> Route:
     """Make a route."""
     plain = {
         "name": "r",
@@ -23,7 +23,7 @@ def route(match: str | Pattern = "raw/{file}", target: str | Template = "out", *
         "job_name": "j",
         "target": parsed(target) if isinstance(target, str) else target,
     }
-    return DatasetRoute(**(plain | changes))  # type: ignore[arg-type]
+    return Route(**(plain | changes))  # type: ignore[arg-type]
 
 
 def table(**files: str) -> RouteTable:
@@ -152,6 +152,6 @@ def test_no_key_makes_a_target_leave_its_prefix(tokens: Template, key: str, text
 )
 def test_what_a_folder_shares(match: str, shared: list[str]) -> None:
     """What is captured before the last slash, and before a placeholder that may hold that slash."""
-    route = DatasetRoute("r", Pattern(parse_template(match, deep_allowed=True)), "job", ("target",))
+    route = Route("r", Pattern(parse_template(match, deep_allowed=True)), "job", ("target",))
 
     assert shared == route.folder_captures

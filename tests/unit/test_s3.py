@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError, SSLError
 
-from shared.arrival import Skip, SkipReason
-from shared.aws import ATTEMPTS
-from shared.errors import Cause, PermanentCallError, RetryableCallError, SettingsError
-from shared.s3 import check_bucket, read_object
+from shared.domain.arrival import Skip, SkipReason
+from shared.domain.errors import Cause, PermanentCallError, RetryableCallError, SettingsError
+from shared.gates.aws import ATTEMPTS
+from shared.gates.s3 import check_bucket, read_object
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, created, stored
 from tests.unit.wire import Wire, answer
 

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from artifact.pack import pack
-from shared import packed
-from shared.errors import SettingsError
-from shared.settings import read_route, trace_header
+from shared.domain import packed
+from shared.domain.errors import SettingsError
+from shared.gates.settings import read_route, trace_header
 from tests.unit import test_routes
 from tests.unit.builders import ENVIRONMENT, route
 

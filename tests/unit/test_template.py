@@ -11,9 +11,9 @@ import pytest
 
 from artifact import build
 from local.template import deployed, read_template
-from shared import errors
-from shared.errors import ArrivalError
-from shared.settings import VARIABLES
+from shared.domain import errors
+from shared.domain.errors import ArrivalError
+from shared.gates.settings import VARIABLES
 from tests.unit.builders import REPOSITORY
 from tests.unit.test_side_by_side import CONFIGURATIONS, overrides
 

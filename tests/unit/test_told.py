@@ -17,14 +17,14 @@ from glue.ny_taxi_transformed import AMOUNTS, target_path
 from local.emulator import seams, settings
 from local.stack import Stack
 from local.trips import COLUMNS
-from shared import telemetry
-from shared.arrival import SkipReason, Source
-from shared.aws import ATTEMPTS
-from shared.errors import Cause
-from shared.outcome import Started, as_response
-from shared.pattern import Pattern
-from shared.plan import execution_input, plan_window
-from shared.windows import GRACE, LONGEST_WINDOW, MANIFESTS, File, Generation, Window, write_manifest
+from shared.domain.arrival import SkipReason, Source
+from shared.domain.errors import Cause
+from shared.domain.outcome import Started, as_response
+from shared.domain.pattern import Pattern
+from shared.domain.plan import execution_input, plan_window
+from shared.domain.windows import GRACE, LONGEST_WINDOW, MANIFESTS, File, Generation, Window, write_manifest
+from shared.gates import telemetry
+from shared.gates.aws import ATTEMPTS
 from tests.unit.builders import REPOSITORY, event, route, stored
 from tests.unit.resolved import stack
 from tests.unit.test_alarms import ALARMS
@@ -340,7 +340,7 @@ def test_a_manifest_is_what_is_stored() -> None:
 def test_the_answer_is_the_functions() -> None:
     """Its members, and every word of the outcome."""
     [shown] = re.findall(r"^`(\{\"outcome\".*?\})`", read(README), re.MULTILINE)
-    outcomes = {*re.findall(r'"outcome": "(\w+)"', (REPOSITORY / "src/shared/outcome.py").read_text())}
+    outcomes = {*re.findall(r'"outcome": "(\w+)"', (REPOSITORY / "src/shared/domain/outcome.py").read_text())}
 
     assert [*as_response(Started("a"))] == re.findall(r'"(\w+)":', shown)
     assert outcomes == set(re.findall(r'"(\w+)"(?!:)', shown))

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 from moto import mock_aws
 
 from local.template import read_template
-from shared.arrival import Skip, SkipReason
-from shared.plan import Execution, Gathering, gather, plan, plan_window
-from shared.windows import Generation, Window, write_manifest
+from shared.domain.arrival import Skip, SkipReason
+from shared.domain.plan import Execution, Gathering, gather, plan, plan_window
+from shared.domain.windows import Generation, Window, write_manifest
 from tests.unit.builders import BUCKET, KEY, MACHINE, event, refusal, route, stored
 from tools import why
 from tools.why import Facts, Said, Stack, Upload

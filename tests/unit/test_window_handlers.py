@@ -15,10 +15,9 @@ from artifact.pack import pack
 from artifact.route_files import read_routes
 from handlers import backfill_batch, collect_window
 from handlers import start_execution as live
-from shared import windows as protocol
-from shared.arrival import Skip
-from shared.decide import WindowGates, foresee_for, plan_for, start_for
-from shared.errors import (
+from shared.domain import windows as protocol
+from shared.domain.arrival import Skip
+from shared.domain.errors import (
     Cause,
     ForeignObjectError,
     MalformedEventError,
@@ -26,11 +25,12 @@ from shared.errors import (
     SettingsError,
     UnsafeTargetError,
 )
-from shared.outcome import Coalesced, Started
-from shared.plan import Gathering, is_listed_deep
-from shared.routes import RouteTable
-from shared.s3 import Listing, list_page, read_manifest, store_manifest
-from shared.windows import Generation, parse_generation
+from shared.domain.outcome import Coalesced, Started
+from shared.domain.plan import Gathering, is_listed_deep
+from shared.domain.routes import RouteTable
+from shared.domain.start import WindowGates, foresee_for, plan_for, start_for
+from shared.domain.windows import Generation, parse_generation
+from shared.gates.s3 import Listing, list_page, read_manifest, store_manifest
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, Client, created, event, refusal, route
 from tests.unit.test_backfill import CONTEXT, item
 

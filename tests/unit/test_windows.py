@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import windows
-from shared.errors import ManifestMissingError
-from shared.windows import Arrival, File, Generation, Memory, Opened, Window, Windows
+from shared.domain import windows
+from shared.domain.errors import ManifestMissingError
+from shared.domain.windows import Arrival, File, Generation, Memory, Opened, Window, Windows
 from tests.unit.builders import REPOSITORY
 
 MOMENT = int(datetime(2026, 11, 24, 5, 20, 42, tzinfo=UTC).timestamp())

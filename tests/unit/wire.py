@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.loaders import Loader
 
 from artifact import build
-from shared.aws import make_s3, make_sfn
+from shared.gates.aws import make_s3, make_sfn
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared import windows
-from shared.windows import File, Generation, Upload, Window
+from shared.domain import windows
+from shared.domain.windows import File, Generation, Upload, Window
 from tests.simulation.windows.world import Run, World
 
 type Patch = pytest.MonkeyPatch

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from shared.windows import Generation
+from shared.domain.windows import Generation
 from tests.simulation.windows import verdict
 from tests.simulation.windows.world import FOLDERS, NAMES, Mood, World
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from shared.windows import Upload, Window, own_folder, read_manifest, slot_start
+from shared.domain.windows import Upload, Window, own_folder, read_manifest, slot_start
 from tests.simulation.windows.world import RESULTS, World
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from shared import windows
-from shared.windows import File, Generation, Memory, Opened, Upload, Window, Windows
+from shared.domain import windows
+from shared.domain.windows import File, Generation, Memory, Opened, Upload, Window, Windows
 from tests.simulation.windows.steps import Call, in_steps
 
 type Steps = Generator[float, None, Any]

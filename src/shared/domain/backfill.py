@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from aws_lambda_powertools.utilities.parser import BaseModel, Field, ValidationError, parse
 from pydantic import ConfigDict, StringConstraints, TypeAdapter
 
-from shared.arrival import ObjectCreated
-from shared.errors import MalformedEventError, PermanentCallError, UnsafeTargetError
-from shared.outcome import Coalesced, Duplicate, Outcome, Started
-from shared.plan import Route
+from shared.domain.arrival import ObjectCreated
+from shared.domain.choose import Stack
+from shared.domain.errors import MalformedEventError, PermanentCallError, UnsafeTargetError
+from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
 
 # Keys named in a report for each outcome; all of them are in the Map Run's results.
 FIRST_KEYS = 5
@@ -26,7 +26,7 @@ class RequestInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    # As long as a key; the length also makes pydantic refuse lone surrogates, as in shared/parse.py.
+    # As long as a key; the length also makes pydantic refuse lone surrogates, as in shared/domain/parse.py.
     prefix: Annotated[str, StringConstraints(max_length=1024)] | None = None
     since: str | None = None
     until: str | None = None
@@ -71,7 +71,7 @@ class Results:
     failed: list[dict[str, str]] = field(default_factory=list)
 
 
-def read_request(event: object, route: Route, now: datetime) -> Request:
+def read_request(event: object, stack: Stack, now: datetime) -> Request:
     """Read the input of a backfill; dry unless told otherwise, over the whole source prefix and all times.
 
     `since` and `until` are ISO 8601 timestamps (UTC unless they say otherwise) or durations, which mean that long ago;
@@ -91,17 +91,17 @@ def read_request(event: object, route: Route, now: datetime) -> Request:
         raise MalformedEventError(
             f"{fields}. A backfill takes prefix, since, until, not_before, dry_run and reprocess, all optional."
         ) from error
-    prefix = route.source_prefix if asked.prefix is None else asked.prefix
-    if route.source_prefix.startswith(prefix):
-        prefix = route.source_prefix
-    if not prefix.startswith(route.source_prefix):
+    prefix = stack.source_prefix if asked.prefix is None else asked.prefix
+    if stack.source_prefix.startswith(prefix):
+        prefix = stack.source_prefix
+    if not prefix.startswith(stack.source_prefix):
         raise MalformedEventError(
-            f"prefix: {prefix!a} is not under {route.source_prefix!a}, so nothing there can start."
+            f"prefix: {prefix!a} is not under {stack.source_prefix!a}, so nothing there can start."
         )
     if since and until and since >= until:
         raise MalformedEventError(f"since: {since.isoformat()} is not before until, {until.isoformat()}.")
     return Request(
-        bucket=route.source_bucket_name,
+        bucket=stack.source_bucket_name,
         prefix=prefix,
         since=since,
         until=until,
@@ -122,7 +122,7 @@ def read_batch(event: object) -> list[Item]:
         raise MalformedEventError(f"Not a batch of the backfill's Map: {error}") from error
 
 
-def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreated, Request], Outcome]) -> Results:
+def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreated, Request], Outcome]) -> Results:
     """Decide on every object of a batch that is inside the request's time window.
 
     An object that S3 or Step Functions refuses for good is a failure of its own and stops no other. What may pass is
@@ -130,15 +130,15 @@ def run_batch(items: Iterable[Item], route: Route, decide: Callable[[ObjectCreat
     Raises RetryableCallError.
     """
     results = Results()
-    windows = route.window_machine_arn.replace(":stateMachine:", ":execution:") + ":"
+    windows = stack.window_machine_arn.replace(":stateMachine:", ":execution:") + ":"
     for item in items:
         request = item.request
         if not _inside(item.last_modified, request):
             continue
         results.found += 1
-        created = ObjectCreated(request.bucket, item.key, None, route.account_id)
+        created = ObjectCreated(request.bucket, item.key, None, stack.account_id)
         try:
-            outcome = decide(created, request)
+            outcome = handle(created, request)
         except (PermanentCallError, UnsafeTargetError) as error:
             results.failed.append({"key": item.key, "why": str(error)})
             continue

@@ -5,49 +5,26 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from shared.aws import call, code_of
-from shared.outcome import Duplicate, Started
-from shared.windows import Opened
+from shared.domain.windows import Opened
+from shared.gates.aws import call, code_of
 
 if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
-    from types_boto3_stepfunctions.type_defs import StartExecutionOutputTypeDef
 
-    from shared.plan import Execution
+    from shared.domain.plan import Execution
 
 # Seconds that this clock may differ from the service's. Two deliveries closer than that, or one that comes while the
 # other's call is still tried again, may both be counted as started; the execution is one all the same.
 CLOCK_TOLERANCE = 0.1
 
 
-def start_execution(sfn: "SFNClient", execution: "Execution", trace_header: str | None) -> Started | Duplicate:
-    """Start the execution unless its name is taken.
-
-    Raises PermanentCallError or RetryableCallError.
-    """
-    answer, new = _start(sfn, execution, trace_header)
-    if answer is None:
-        return Duplicate(execution.arn, execution.route)
-    return (Started if new else Duplicate)(answer["executionArn"], execution.route)
-
-
-def open_execution(sfn: "SFNClient", execution: "Execution", trace_header: str | None) -> Opened | None:
+def start_execution(sfn: "SFNClient", trace_header: str | None, execution: "Execution") -> Opened | None:
     """Start the execution, or find it running; None when its name is taken otherwise.
-
-    Raises PermanentCallError or RetryableCallError.
-    """
-    answer, new = _start(sfn, execution, trace_header)
-    return None if answer is None else Opened(answer["startDate"].timestamp(), new)
-
-
-def _start(
-    sfn: "SFNClient", execution: "Execution", trace_header: str | None
-) -> "tuple[StartExecutionOutputTypeDef | None, bool]":
-    """Return Step Functions' answer, None for a name that is taken, and whether this call started the execution.
 
     While an execution runs, a second start with the same name and input is answered with the first one's ARN and start
     date instead of an error; a start date well before the request tells the two apart.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    Raises PermanentCallError or RetryableCallError.
     """
     trace = {"traceHeader": trace_header} if trace_header else {}
     requested = time.time()
@@ -61,9 +38,10 @@ def _start(
             )
         except ClientError as error:
             if code_of(error) == "ExecutionAlreadyExists":
-                return None, False
+                return None
             raise
-    return answer, answer["startDate"].timestamp() >= requested - CLOCK_TOLERANCE
+    start_date = answer["startDate"].timestamp()
+    return Opened(start_date, start_date >= requested - CLOCK_TOLERANCE)
 
 
 def read_start_date(sfn: "SFNClient", execution: "Execution") -> float | None:

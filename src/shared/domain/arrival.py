@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -31,7 +32,7 @@ class SkipReason(StrEnum):
 class Announcement:
     """What a payload says, whatever it is: read once, to decide, to log and to count.
 
-    `said` holds the values under the names that `shared/parse.py` gives them, of any type; what is missing is absent.
+    `said` holds the values under the names that `shared/domain/parse.py` gives them, of any type; what is missing is absent.
     """
 
     source: Source
@@ -49,8 +50,20 @@ class ObjectCreated:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredObject:
+    """The object as S3 describes it now; size in bytes."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    last_modified: datetime
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
-    """The decision to start nothing, with the reason as a word and as a sentence; `route` is a route file's name."""
+    """The plan to start nothing, with the reason as a word and as a sentence; `route` is a route file's name."""
 
     reason: SkipReason
     why: str

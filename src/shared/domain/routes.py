@@ -5,10 +5,10 @@ them. What is packed is taken at its word here.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from shared.pattern import Capture, Pattern, Template, fill
+from shared.domain.pattern import Capture, Pattern, Template, fill
 
 
 class Rung(NamedTuple):
@@ -18,8 +18,11 @@ class Rung(NamedTuple):
     dpus: int
 
 
-class DatasetRoute(NamedTuple):
-    """One dataset: the keys it takes and what they start; the fields of its file, with the name of that file."""
+class Route(NamedTuple):
+    """One dataset: the keys it takes and what they start; the fields of its file, with the name of that file.
+
+    Without route files the template's parameters make the one route; its name is empty.
+    """
 
     name: str
     match: Pattern
@@ -28,7 +31,7 @@ class DatasetRoute(NamedTuple):
     # None: the key itself.
     source: Template | None = None
     # An ARN, or a name in the stack's account and region; None: the stack's.
-    state_machine: str | None = None
+    state_machine_arn: str | None = None
     # Ascending, the last one without a bound; empty: the stack's capacity.
     capacity: tuple[Rung, ...] = ()
     accept_empty: bool = False
@@ -51,17 +54,22 @@ class DatasetRoute(NamedTuple):
 
     def machine_arn(self, default: str) -> str:
         """Return the ARN of what to start; `default` is the stack's machine."""
-        if self.state_machine is None or self.state_machine.startswith("arn:"):
-            return self.state_machine or default
+        if self.state_machine_arn is None or self.state_machine_arn.startswith("arn:"):
+            return self.state_machine_arn or default
         partition, service, region, account = default.split(":")[1:5]
-        return f"arn:{partition}:{service}:{region}:{account}:stateMachine:{self.state_machine}"
+        return f"arn:{partition}:{service}:{region}:{account}:stateMachine:{self.state_machine_arn}"
 
 
-class Taken(NamedTuple):
-    """A key's route and what the key captured, in the order of the pattern."""
+class Choice(NamedTuple):
+    """The route of a key, and what the key captured, in the order of the pattern."""
 
-    route: DatasetRoute
+    route: Route
     captures: dict[str, str]
+
+    @property
+    def name(self) -> str | None:
+        """The name of the route file, if there is one."""
+        return self.route.name or None
 
     @property
     def target(self) -> str:
@@ -95,18 +103,18 @@ class RouteTable:
         self._heads, self._parents, buckets, self._entries = packed or ((), (), (), ())
         # By head: a segment's number (None: any), its text, and the routes that have it there.
         self._buckets = [[(place, dict(texts)) for place, texts in bucket] for bucket in buckets]
-        self._unpacked: dict[int, DatasetRoute] = {}
+        self._unpacked: dict[int, Route] = {}
 
     def __bool__(self) -> bool:
         """Return whether there is any route."""
         return bool(self._entries)
 
     @property
-    def routes(self) -> list[DatasetRoute]:
+    def routes(self) -> list[Route]:
         """All routes, those with the highest priority first."""
         return [self._route(number) for number in range(len(self._entries))]
 
-    def find(self, key: str) -> Taken | None:
+    def find(self, key: str) -> Choice | None:
         """Return the route that takes the key: of those that match, the one with the highest priority.
 
         Two of one priority never match the same key: the build refuses them.
@@ -117,7 +125,7 @@ class RouteTable:
                 route = self._route(number)
                 captures = route.match.match(key)
                 if captures is not None:
-                    return Taken(route, captures)
+                    return Choice(route, captures)
         return None
 
     def unreachable(self, prefix: str) -> list[str]:
@@ -132,10 +140,10 @@ class RouteTable:
             )
         ]
 
-    def _route(self, number: int) -> DatasetRoute:
+    def _route(self, number: int) -> Route:
         route = self._unpacked.get(number)
         if route is None:
-            route = self._unpacked[number] = _unpack(self._entries[number][-1])
+            route = self._unpacked[number] = unpack(self._entries[number][-1])
         return route
 
     def _candidates(self, key: str) -> Iterator[int]:
@@ -174,24 +182,28 @@ def is_unsafe(target: str) -> bool:
     return not {"", ".", ".."}.isdisjoint(target.split("/"))
 
 
-def _unpack(packed: tuple[Any, ...]) -> DatasetRoute:
-    name, match, job_name, target, source, machine, capacity, accept_empty, priority, window_seconds, parameters = (
-        packed
-    )
-    return DatasetRoute(
-        name,
-        Pattern(_unpack_template(match)),
-        job_name,
-        _unpack_template(target),
-        None if source is None else _unpack_template(source),
-        machine,
-        tuple(Rung(*rung) for rung in capacity),
-        accept_empty,
-        priority,
-        window_seconds,
-        tuple((name, _unpack_template(template)) for name, template in parameters),
-    )
+def pack_value(value: Any) -> Any:
+    """Turn the value of a field into plain tuples, texts and numbers, as a module of bytecode can hold them."""
+    if isinstance(value, Pattern):
+        return pack_value(value.tokens)
+    return tuple(map(pack_value, value)) if isinstance(value, tuple) else value
 
 
-def _unpack_template(packed: tuple[Any, ...]) -> Template:
+def _template(packed: tuple[Any, ...]) -> Template:
     return tuple(token if isinstance(token, str) else Capture(*token) for token in packed)
+
+
+# How the fields that are no plain values are made again. Every other field is as it was packed.
+UNPACK: dict[str, Callable[[Any], Any]] = {
+    "match": lambda packed: Pattern(_template(packed)),
+    "target": _template,
+    "source": lambda packed: None if packed is None else _template(packed),
+    "capacity": lambda packed: tuple(Rung(*rung) for rung in packed),
+    "parameters": lambda packed: tuple((name, _template(template)) for name, template in packed),
+}
+
+
+def unpack(packed: tuple[Any, ...]) -> Route:
+    """Make a route of its packed fields, which stand in the order of `Route`."""
+    fields = zip(Route._fields, packed, strict=True)
+    return Route(*(UNPACK[name](value) if name in UNPACK else value for name, value in fields))

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from shared.arrival import ObjectCreated, Skip, SkipReason, real_version
-from shared.aws import call, code_of
-from shared.errors import SettingsError
-from shared.plan import StoredObject
-from shared.windows import File
+from shared.domain.arrival import ObjectCreated, StoredObject, real_version
+from shared.domain.errors import SettingsError
+from shared.domain.windows import File
+from shared.gates.aws import call, code_of
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -22,8 +21,8 @@ FORBIDDEN = "403"
 CHUNK = 64 * 1024
 
 
-def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
-    """Ask S3 for the object that was announced.
+def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | None:
+    """Ask S3 for the object that was announced; None where it is gone: deleted, or behind a delete marker.
 
     What is stored now is asked for first: behind a delete marker a version still answers, but no job could read its key.
     Only where another version than the announced one is current, that version is asked for too, so that two versions
@@ -33,7 +32,7 @@ def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | Skip:
     stored = _head(s3, created, None)
     if stored and created.version_id not in (None, stored.version_id):
         stored = _head(s3, created, created.version_id)
-    return stored or Skip(SkipReason.OBJECT_GONE, "deleted, or replaced by a delete marker, before its event came")
+    return stored
 
 
 def _head(s3: "S3Client", created: ObjectCreated, version_id: str | None) -> StoredObject | None:
@@ -124,7 +123,7 @@ def list_page(s3: "S3Client", listing: Listing, token: str | None) -> tuple[list
     return files, page.get("NextContinuationToken")
 
 
-def read_manifest(s3: "S3Client", bucket: str, key: str) -> bytes | None:
+def get_manifest(s3: "S3Client", bucket: str, key: str) -> bytes | None:
     """Read the manifest of a window, or None where there is none yet.
 
     Raises PermanentCallError or RetryableCallError.
@@ -138,7 +137,7 @@ def read_manifest(s3: "S3Client", bucket: str, key: str) -> bytes | None:
             raise
 
 
-def store_manifest(s3: "S3Client", bucket: str, key: str, body: bytes) -> None:
+def put_manifest(s3: "S3Client", bucket: str, key: str, body: bytes) -> None:
     """Store the manifest of a window unless there is one: what is stored first stays.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
@@ -164,14 +163,14 @@ def read_map_results(s3: "S3Client", results: Any) -> Iterator[Any]:
     if not details:
         return
     bucket = details["Bucket"]
-    manifest = _read_manifest(s3, bucket, details["Key"])
+    manifest = _map_run_manifest(s3, bucket, details["Key"])
     for file in manifest["ResultFiles"]["SUCCEEDED"]:
         with call("GetObject", f"s3://{bucket}/{file['Key']!a}"):
             for line in s3.get_object(Bucket=bucket, Key=file["Key"])["Body"].iter_lines(CHUNK):
                 yield json.loads(line)
 
 
-def _read_manifest(s3: "S3Client", bucket: str, key: str) -> Any:
+def _map_run_manifest(s3: "S3Client", bucket: str, key: str) -> Any:
     with call("GetObject", f"s3://{bucket}/{key!a}"):
         try:
             return json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])

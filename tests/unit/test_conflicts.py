@@ -7,23 +7,23 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from artifact import languages
-from artifact.languages import Shape, circles, common_key, find_loop, find_overlap, find_step, near_pairs, objects_of
+from artifact.conflicts import Shape, circles, common_key, find_loop, find_overlap, find_step, near_pairs, objects_of
 from artifact.pack import pack
-from shared.pattern import Capture, Pattern, Template, fill
-from shared.routes import DatasetRoute, RouteTable
+from shared.domain.pattern import Capture, Pattern, Template, fill
+from shared.domain.routes import Route, RouteTable
 from tests.unit.patterns import ALPHABET, parsed, patterns
 
 WORDS = ["".join(word) for length in range(1, 6) for word in itertools.product(ALPHABET + "x", repeat=length)]
 OBJECTS = ["".join(word) for length in range(1, 4) for word in itertools.product(ALPHABET + "x", repeat=length)]
 
 
-def route(name: str, match: str, target: str = "out", priority: int = 0) -> DatasetRoute:
+def route(name: str, match: str, target: str = "out", priority: int = 0) -> Route:
     """Make a route."""
-    return DatasetRoute(name, Pattern(parsed(match)), "job", parsed(target), priority=priority)
+    return Route(name, Pattern(parsed(match)), "job", parsed(target), priority=priority)
 
 
 @st.composite
-def tables(draw: st.DrawFn, *, in_order: bool) -> list[DatasetRoute]:
+def tables(draw: st.DrawFn, *, in_order: bool) -> list[Route]:
     """Make one to three routes of different priorities; with targets that use each capture once and in order, or any."""
     routes = []
     for number in range(draw(st.integers(1, 3))):
@@ -35,7 +35,7 @@ def tables(draw: st.DrawFn, *, in_order: bool) -> list[DatasetRoute]:
         texts = [draw(st.text(ALPHABET, max_size=2)) for _ in range(len(used) + 1)]
         target = tuple(one for pair in itertools.zip_longest(texts, used) for one in pair if one)
         assume(target and (not isinstance(target[-1], str) or target[-1].rstrip("/")))
-        routes.append(DatasetRoute(f"r{number}", Pattern(match), "job", target, priority=number))
+        routes.append(Route(f"r{number}", Pattern(match), "job", target, priority=number))
     return routes
 
 
@@ -68,7 +68,7 @@ def test_no_pair_that_may_meet_is_left_out(ones: list[Template], others: list[Te
     assert sorted(slowly) == sorted(near_pairs(left, right))
 
 
-def steps_by_force(routes: list[DatasetRoute]) -> set[tuple[str, str]]:
+def steps_by_force(routes: list[Route]) -> set[tuple[str, str]]:
     """Try every short key, and every short object that its job may write."""
     table = RouteTable(pack(routes))
     found = set()
@@ -83,7 +83,7 @@ def steps_by_force(routes: list[DatasetRoute]) -> set[tuple[str, str]]:
 
 @settings(max_examples=25)
 @given(tables(in_order=True))
-def test_a_step_is_real(routes: list[DatasetRoute]) -> None:
+def test_a_step_is_real(routes: list[Route]) -> None:
     """Its key is the one route's, its object may be written for that very key, and is the other's; none is missed."""
     table = RouteTable(pack(routes))
     steps = [step for one, other in itertools.product(routes, routes) if (step := find_step(one, other, routes))]
@@ -104,7 +104,7 @@ def test_a_step_is_real(routes: list[DatasetRoute]) -> None:
 
 @settings(max_examples=15)
 @given(tables(in_order=False))
-def test_no_step_is_missed_whatever_the_target(routes: list[DatasetRoute]) -> None:
+def test_no_step_is_missed_whatever_the_target(routes: list[Route]) -> None:
     """Placeholders twice or out of order: rather a step too many than one too few."""
     steps = {
         (one.name, other.name) for one, other in itertools.product(routes, routes) if find_step(one, other, routes)

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from shared.pattern import Capture, Pattern, Template, atoms_of, steps, takes
-from shared.routes import DatasetRoute
+from shared.domain.pattern import Capture, Pattern, Template, atoms_of, steps, takes
+from shared.domain.routes import Route
 
 # What the function skips before it looks for a route.
 MARKERS = ("/", "_$folder$")
@@ -33,7 +33,7 @@ LONGEST_KEY = 1024  # bytes
 PATIENCE = 100_000
 # Segments of a key, from either end, that tell routes apart before any pair is looked at.
 DEPTH = 12
-FEW = 8
+FEW_PAIRS = 8
 # Readable, and in few patterns; the first that is in none of those at hand stands for all other characters.
 OTHERS = "xyzabcdefghijklmnopqrstuvw0123456789" + "".join(map(chr, range(0x4E00, 0x4F00)))
 
@@ -43,10 +43,10 @@ type Atoms = list[str | Capture]
 class Step(NamedTuple):
     """From a route, by a key of it and an object that its job may write for it, to the route that takes the object."""
 
-    route: DatasetRoute
+    route: Route
     key: str
     written: str
-    next: DatasetRoute
+    next: Route
 
 
 type Loop = list[Step]
@@ -105,7 +105,7 @@ def near_pairs(ones: Sequence[Shape], others: Sequence[Shape]) -> Iterator[tuple
         return groups
 
     def split(left: list[int], right: list[int], place: int) -> Iterator[tuple[int, int]]:
-        if place == len(places) or len(left) * len(right) <= FEW:
+        if place == len(places) or len(left) * len(right) <= FEW_PAIRS:
             yield from (pair for pair in itertools.product(left, right) if ones[pair[0]].may_meet(others[pair[1]]))
             return
         theirs = by_text(right, others, *places[place])
@@ -118,7 +118,7 @@ def near_pairs(ones: Sequence[Shape], others: Sequence[Shape]) -> Iterator[tuple
     return split(list(range(len(ones))), list(range(len(others))), 0)
 
 
-def find_overlap(routes: Sequence[DatasetRoute]) -> tuple[DatasetRoute, DatasetRoute, str] | None:
+def find_overlap(routes: Sequence[Route]) -> tuple[Route, Route, str] | None:
     """Return two routes of one priority that take the same key, and a shortest such key."""
     shapes = [Shape.of(route.match.tokens) for route in routes]
     for one, another in sorted(near_pairs(shapes, shapes)):
@@ -143,7 +143,7 @@ def common_key(one: Pattern, other: Pattern) -> str | None:
     return found and found[0]
 
 
-def find_loop(routes: Sequence[DatasetRoute]) -> Loop | None:
+def find_loop(routes: Sequence[Route]) -> Loop | None:
     """Return the steps of a circle from a route's target back to itself."""
     shapes = [Shape.of(route.match.tokens) for route in routes]
     written = [Shape.of(objects_of(route)) for route in routes]
@@ -169,7 +169,7 @@ def find_loop(routes: Sequence[DatasetRoute]) -> Loop | None:
     return None
 
 
-def objects_of(route: DatasetRoute) -> Template:
+def objects_of(route: Route) -> Template:
     """Return what the job may write, as if each placeholder of the target were free to be anything."""
     deep = {token.name: token.deep for token in route.match.tokens if isinstance(token, Capture)}
     target = [one if isinstance(one, str) else Capture(one.name, deep[one.name]) for one in _bare(route.target)]
@@ -178,7 +178,7 @@ def objects_of(route: DatasetRoute) -> Template:
     return (*end, Capture("object", deep=True))
 
 
-def find_step(route: DatasetRoute, after: DatasetRoute, routes: Sequence[DatasetRoute]) -> Step | None:
+def find_step(route: Route, after: Route, routes: Sequence[Route]) -> Step | None:
     """Return how a key of one route leads to an object that another one takes."""
     search = _StepSearch(route, after, _above(route, routes), _above(after, routes))
     try:
@@ -214,8 +214,8 @@ class _State(NamedTuple):
 class _StepSearch:
     """The two automata of a step: key and object are read side by side, a used capture by both."""
 
-    route: DatasetRoute
-    next: DatasetRoute
+    route: Route
+    next: Route
     above: list[Pattern]
     next_above: list[Pattern]
     # Otherwise any reading is a reading.
@@ -306,7 +306,7 @@ class _StepSearch:
         return [one for one in _characters(places, self.other) if takes(op.atom, one)]
 
 
-def _side_by_side(route: DatasetRoute) -> Iterator[_Op]:
+def _side_by_side(route: Route) -> Iterator[_Op]:
     """Yield the parts of key and object, so that each used capture is read once for both.
 
     A placeholder that comes twice, or out of order, is read for the object alone, as anything it could be.
@@ -336,7 +336,7 @@ def _bare(target: Template) -> Template:
     return (*others, last.rstrip("/")) if isinstance(last, str) else target
 
 
-def _above(route: DatasetRoute, routes: Sequence[DatasetRoute]) -> list[Pattern]:
+def _above(route: Route, routes: Sequence[Route]) -> list[Pattern]:
     """Return the patterns that may take a key of the route away from it."""
     shape = Shape.of(route.match.tokens)
     higher = (one.match for one in routes if one.priority > route.priority)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.arrival import Skip
+from shared.domain.arrival import Skip
 
 
 @dataclass(frozen=True, slots=True)

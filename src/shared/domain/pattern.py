@@ -20,7 +20,7 @@ type Token = str | Capture
 type Template = tuple[Token, ...]
 
 # Up to so many occurrences are looked up one by one.
-FEW = 4
+FEW_OCCURRENCES = 4
 _NO_SLASH = bytes(b"01"[code != ord("/")] for code in range(256))
 
 
@@ -154,7 +154,7 @@ def _captures(body: Template, text: str, endings: list[int]) -> dict[str, str]:
 def _occurrences(literal: str, text: str) -> int:
     """Return where a text begins, as endings."""
     size = len(text)
-    if text.count(literal) > FEW:
+    if text.count(literal) > FEW_OCCURRENCES:
         places = {character: _places(character, text) for character in set(literal)}
         found = -1
         for number, character in enumerate(literal):

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, ParamValidationError
 from botocore.exceptions import ConnectionError as NotConnectedError
 
-from shared.errors import CallError, Cause, PermanentCallError, RetryableCallError
+from shared.domain.errors import CallError, Cause, PermanentCallError, RetryableCallError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

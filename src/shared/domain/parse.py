@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from aws_lambda_powertools.utilities.parser import BaseModel, ValidationError, parse
 from pydantic import BeforeValidator, StringConstraints
 
-from shared.arrival import Announcement, ObjectCreated, Skip, SkipReason, Source, real_version
-from shared.errors import MalformedEventError
+from shared.domain.arrival import Announcement, ObjectCreated, Skip, SkipReason, Source, real_version
+from shared.domain.errors import MalformedEventError
 
 S3 = "aws.s3"
 OBJECT_CREATED = "Object Created"

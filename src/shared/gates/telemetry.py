@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from shared.arrival import Announcement, ObjectCreated, Skip, Source
-from shared.errors import ArrivalError, Cause
-from shared.outcome import Coalesced, Duplicate, Outcome, Started
-from shared.plan import Route
-from shared.windows import Generation, read_manifest
+from shared.domain.arrival import Announcement, ObjectCreated, Skip, Source
+from shared.domain.choose import Stack
+from shared.domain.errors import ArrivalError, Cause
+from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
+from shared.domain.plan import Execution
+from shared.domain.windows import Generation, parse_manifest
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -101,10 +102,10 @@ def report_backfill(
 
 
 def report_window(
-    logger: Logger, generation: Generation, bucket: str, manifest: bytes, outcome: Started | Duplicate | None
+    logger: Logger, generation: Generation, bucket: str, manifest: bytes, execution: Execution | None
 ) -> dict[str, Any]:
     """Log what was collected, and return it as the function's answer."""
-    files = read_manifest(manifest)
+    files = parse_manifest(manifest)
     said = {
         "window": generation.name,
         "bucket": generation.window.bucket,
@@ -112,17 +113,17 @@ def report_window(
         "manifest": f"s3://{bucket}/{generation.manifest_key}",
         "files": len(files),
         "bytes": sum(file.size for file in files),
-        **(_execution(outcome.execution_arn) if outcome else {}),
+        **(_execution(execution.arn) if execution else {}),
     }
     logger.info("collected", extra=said)
     return said
 
 
-def report_unreachable(logger: Logger, metrics: Metrics, route: Route) -> None:
+def report_unreachable(logger: Logger, metrics: Metrics, stack: Stack) -> None:
     """Warn of route files that no arrival under the stack's prefix can match, once an execution environment."""
-    names = route.table.unreachable(route.source_prefix)
+    names = stack.table.unreachable(stack.source_prefix)
     for name in names:
-        why = f"no key under SourcePrefix {route.source_prefix!a} can match it: change its match, or deploy another prefix"
+        why = f"no key under SourcePrefix {stack.source_prefix!a} can match it: change its match, or deploy another prefix"
         logger.warning("unreachable route", extra={"route": name, "why": why})
     if names:
         metrics.add_metric("UnreachableRoutes", MetricUnit.Count, len(names))

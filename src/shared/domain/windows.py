@@ -20,14 +20,13 @@ Why each upload is in exactly one manifest:
 import hashlib
 import itertools
 import json
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from shared.errors import MalformedEventError, ManifestMissingError
+from shared.domain.errors import MalformedEventError, ManifestMissingError
+from shared.domain.names import digest, readable, timestamp
 
 # Seconds between a window's deadline and its listing, for the clocks of Lambda and Step Functions to differ by.
 # statemachine/window.asl.json waits for it; a test holds the two together.
@@ -35,8 +34,7 @@ GRACE = 2
 LONGEST_WINDOW = 3600
 MANIFESTS = "windows"
 
-# Step Functions' names have at most 80 characters; nine digits are left for the generation.
-DIGEST_LENGTH = 32
+# Of the 80 characters of a name; nine digits are left for the generation.
 FOLDER_LENGTH = 20
 
 # What one execution environment remembers at most. A burst in one folder needs one entry of each.
@@ -132,7 +130,7 @@ class Generation(NamedTuple):
         return (Generation(self.window, number) for number in range(self.number))
 
 
-class Arrival(NamedTuple):
+class Sighting(NamedTuple):
     """An upload that is current under its key, as HEAD told it; `seen_at` is this machine's time after the answer.
 
     After, not before: what HEAD saw was visible by then, however long the answer took.
@@ -206,20 +204,13 @@ def own_folder(key: str) -> str:
     return key[: key.rfind("/") + 1]
 
 
-def timestamp(seconds: int) -> str:
-    """Return a whole second since 1970 as S3 objects are dated in inputs and manifests."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 @lru_cache(maxsize=256)
 def readable_name(window: Window, *more: object) -> str:
     """Return a legal name of at most 70 characters: the folder's last part, the slot, 32 hex digits of the window and `more`."""
-    last = window.folder.rstrip("/").rsplit("/", 1)[-1]
-    plain = unicodedata.normalize("NFKD", last).encode("ascii", "ignore").decode()
-    folder = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:FOLDER_LENGTH] or "window"
+    folder = readable(window.folder.rstrip("/").rsplit("/", 1)[-1], FOLDER_LENGTH, "window")
     slot = datetime.fromtimestamp(window.start, UTC).strftime("%Y%m%dT%H%M%SZ")
     facts = [window.route, window.bucket, window.folder, window.start, window.seconds, window.reprocess, *more]
-    return f"{folder}-{slot}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:DIGEST_LENGTH]}"
+    return f"{folder}-{slot}-{digest(facts)}"
 
 
 def parse_generation(given: Any) -> Generation:
@@ -247,8 +238,8 @@ def write_manifest(files: Iterable[File]) -> bytes:
     return json.dumps({"files": listed}, separators=(",", ":")).encode()
 
 
-def read_manifest(stored: bytes) -> list[File]:
-    """Read a manifest."""
+def parse_manifest(stored: bytes) -> list[File]:
+    """Read the files that a manifest lists."""
     return [
         File(
             file["key"],
@@ -263,38 +254,32 @@ def read_manifest(stored: bytes) -> list[File]:
 # ---- The adapter ----
 
 
-def look[T](head: Callable[[], T], clock: Callable[[], float]) -> tuple[T, float]:
-    """Ask for the object as it is now, and note the time after the answer."""
-    found = head()
-    return found, clock()
-
-
-def join(arrival: Arrival, memory: Memory, get_manifest: GetManifest, start_execution: StartExecution) -> Joined:
+def join(sighting: Sighting, memory: Memory, get_manifest: GetManifest, start_execution: StartExecution) -> Joined:
     """Bring an arrival into a window: open one, join the one that is open, or find the manifest that names it.
 
     Two calls while the slot's window is open, HEAD included, and one once this environment has been told of it. An
     arrival that is late for its slot asks for manifests first: the name of a window is forgotten after 90 days, its
     manifest is not, and a generation that has one must never be started again.
     """
-    window = arrival.window
+    window = sighting.window
     for number in itertools.count():
         generation = Generation(window, number)
-        if _is_late(arrival) and not _is_open(generation, arrival, memory):
-            named = _find(arrival, generation, memory, get_manifest)
+        if _is_late(sighting) and not _is_open(generation, sighting, memory):
+            named = _find(sighting, generation, memory, get_manifest)
             if named is not None:
                 if named:
                     return Joined(generation, new=False)
                 continue
         new = _open(generation, memory, start_execution)
-        if _is_open(generation, arrival, memory):
+        if _is_open(generation, sighting, memory):
             return Joined(generation, new)
-        if _find(arrival, generation, memory, get_manifest):
+        if _find(sighting, generation, memory, get_manifest):
             return Joined(generation, new=False)
     raise AssertionError  # pragma: no cover - the count has no end
 
 
-def foresee(
-    arrival: Arrival,
+def foresee_join(
+    sighting: Sighting,
     memory: Memory,
     get_manifest: GetManifest,
     read_start_date: Callable[[str], float | None],
@@ -304,8 +289,8 @@ def foresee(
     `read_start_date` takes the name of an execution, and returns None where there is none.
     """
     for number in itertools.count():
-        generation = Generation(arrival.window, number)
-        named = _find(arrival, generation, memory, get_manifest)
+        generation = Generation(sighting.window, number)
+        named = _find(sighting, generation, memory, get_manifest)
         if named:
             return Joined(generation, new=False)
         if named is None:
@@ -314,20 +299,20 @@ def foresee(
                 if start_date is None:
                     return Joined(generation, new=True)
                 memory.keep_start_date(generation.name, start_date)
-            if _is_open(generation, arrival, memory):
+            if _is_open(generation, sighting, memory):
                 return Joined(generation, new=False)
     raise AssertionError  # pragma: no cover - the count has no end
 
 
-def _is_late(arrival: Arrival) -> bool:
+def _is_late(sighting: Sighting) -> bool:
     """Return whether the slot's first window is over, had its first upload been announced at once."""
-    return arrival.seen_at > arrival.window.start + 2 * arrival.window.seconds + GRACE
+    return sighting.seen_at > sighting.window.start + 2 * sighting.window.seconds + GRACE
 
 
-def _is_open(generation: Generation, arrival: Arrival, memory: Memory) -> bool:
+def _is_open(generation: Generation, sighting: Sighting, memory: Memory) -> bool:
     """Return whether S3 had the arrival before the deadline of a window that this environment was told of."""
     start_date = memory.start_dates.get(generation.name)
-    return start_date is not None and arrival.seen_at < start_date + generation.window.seconds
+    return start_date is not None and sighting.seen_at < start_date + generation.window.seconds
 
 
 def _open(generation: Generation, memory: Memory, start_execution: StartExecution) -> bool:
@@ -341,15 +326,15 @@ def _open(generation: Generation, memory: Memory, start_execution: StartExecutio
     return opened.new
 
 
-def _find(arrival: Arrival, generation: Generation, memory: Memory, get_manifest: GetManifest) -> bool | None:
+def _find(sighting: Sighting, generation: Generation, memory: Memory, get_manifest: GetManifest) -> bool | None:
     """Return whether a generation's manifest names the arrival, None while it has no manifest."""
     key = generation.manifest_key
     if key not in memory.manifests:
         stored = get_manifest(key)
         if stored is None:
             return None
-        memory.keep_manifest(key, frozenset(file.upload for file in read_manifest(stored)))
-    return arrival.file.upload in memory.manifests[key]
+        memory.keep_manifest(key, frozenset(file.upload for file in parse_manifest(stored)))
+    return sighting.file.upload in memory.manifests[key]
 
 
 # ---- The collector ----
@@ -389,7 +374,7 @@ def close_former(generation: Generation, get_manifest: GetManifest, put_if_absen
         if stored is None:
             put_if_absent(former.manifest_key, write_manifest([]))
             stored = stored_manifest(former, get_manifest)
-        taken.update(file.upload for file in read_manifest(stored))
+        taken.update(file.upload for file in parse_manifest(stored))
     return taken
 
 
@@ -416,14 +401,14 @@ def list_files(list_page: ListPage) -> Iterator[File]:
             return
 
 
-def target(
+def name_and_input(
     generation: Generation, stored: bytes, manifest_bucket: str, parameters: Mapping[str, Any]
 ) -> tuple[str, str]:
     """Return name and input of the execution to start on a stored manifest; `parameters` is the route's part of the input.
 
     The name has the manifest in it, so that a collect run again starts nothing new.
     """
-    files, window = read_manifest(stored), generation.window
+    files, window = parse_manifest(stored), generation.window
     name = readable_name(window, generation.number, hashlib.sha256(stored).hexdigest())
     written = {
         **parameters,

@@ -1,0 +1,4 @@
+"""The domain: functions of their arguments. Nothing here calls AWS, reads the environment or asks a clock.
+
+Where a decision needs an answer from outside, it takes a callable; `gates` has them. A test holds the wings apart.
+"""

@@ -1,0 +1,99 @@
+"""Gather: which window an upload belongs to, which listed objects belong to a window, and what starts on its files."""
+
+from typing import NamedTuple
+
+from shared.domain.arrival import ObjectCreated, Skip, StoredObject
+from shared.domain.choose import Stack, choose, screen_object
+from shared.domain.errors import SettingsError, UnsafeTargetError
+from shared.domain.plan import Execution, five_parameters, route_parameters
+from shared.domain.routes import Choice
+from shared.domain.windows import (
+    File,
+    Generation,
+    Sighting,
+    Window,
+    Windows,
+    name_and_input,
+    own_folder,
+    parse_manifest,
+)
+
+
+class Gathering(NamedTuple):
+    """The plan to bring an upload into its window: the machine that collects it, and the bucket of its manifests."""
+
+    sighting: Sighting
+    machine_arn: str
+    results_bucket: str
+    route: str | None = None
+
+
+def gather(
+    stored: StoredObject, choice: Choice, stack: Stack, seen_at: float, reprocess: str | None = None
+) -> Gathering:
+    """Plan which window an object joins by the route of its key; `seen_at` is when S3 had told of it."""
+    file = File(stored.key, stored.size, stored.etag, int(stored.last_modified.timestamp()))
+    windows = Windows(_owner(choice), stack.source_bucket_name, choice.route.window_seconds)
+    sighting = Sighting(windows.of(file, _folder(file.key, choice), reprocess), file, seen_at)
+    return Gathering(sighting, stack.window_machine_arn, stack.results_bucket_name, choice.name)
+
+
+def belongs(file: File, window: Window, stack: Stack) -> bool:
+    """Return whether a listed object is one that its own arrival would bring into this folder's windows.
+
+    Raises ForeignObjectError for a window of another bucket.
+    """
+    try:
+        choice = choose(ObjectCreated(window.bucket, file.key, None, stack.account_id), stack)
+    except UnsafeTargetError:  # its own event fails, and says so
+        return False
+    return (
+        not isinstance(choice, Skip)
+        and screen_object(file.size, choice) is None
+        and _folder(file.key, choice) == window.folder
+        # Windows of the parameters' one route go on when a parameter changes, on the job that there is now.
+        and (choice.name == window.route if choice.name else _is_of_parameters(window))
+    )
+
+
+def is_listed_deep(window: Window, stack: Stack) -> bool:
+    """Return whether the window's files may lie in folders of its folder."""
+    return any(route.name == window.route and route.source is not None for route in stack.table.routes)
+
+
+def plan_window(generation: Generation, manifest: bytes, stack: Stack) -> Execution | None:
+    """Plan the execution for the files of a window: one, on the folder, or None when there are none.
+
+    The folder decides job, target and parameters: the build refuses a route with windows where another capture does.
+    Raises SettingsError where the route is gone.
+    """
+    files, window = parse_manifest(manifest), generation.window
+    if not files:
+        return None
+    choice = choose(ObjectCreated(window.bucket, files[0].key, None, stack.account_id), stack)
+    if isinstance(choice, Skip):
+        raise SettingsError(
+            f"No route takes {files[0].key!a} any more, for which a window of route {window.route!a} was opened: deploy "
+            "the route again, then redrive the window."
+        )
+    captures = {name: choice.captures[name] for name in choice.route.folder_captures}
+    parameters = {
+        **five_parameters(choice, stack, window.folder, sum(file.size for file in files)),
+        **route_parameters(choice, captures),
+    }
+    name, written = name_and_input(generation, manifest, stack.results_bucket_name, parameters)
+    return Execution(choice.route.machine_arn(stack.state_machine_arn), name, written, choice.name)
+
+
+def _owner(choice: Choice) -> str:
+    """Return what stands for the route in a window's identity; no route file's name has a colon."""
+    return choice.name or f"{choice.route.job_name}:{choice.target}"
+
+
+def _is_of_parameters(window: Window) -> bool:
+    return ":" in window.route
+
+
+def _folder(key: str, choice: Choice) -> str:
+    """Return what a window gathers: the source where the route has one, otherwise the key up to its last slash."""
+    return own_folder(key) if choice.route.source is None else choice.source(key)

@@ -1,0 +1,28 @@
+"""The gates of a start, put together from the clients: S3, Step Functions and the clock as they are."""
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shared.domain.start import Gates
+from shared.domain.windows import Memory
+from shared.gates.s3 import get_manifest, read_object
+from shared.gates.settings import trace_header
+from shared.gates.step_functions import read_start_date, start_execution
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_stepfunctions import SFNClient
+
+
+def make_gates(s3: "S3Client", sfn: "SFNClient") -> Gates:
+    """Put the gates together, once an execution environment: the memory of windows lives as long as that."""
+    return Gates(
+        read_object=partial(read_object, s3),
+        read_manifest=partial(get_manifest, s3),
+        # The runtime sets the trace's header anew for each invocation.
+        start_execution=lambda execution: start_execution(sfn, trace_header(), execution),
+        read_start_date=partial(read_start_date, sfn),
+        clock=time.time,
+        memory=Memory(),
+    )
