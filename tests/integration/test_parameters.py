@@ -12,7 +12,7 @@ from local.stack import PARAMETERS
 from local.template import read_template
 from shared.domain.backfill import read_request
 from tests.integration.conftest import Arrivals, until
-from tests.unit.builders import route
+from tests.unit.builders import stack
 from tests.unit.resolved import OTHER, written_out
 
 BUCKET = OTHER["SourceBucketName"]
@@ -86,7 +86,7 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
         "dry_run": False,
     } == json.loads(target["Target"]["Input"])
     now = datetime(2026, 11, 1, 12, tzinfo=UTC)
-    mine = route(source_bucket_name=BUCKET, source_prefix=OTHER["SourcePrefix"])
+    mine = stack(source_bucket_name=BUCKET, source_prefix=OTHER["SourcePrefix"])
     read = read_request(json.loads(target["Target"]["Input"]), mine, now).model_dump(mode="json")
     # Half a day after the move the lookback of 14 hours would reach behind it.
     assert (BUCKET, OTHER["SourcePrefix"], "2026-11-01T00:00:00Z", "2026-11-01T11:45:00Z", False, None) == tuple(

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from handlers import backfill_batch, start_execution
 from shared.gates import step_functions
-from shared.gates.settings import stack_route
+from shared.gates.settings import this_stack
 
 
 @contextmanager
@@ -21,12 +21,10 @@ def quiet() -> Iterator[None]:
         patch.object(start_execution, "report_outcome", nothing),
         patch.object(start_execution, "report_failure", nothing),
         patch.object(backfill_batch, "report_backfill", nothing),
-        patch.object(start_execution, "s3", start_execution.s3),
-        patch.object(start_execution, "sfn", start_execution.sfn),
-        patch.object(start_execution, "stack_route", stack_route),
-        patch.object(backfill_batch, "s3", backfill_batch.s3),
-        patch.object(backfill_batch, "sfn", backfill_batch.sfn),
-        patch.object(backfill_batch, "stack_route", stack_route),
+        patch.object(start_execution, "gates", start_execution.gates),
+        patch.object(start_execution, "this_stack", this_stack),
+        patch.object(backfill_batch, "gates", backfill_batch.gates),
+        patch.object(backfill_batch, "this_stack", this_stack),
         patch.object(step_functions, "time", time),
     ):
         yield

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from handlers import backfill_batch, start_execution
-from shared import decide, plan, s3, step_functions
-from shared.domain.arrival import Skip, SkipReason
+from shared.domain import plan, start
+from shared.domain.arrival import Skip
 from shared.domain.errors import Cause, PermanentCallError, RetryableCallError
-from shared.domain.outcome import Duplicate
+from shared.gates import live, s3, step_functions
 from shared.gates.aws import code_of
 from tests.simulation.machine import BadDay, RoutedDay
 
@@ -52,25 +52,27 @@ def _key_alone(patch: pytest.MonkeyPatch) -> None:
 def _event_id_in_the_input(patch: pytest.MonkeyPatch) -> None:
     numbers = itertools.count()
 
-    def start_for(sfn: Any, decision: Any, trace: str | None, windows: Any) -> Any:
-        if not isinstance(decision, Skip):
-            decision = replace(decision, input=decision.input[:-1] + f', "event_id": {next(numbers)}}}')
-        return decide.start_for(sfn, decision, trace, windows)
+    real = start.start
 
-    patch.setattr(start_execution, "start_for", start_for)
-    patch.setattr(backfill_batch, "start_for", start_for)
+    def with_event_id(gates: Any, planned: Any) -> Any:
+        if not isinstance(planned, Skip):
+            planned = replace(planned, input=planned.input[:-1] + f', "event_id": {next(numbers)}}}')
+        return real(gates, planned)
+
+    patch.setattr(start_execution, "start", with_event_id)
+    patch.setattr(backfill_batch, "start", with_event_id)
 
 
 def _already_exists_raised(patch: pytest.MonkeyPatch) -> None:
     real = step_functions.start_execution
 
-    def start_execution_(sfn: Any, execution: Any, trace: str | None) -> Any:
-        outcome = real(sfn, execution, trace)
-        if isinstance(outcome, Duplicate):
+    def start_execution_(sfn: Any, trace: str | None, execution: Any) -> Any:
+        opened = real(sfn, trace, execution)
+        if opened is None or not opened.new:
             raise PermanentCallError("ExecutionAlreadyExists", Cause.REFUSED)
-        return outcome
+        return opened
 
-    patch.setattr(decide, "start_execution", start_execution_)
+    patch.setattr(live, "start_execution", start_execution_)
 
 
 def _current_version_only(patch: pytest.MonkeyPatch) -> None:
@@ -103,10 +105,10 @@ def _throttle_skipped(patch: pytest.MonkeyPatch) -> None:
             return real(client, created)
         except RetryableCallError as error:
             if isinstance(error.__cause__, ClientError):
-                return Skip(SkipReason.OBJECT_GONE, "not really")
+                return None
             raise
 
-    patch.setattr(decide, "read_object", read_object)
+    patch.setattr(live, "read_object", read_object)
 
 
 MUTATIONS = [

@@ -3,7 +3,7 @@
 import json
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from handlers import backfill_batch, start_execution
 from shared.domain.errors import ArrivalError
 from shared.gates import step_functions
+from shared.gates.live import make_gates
 from tests.simulation.fakes import Clock, FakeS3, FakeStepFunctions, Fault, Killed, Wire
-from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, route
+from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, stack
 from tests.unit.test_routes import table
 
 PREFIX = "input/lab2/eventdriven/"
@@ -56,9 +57,9 @@ class World:
         self.wire.meanwhile = self.deliver_something
         self.s3 = FakeS3(self.wire, BUCKET, ACCOUNT, self.versioning)
         self.sfn = FakeStepFunctions(self.wire, MACHINE, (MACHINE.replace("glueworkshop", "others"),))
-        stack = replace(route(), table=TABLE) if self.routes else route()
+        settings = stack(table=TABLE) if self.routes else stack()
         for handlers in (start_execution, backfill_batch):
-            vars(handlers).update(s3=self.s3, sfn=self.sfn, stack_route=lambda: stack)
+            vars(handlers).update(gates=make_gates(self.s3, self.sfn), this_stack=lambda: settings)  # type: ignore[arg-type]
         vars(step_functions)["time"] = self.clock
 
     def upload(self, name: str, body: bytes, kinds: Iterable[str]) -> None:

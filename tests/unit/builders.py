@@ -9,8 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from shared.domain.arrival import ObjectCreated
-from shared.domain.plan import Route, StoredObject
+from shared.domain.arrival import ObjectCreated, StoredObject
+from shared.domain.choose import Stack, choose
+from shared.domain.routes import Choice
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVENTS = {path.stem: path for path in sorted((REPOSITORY / "events").glob("*.json"))}
@@ -72,8 +73,8 @@ def stored(**changes: object) -> StoredObject:
     return StoredObject(**(plain | changes))  # type: ignore[arg-type]
 
 
-def route(**changes: object) -> Route:
-    """Describe the stack's route."""
+def stack(**changes: object) -> Stack:
+    """Describe a stack's settings."""
     plain = {
         "account_id": ACCOUNT,
         "source_bucket_name": BUCKET,
@@ -86,7 +87,14 @@ def route(**changes: object) -> Route:
         "window_machine_arn": f"{MACHINE}-windows",
         "results_bucket_name": "results",
     }
-    return Route(**(plain | changes))  # type: ignore[arg-type]
+    return Stack(**(plain | changes))  # type: ignore[arg-type]
+
+
+def chosen(**changes: object) -> Choice:
+    """Choose the one route of a stack without route files."""
+    choice = choose(created(), stack(**changes))
+    assert isinstance(choice, Choice)
+    return choice
 
 
 def refusal(code: str, status: int = 400, operation: str = "StartExecution") -> ClientError:

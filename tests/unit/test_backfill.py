@@ -12,7 +12,7 @@ from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
 from shared.domain.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError, SettingsError
 from shared.domain.outcome import Duplicate, Outcome, Started
-from tests.unit.builders import ACCOUNT, BUCKET, Client, refusal, route
+from tests.unit.builders import ACCOUNT, BUCKET, Client, refusal, stack
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PREFIX = "input/lab2/eventdriven/"
@@ -27,7 +27,7 @@ def item(name: str, modified: datetime = NOW, **request: Any) -> dict[str, Any]:
 
 def test_by_default_a_backfill_can_not_hurt() -> None:
     """Nothing asked means: find what was missed, anywhere under the prefix, at any time."""
-    assert REQUEST | {"dry_run": True} == read_request({}, route(), NOW).model_dump()
+    assert REQUEST | {"dry_run": True} == read_request({}, stack(), NOW).model_dump()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_by_default_a_backfill_can_not_hurt() -> None:
 )
 def test_a_moment_is_a_timestamp_or_that_long_ago(said: str, meant: datetime) -> None:
     """UTC unless it says otherwise."""
-    assert meant == read_request({"since": said}, route(), NOW).since
+    assert meant == read_request({"since": said}, stack(), NOW).since
 
 
 EVENING = NOW + timedelta(hours=8)
@@ -61,14 +61,14 @@ EVENING = NOW + timedelta(hours=8)
 )
 def test_nothing_before_a_moment_is_looked_at(since: str | None, not_before: str | None, counts: datetime) -> None:
     """A schedule looks back, but never beyond the day that it was told to begin with."""
-    assert counts == read_request({"since": since, "not_before": not_before}, route(), NOW).since
+    assert counts == read_request({"since": since, "not_before": not_before}, stack(), NOW).since
 
 
 @pytest.mark.parametrize("prefix", [None, "", "input/", PREFIX])
 def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
     """Nothing outside it could start anyway."""
-    assert PREFIX == read_request({"prefix": prefix}, route(), NOW).prefix
-    assert PREFIX + "a/" == read_request({"prefix": PREFIX + "a/"}, route(), NOW).prefix
+    assert PREFIX == read_request({"prefix": prefix}, stack(), NOW).prefix
+    assert PREFIX + "a/" == read_request({"prefix": PREFIX + "a/"}, stack(), NOW).prefix
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
 def test_a_mistaken_request_is_refused(asked: object, word: str) -> None:
     """With what to fix."""
     with pytest.raises(MalformedEventError, match=word):
-        read_request(asked, route(), NOW)
+        read_request(asked, stack(), NOW)
 
 
 @pytest.mark.parametrize("label", ["fix-1", "2026-11-24_b.2", "x" * 64])
 def test_a_label_is_kept_as_it_is(label: str) -> None:
     """It becomes part of names."""
-    assert label == read_request({"reprocess": label}, route(), NOW).reprocess
+    assert label == read_request({"reprocess": label}, stack(), NOW).reprocess
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_batch_is_decided_one_by_one() -> None:
         started=[PREFIX + "new"],
         skipped={"empty_object": [PREFIX + "empty"]},
         failed=[{"key": PREFIX + "sealed", "why": "sealed: 400"}],
-    ) == run_batch(read_batch({"Items": batch}), route(), decide)
+    ) == run_batch(read_batch({"Items": batch}), stack(), decide)
 
 
 def test_what_may_pass_fails_the_batch() -> None:
@@ -196,7 +196,7 @@ def test_what_may_pass_fails_the_batch() -> None:
         raise RetryableCallError("throttled", Cause.THROTTLED)
 
     with pytest.raises(RetryableCallError):
-        run_batch(read_batch({"Items": [item("a")]}), route(), decide)
+        run_batch(read_batch({"Items": [item("a")]}), stack(), decide)
 
 
 @pytest.mark.parametrize("broken", [None, {}, {"Items": [{}]}, "text", item("a"), [item("a")]])

@@ -15,7 +15,7 @@ from local.template import deployed
 from shared.domain.backfill import read_request, report
 from shared.domain.errors import CallError
 from tests import waiting
-from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, Client, refusal, route
+from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, Client, refusal, stack
 from tests.unit.test_backfill import NOW, PREFIX, REQUEST, item
 from tests.unit.test_definitions import states
 from tests.unit.test_handler import lines
@@ -260,6 +260,6 @@ def test_the_schedules_own_input_is_a_request(parameters: dict[str, str], since:
     """Wet, over the whole source prefix, and up to a quarter of an hour ago, so that events may still come."""
     schedule = deployed(**parameters)["Resources"]["BackfillScheduler"]["Properties"]["Target"]["Input"]
 
-    request = read_request(json.loads(schedule), route(), NOW).model_dump(mode="json")
+    request = read_request(json.loads(schedule), stack(), NOW).model_dump(mode="json")
 
     assert REQUEST | {"since": since, "until": "2026-11-24T11:45:00Z"} == request

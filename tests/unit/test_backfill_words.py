@@ -12,7 +12,7 @@ from shared.domain.arrival import ObjectCreated, SkipReason
 from shared.domain.backfill import read_batch, read_request, report, run_batch
 from shared.domain.errors import MalformedEventError
 from shared.domain.outcome import Outcome, Started
-from tests.unit.builders import route
+from tests.unit.builders import stack
 from tests.unit.test_backfill import NOW, PREFIX, REQUEST, item
 from tests.unit.test_parse import json_values
 
@@ -33,7 +33,7 @@ from tests.unit.test_parse import json_values
 def test_any_request_is_read_or_malformed(asked: object) -> None:
     """And what is read can be asked of S3, never leaves the source prefix, nor has a window that is empty."""
     with contextlib.suppress(MalformedEventError):
-        request = read_request(asked, route(), NOW)
+        request = read_request(asked, stack(), NOW)
         assert request.prefix.encode().startswith(PREFIX.encode())
         assert request.since is None or request.until is None or request.since < request.until
 
@@ -41,12 +41,12 @@ def test_any_request_is_read_or_malformed(asked: object) -> None:
 def test_a_duration_beyond_all_times_is_malformed() -> None:
     """A slip of the finger fails with what to fix, like any other."""
     with pytest.raises(MalformedEventError):
-        read_request({"since": "P999999D"}, route(), NOW)
+        read_request({"since": "P999999D"}, stack(), NOW)
 
 
 def test_until_may_be_a_duration_too() -> None:
     """From a week ago to yesterday."""
-    request = read_request({"since": "P7D", "until": "P1D"}, route(), NOW)
+    request = read_request({"since": "P7D", "until": "P1D"}, stack(), NOW)
 
     assert (NOW - timedelta(days=7), NOW - timedelta(days=1)) == (request.since, request.until)
 
@@ -54,14 +54,14 @@ def test_until_may_be_a_duration_too() -> None:
 @pytest.mark.parametrize("wet", [False, "false", 0])
 def test_only_a_plain_no_makes_it_wet(wet: object) -> None:
     """A dry run is given up by saying so, not by leaving something out or empty."""
-    assert read_request({"dry_run": wet}, route(), NOW).dry_run is False
+    assert read_request({"dry_run": wet}, stack(), NOW).dry_run is False
 
 
 @pytest.mark.parametrize("unclear", [None, "", [], "maybe"])
 def test_an_unclear_answer_is_no_answer(unclear: object) -> None:
     """Neither wet nor dry is guessed from it."""
     with pytest.raises(MalformedEventError, match="dry_run"):
-        read_request({"dry_run": unclear}, route(), NOW)
+        read_request({"dry_run": unclear}, stack(), NOW)
 
 
 @given(json_values)
@@ -90,7 +90,7 @@ def test_the_window_is_half_open(hours: list[int], since: int | None, until: int
         if (since is None or since <= hour) and (until is None or hour < until)
     ]
 
-    results = run_batch(read_batch({"Items": batch}), route(), decide)
+    results = run_batch(read_batch({"Items": batch}), stack(), decide)
 
     assert (len(inside), inside) == (results.found, results.started)
 

@@ -18,7 +18,7 @@ from botocore import xform_name
 from local.template import deployed, read_template
 from shared.domain.backfill import read_request
 from tests.unit import test_docs
-from tests.unit.builders import REPOSITORY, event, route
+from tests.unit.builders import REPOSITORY, event, stack
 from tests.unit.test_docs import MAKEFILE, RUNBOOK
 from tests.unit.test_side_by_side import CONFIGURATIONS
 
@@ -266,7 +266,7 @@ def test_a_backfill_does_what_the_page_says_of_it(page: str, before: str, given:
 
     assert found
     assert given == json.loads(found[1])
-    request = read_request(given, route(), datetime(2026, 11, 24, 12, tzinfo=UTC))
+    request = read_request(given, stack(), datetime(2026, 11, 24, 12, tzinfo=UTC))
     assert request.dry_run is given.get("dry_run", True)
 
 

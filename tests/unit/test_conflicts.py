@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from artifact import languages
+from artifact import conflicts
 from artifact.conflicts import Shape, circles, common_key, find_loop, find_overlap, find_step, near_pairs, objects_of
 from artifact.pack import pack
 from shared.domain.pattern import Capture, Pattern, Template, fill
@@ -75,7 +75,7 @@ def steps_by_force(routes: list[Route]) -> set[tuple[str, str]]:
     for key in WORDS:
         taken = None if key.endswith("/") else table.find(key)
         if taken:
-            target = fill(languages._bare(taken.route.target), taken.captures)
+            target = fill(conflicts._bare(taken.route.target), taken.captures)
             written = (f"{target}/{rest}" for rest in OBJECTS if not rest.endswith("/"))
             found |= {(taken.route.name, after.route.name) for one in written if (after := table.find(one))}
     return found
@@ -92,7 +92,7 @@ def test_a_step_is_real(routes: list[Route]) -> None:
         taken = table.find(step.key)
         assert taken
         assert taken.route == step.route
-        target = fill(languages._bare(step.route.target), taken.captures) + "/"
+        target = fill(conflicts._bare(step.route.target), taken.captures) + "/"
         assert step.written.startswith(target)
         assert step.written != target
         after = table.find(step.written)
@@ -188,7 +188,7 @@ def test_only_the_reading_that_counts_can_loop() -> None:
 def test_out_of_patience_is_rather_a_loop_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that grows too large leaves priorities and readings out of account."""
     low, high = route("low", "in/{path...}", "in/out", -1), route("high", "in/out/{path...}", "done")
-    monkeypatch.setattr(languages._shortest, "__defaults__", (3,))
+    monkeypatch.setattr(conflicts._shortest, "__defaults__", (3,))
 
     assert find_loop([low, high])
 

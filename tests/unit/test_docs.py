@@ -11,7 +11,7 @@ import pytest
 
 from shared.domain.arrival import SkipReason
 from shared.domain.backfill import read_request
-from tests.unit.builders import REPOSITORY, route
+from tests.unit.builders import REPOSITORY, stack
 from tests.unit.test_side_by_side import CONFIGURATIONS
 from tests.unit.test_template import TEMPLATE
 
@@ -110,7 +110,7 @@ def test_every_backfill_that_is_shown_is_understood() -> None:
 
     assert len(inputs) > 8
     for given in inputs:
-        read_request(json.loads(given), route(), datetime(2026, 11, 24, tzinfo=UTC))
+        read_request(json.loads(given), stack(), datetime(2026, 11, 24, tzinfo=UTC))
 
 
 def test_log_groups_and_resources_are_the_templates() -> None:

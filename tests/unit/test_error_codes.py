@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSResponse
 from shared.domain.errors import CallError, Cause, PermanentCallError, RetryableCallError
 from shared.domain.plan import Execution
 from shared.gates.aws import DENIED, EXPIRED, THROTTLED
-from shared.gates.s3 import read_manifest, read_object
+from shared.gates.s3 import get_manifest, read_object
 from shared.gates.step_functions import read_start_date, start_execution
 from tests.unit.builders import MACHINE, created
 from tests.unit.wire import Wire, answer, judged
@@ -102,9 +102,9 @@ def test_every_code_that_the_gates_know_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("refuse", "act"),
     [
-        (judged, lambda wire: start_execution(wire.sfn, EXECUTION, None)),
+        (judged, lambda wire: start_execution(wire.sfn, None, EXECUTION)),
         (judged, lambda wire: read_start_date(wire.sfn, EXECUTION)),
-        (xml, lambda wire: read_manifest(wire.s3, "results", "windows/w.json")),
+        (xml, lambda wire: get_manifest(wire.s3, "results", "windows/w.json")),
     ],
     ids=["StartExecution", "DescribeExecution", "GetObject"],
 )

@@ -19,12 +19,12 @@ from botocore.exceptions import (
 )
 from moto import mock_aws
 
-from shared.domain.arrival import Skip, SkipReason
+from shared.domain.arrival import Skip
 from shared.domain.errors import CallError, Cause, PermanentCallError, RetryableCallError
 from shared.domain.outcome import Duplicate, Started
 from shared.domain.plan import Execution
-from shared.gates.s3 import Listing, list_page, read_manifest, read_map_results, read_object, store_manifest
-from shared.gates.step_functions import open_execution, read_start_date, start_execution
+from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest, read_map_results, read_object
+from shared.gates.step_functions import read_start_date, start_execution
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, created, refusal
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
@@ -49,19 +49,16 @@ def test_an_object_is_read_in_the_version_that_was_announced(s3: Any) -> None:
 
     found = [read_object(s3, created(version_id=version)) for version in (first, None)]
 
-    assert [(first, 3), (second, 5)] == [(one.version_id, one.size) for one in found if not isinstance(one, Skip)]
+    assert [(first, 3), (second, 5)] == [(one.version_id, one.size) for one in found if one]
 
 
-def test_a_deleted_object_is_a_skip(s3: Any) -> None:
+def test_a_deleted_object_is_gone(s3: Any) -> None:
     """Never there, or hidden by a delete marker: gone."""
-    assert isinstance(read_object(s3, created()), Skip)
+    assert read_object(s3, created()) is None
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one")
     s3.delete_object(Bucket=BUCKET, Key=KEY)
 
-    skip = read_object(s3, created())
-
-    assert isinstance(skip, Skip)
-    assert SkipReason.OBJECT_GONE == skip.reason
+    assert read_object(s3, created()) is None
 
 
 @pytest.mark.parametrize("version", [None, "null"])
@@ -69,7 +66,7 @@ def test_a_null_version_is_no_version(version: str | None) -> None:
     """HEAD says `null` where versioning is suspended."""
     found = read_object(Client(HEAD | ({"VersionId": version} if version else {})), created())  # type: ignore[arg-type]
 
-    assert not isinstance(found, Skip)
+    assert found
     assert found.version_id is None
 
 
@@ -88,8 +85,10 @@ def test_step_functions_itself_refuses_the_second_start() -> None:
     execution = Execution(machine, "n", "{}")
 
     assert read_start_date(sfn, execution) is None
-    assert Started(execution.arn) == start_execution(sfn, execution, None)
-    assert Duplicate(execution.arn) == start_execution(sfn, Execution(machine, "n", '{"other": 1}'), None)
+    opened = start_execution(sfn, None, execution)
+    assert opened
+    assert opened.new
+    assert start_execution(sfn, None, Execution(machine, "n", '{"other": 1}')) is None
     assert read_start_date(sfn, execution)
 
 
@@ -107,8 +106,8 @@ def test_the_trace_header_is_passed_on() -> None:
     """And left out where there is none, since AWS refuses an empty one."""
     client = Client({"executionArn": EXECUTION.arn, "startDate": datetime.now(UTC)})
 
-    start_execution(client, EXECUTION, "Root=1")  # type: ignore[arg-type]
-    start_execution(client, EXECUTION, None)  # type: ignore[arg-type]
+    start_execution(client, "Root=1", EXECUTION)  # type: ignore[arg-type]
+    start_execution(client, None, EXECUTION)  # type: ignore[arg-type]
 
     assert ["Root=1", None] == [call.get("traceHeader") for call in client.calls]
 
@@ -139,12 +138,11 @@ FAILURES = [
     ("act", "subject"),
     [
         (lambda client: read_object(client, created()), f"HeadObject on s3://{BUCKET}/'{KEY}'"),
-        (lambda client: start_execution(client, EXECUTION, None), f"StartExecution on {EXECUTION.arn}"),
-        (lambda client: open_execution(client, EXECUTION, None), f"StartExecution on {EXECUTION.arn}"),
+        (lambda client: start_execution(client, None, EXECUTION), f"StartExecution on {EXECUTION.arn}"),
         (lambda client: read_start_date(client, EXECUTION), f"DescribeExecution on {EXECUTION.arn}"),
         (lambda client: list_page(client, LISTING, None), f"ListObjectsV2 on s3://{BUCKET}/'in/'"),
-        (lambda client: read_manifest(client, "results", "w/0.json"), "GetObject on s3://results/'w/0.json'"),
-        (lambda client: store_manifest(client, "results", "w/0.json", b""), "PutObject on s3://results/'w/0.json'"),
+        (lambda client: get_manifest(client, "results", "w/0.json"), "GetObject on s3://results/'w/0.json'"),
+        (lambda client: put_manifest(client, "results", "w/0.json", b""), "PutObject on s3://results/'w/0.json'"),
     ],
 )
 def test_a_failed_call_says_what_failed_on_what(
@@ -181,7 +179,7 @@ def test_a_failed_call_says_what_failed_on_what(
 def test_a_failed_call_says_what_to_do(failure: Exception, said: str) -> None:
     """After what failed, on what, with the service's own words."""
     with pytest.raises(CallError) as caught:
-        read_manifest(Client(failure), "results", "w/0.json")  # type: ignore[arg-type]
+        get_manifest(Client(failure), "results", "w/0.json")  # type: ignore[arg-type]
 
     assert f"GetObject on s3://results/'w/0.json': {said}" == str(caught.value)
 

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from artifact.pack import pack
 from handlers import start_execution as live
-from shared.domain import packed, telemetry
+from shared.domain import packed
 from shared.domain.arrival import Skip, SkipReason
 from shared.domain.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, as_response
-from shared.gates.settings import VARIABLES, stack_route
+from shared.gates import telemetry
+from shared.gates.live import make_gates
+from shared.gates.settings import VARIABLES, this_stack
 from tests.unit import test_routes
 from tests.unit.builders import EVENTS, KEY, Client, event, refusal
 from tests.unit.test_parse import json_values, mutated
@@ -36,8 +38,7 @@ ENDINGS = ("Started", "Duplicates", "Skipped", "Failed")
 def clients(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Put an S3 that has every object and a Step Functions that starts everything in the handler's place for them."""
     both = SimpleNamespace(s3=Client(HEAD), sfn=Client(STARTED))
-    monkeypatch.setattr(live, "s3", both.s3)
-    monkeypatch.setattr(live, "sfn", both.sfn)
+    monkeypatch.setattr(live, "gates", make_gates(both.s3, both.sfn))
     # The logger keeps the stream it was made with, pytest changes it for each test.
     monkeypatch.setattr(live.logger.handlers[0], "stream", SimpleNamespace(write=_print, flush=lambda: None))
     return both
@@ -89,15 +90,15 @@ def test_a_cold_start_tells_of_routes_without_keys(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
     """Once, whatever arrives; a wrong environment is left to the first arrival, which tells of it."""
-    request.addfinalizer(stack_route.cache_clear)
+    request.addfinalizer(this_stack.cache_clear)
     monkeypatch.setattr(packed, "ROUTES", pack([test_routes.route("elsewhere/{file}")]))
-    stack_route.cache_clear()
+    this_stack.cache_clear()
     runpy.run_path(live.__file__)
     [embedded] = [one for one in lines(capsys.readouterr().out)[1] if "UnreachableRoutes" in one]
     assert [1.0] == embedded["UnreachableRoutes"]
 
     monkeypatch.delenv("JOB_NAME")
-    stack_route.cache_clear()
+    this_stack.cache_clear()
     runpy.run_path(live.__file__)
     assert "" == capsys.readouterr().out
 
@@ -188,7 +189,7 @@ def test_a_broken_environment_is_a_failure_like_any_other(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
 ) -> None:
     """Logged, counted and raised for each event, so that the failure queue gets it; once repaired, the next is started."""
-    stack_route.cache_clear()
+    this_stack.cache_clear()
     with monkeypatch.context() as broken:
         broken.delenv(variable)
         for _ in range(2):

@@ -26,9 +26,10 @@ from shared.domain.errors import (
 )
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
 from shared.domain.parse import read_announcement
+from shared.domain.plan import Execution
 from shared.domain.windows import File, Generation, Window, write_manifest
 from shared.gates import telemetry
-from tests.unit.builders import BUCKET, KEY, REPOSITORY, created, event, route
+from tests.unit.builders import BUCKET, KEY, MACHINE, REPOSITORY, created, event, stack
 from tests.unit.test_routes import table
 from tests.unit.test_template import TEMPLATE
 
@@ -112,7 +113,7 @@ def test_the_dashboard_shows_every_alarm(hours: int) -> None:
 def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, set[str]]]:
     """Let telemetry report everything it can, and give each metric's unit and dimension sets."""
     logger, metrics = telemetry.make_logger(), telemetry.make_metrics()
-    telemetry.report_unreachable(logger, metrics, route(table=TABLE))
+    telemetry.report_unreachable(logger, metrics, stack(table=TABLE))
     for outcome in (
         Started("a:name"),
         Started("a:name", "sales"),
@@ -320,18 +321,18 @@ def test_what_a_backfill_started_is_counted(capsys: pytest.CaptureFixture[str], 
 
 
 @pytest.mark.parametrize(
-    ("outcome", "execution"),
-    [(Started(RUN), {"execution_arn": RUN, "execution_name": "name"}), (None, {})],
+    ("planned", "execution"),
+    [(Execution(MACHINE, "name", "{}"), {"execution_arn": RUN, "execution_name": "name"}), (None, {})],
 )
 def test_what_is_logged_of_a_window(
-    logged: tuple[Logger, io.StringIO], outcome: Started | None, execution: dict[str, str]
+    logged: tuple[Logger, io.StringIO], planned: Execution | None, execution: dict[str, str]
 ) -> None:
     """What was collected from where, and what was started on it; the function answers the same."""
     logger, written = logged
     generation = Generation(Window("route", BUCKET, "in/", 0, 60, None), 1)
     manifest = write_manifest([File("in/a", 3, "e", 5), File("in/b", 4, "e", 6)])
 
-    answer = telemetry.report_window(logger, generation, "results", manifest, outcome)
+    answer = telemetry.report_window(logger, generation, "results", manifest, planned)
 
     said = {
         "window": generation.name,
@@ -351,7 +352,7 @@ def test_a_route_without_keys_is_told_when_the_function_starts(
     """By its name, with what to do; and counted."""
     logger, written = logged
 
-    telemetry.report_unreachable(logger, telemetry.make_metrics(), route(table=TABLE))
+    telemetry.report_unreachable(logger, telemetry.make_metrics(), stack(table=TABLE))
 
     line = json.loads(written.getvalue())
     assert ("WARNING", "unreachable route", "elsewhere") == (line["level"], line["message"], line["route"])
@@ -370,13 +371,13 @@ def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     put, replayed, versioned = (
         read_announcement(event(f"object-created-{name}")) for name in ("put", "replayed", "put-versioned")
     )
-    telemetry.report_unreachable(logger, metrics, route(table=TABLE))
+    telemetry.report_unreachable(logger, metrics, stack(table=TABLE))
     telemetry.report_outcome(logger, metrics, put, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, replayed, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, versioned, CONTEXT, skip)
     telemetry.report_backfill(logger, metrics, created(), Started("a:name"), "label")
     generation = Generation(Window("route", "bucket", "folder/", 0, 60, None), 0)
-    telemetry.report_window(logger, generation, "results", b'{"files":[]}', Started("a:name"))
+    telemetry.report_window(logger, generation, "results", b'{"files":[]}', Execution(MACHINE, "name", "{}"))
     try:
         raise ValueError("a bug")  # noqa: TRY301 - a traceback is wanted
     except ValueError as error:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.arrival import Skip, SkipReason
+from shared.domain.choose import screen, screen_object
 from shared.domain.errors import ForeignObjectError
-from shared.domain.plan import Execution, execution_input, execution_name, plan, screen
-from tests.unit.builders import BUCKET, KEY, created, route, stored
+from shared.domain.plan import Execution, execution_input, execution_name
+from tests.unit.builders import BUCKET, KEY, chosen, created, stack, stored
 
 ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -19,7 +20,7 @@ ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
 @given(st.text(min_size=1, max_size=1024))
 def test_the_name_is_legal_for_any_key(key: str) -> None:
     """At most 80 characters of the safest kind, the last 32 of them a digest."""
-    name = execution_name(stored(key=key), route())
+    name = execution_name(stored(key=key), chosen())
 
     assert len(name) <= 80
     assert not ILLEGAL.search(name)
@@ -28,9 +29,9 @@ def test_the_name_is_legal_for_any_key(key: str) -> None:
 
 def test_the_name_can_be_read() -> None:
     """It begins with the file's name, so that the console's list means something."""
-    assert execution_name(stored(), route()).startswith("green_tripdata-")
-    assert execution_name(stored(key="a/Über größe 1.csv"), route()).startswith("Uber-groe-1-")
-    assert execution_name(stored(key="a/🚕.csv"), route()).startswith("object-")
+    assert execution_name(stored(), chosen()).startswith("green_tripdata-")
+    assert execution_name(stored(key="a/Über größe 1.csv"), chosen()).startswith("Uber-groe-1-")
+    assert execution_name(stored(key="a/🚕.csv"), chosen()).startswith("object-")
 
 
 # Computed once, and never again: key below the source prefix, version, label, name.
@@ -111,7 +112,7 @@ def test_the_name_never_changes(key: str, version_id: str | None, label: str | N
     """A release that computed other names would start everything again: these are a promise."""
     upload = stored(key=f"input/lab2/eventdriven/{key}", version_id=version_id)
 
-    assert name == execution_name(upload, route(), label)
+    assert name == execution_name(upload, chosen(), label)
     assert len(name) <= 80
 
 
@@ -128,7 +129,7 @@ def test_the_input_never_changes(key: str, written: str, version_id: str | None,
     """Byte for byte: a running execution's name with another input would be an error, not a duplicate."""
     written = f"input/lab2/eventdriven/{written}"
 
-    assert execution_input(stored(key=f"input/lab2/eventdriven/{key}", version_id=version_id), route()) == (
+    assert execution_input(stored(key=f"input/lab2/eventdriven/{key}", version_id=version_id), chosen(), stack()) == (
         '{"glue_max_capacity_dpus": 2, "JOB_NAME": "ny-taxi-transformed-console-jb", '
         f'"BUCKET_NAME": "glueworkshop-123456789012-us-east-2", "SRC_PREFIX": "{written}", '
         f'"TRG_PREFIX": "target/event-transformed", "object": {{"key": "{written}", "size": 12, "etag": "e1", '
@@ -141,7 +142,7 @@ def test_another_upload_has_another_name(changes: dict[str, object]) -> None:
     """Bucket, key and version make the upload."""
     first = {"version_id": "v1"}
 
-    assert execution_name(stored(**first), route()) != execution_name(stored(**(first | changes)), route())
+    assert execution_name(stored(**first), chosen()) != execution_name(stored(**(first | changes)), chosen())
 
 
 def test_without_versions_etag_and_last_modified_stand_in() -> None:
@@ -149,27 +150,27 @@ def test_without_versions_etag_and_last_modified_stand_in() -> None:
     later = datetime(2026, 11, 24, 5, 20, 1, tzinfo=UTC)
 
     assert 3 == len(
-        {execution_name(one, route()) for one in (stored(), stored(etag="e2"), stored(last_modified=later))}
+        {execution_name(one, chosen()) for one in (stored(), stored(etag="e2"), stored(last_modified=later))}
     )
-    assert execution_name(stored(version_id="v1"), route()) == execution_name(
-        stored(version_id="v1", etag="e2"), route()
+    assert execution_name(stored(version_id="v1"), chosen()) == execution_name(
+        stored(version_id="v1", etag="e2"), chosen()
     )
 
 
 @pytest.mark.parametrize("changes", [{"job_name": "other"}, {"target_prefix": "other"}])
 def test_another_route_has_another_name(changes: dict[str, object]) -> None:
     """What the upload is turned into is part of the identity."""
-    assert execution_name(stored(), route()) != execution_name(stored(), route(**changes))
+    assert execution_name(stored(), chosen()) != execution_name(stored(), chosen(**changes))
 
 
 def test_capacity_is_no_part_of_the_name() -> None:
     """Turning the capacity up is no reason to run every file again."""
-    assert execution_name(stored(), route()) == execution_name(stored(), route(glue_max_capacity_dpus=10))
+    assert execution_name(stored(), chosen()) == execution_name(stored(), chosen(glue_max_capacity_dpus=10))
 
 
 def test_a_label_is_the_way_to_a_second_start() -> None:
     """Each label is a name of its own."""
-    assert 3 == len({execution_name(stored(), route(), label) for label in (None, "a", "b")})
+    assert 3 == len({execution_name(stored(), chosen(), label) for label in (None, "a", "b")})
 
 
 def test_the_input_is_the_contracts() -> None:
@@ -183,21 +184,23 @@ def test_the_input_is_the_contracts() -> None:
         "object": {"key": KEY, "size": 12, "etag": "e1", "version_id": None, "last_modified": "2026-11-24T05:20:00Z"},
     }
 
-    assert expected == json.loads(execution_input(stored(), route()))
+    assert expected == json.loads(execution_input(stored(), chosen(), stack()))
 
 
 def test_the_input_is_canonical() -> None:
     """The same moment in another time zone is the same input and name."""
     moment = datetime(2026, 11, 24, 7, 20, tzinfo=timezone(timedelta(hours=2)))
 
-    assert execution_input(stored(), route()) == execution_input(stored(last_modified=moment), route())
-    assert execution_name(stored(), route()) == execution_name(stored(last_modified=moment), route())
+    assert execution_input(stored(), chosen(), stack()) == execution_input(
+        stored(last_modified=moment), chosen(), stack()
+    )
+    assert execution_name(stored(), chosen()) == execution_name(stored(last_modified=moment), chosen())
 
 
 @given(st.text(min_size=1, max_size=200))
 def test_the_key_survives_the_input(key: str) -> None:
     """SRC_PREFIX is the key, byte for byte."""
-    assert key == json.loads(execution_input(stored(key=key), route()))["SRC_PREFIX"]
+    assert key == json.loads(execution_input(stored(key=key), chosen(), stack()))["SRC_PREFIX"]
 
 
 LOOP = Skip(SkipReason.TARGET_PREFIX, "under 'target/event-transformed/', where the job writes: starting would loop")
@@ -217,12 +220,12 @@ MARKER = Skip(SkipReason.FOLDER_MARKER, "a folder marker, not a file")
 )
 def test_the_key_alone_can_be_reason_to_skip(key: str, skip: Skip) -> None:
     """No call to S3 is needed for these."""
-    assert skip == screen(created(key=key), route())
+    assert skip == screen(created(key=key), stack())
 
 
 def test_the_target_never_starts_even_inside_the_source() -> None:
     """A target below the source prefix would loop."""
-    inside = route(source_prefix="", target_prefix="out")
+    inside = stack(source_prefix="", target_prefix="out")
 
     skip = screen(created(key="out/x"), inside)
 
@@ -253,14 +256,14 @@ def test_the_target_never_starts_even_inside_the_source() -> None:
 def test_a_foreign_object_is_refused(changes: dict[str, object], said: str) -> None:
     """Another bucket or account is an error that names it, with what to do."""
     with pytest.raises(ForeignObjectError) as caught:
-        screen(created(**changes), route())
+        screen(created(**changes), stack())
 
     assert said == str(caught.value)
 
 
 def test_an_empty_object_is_skipped() -> None:
     """There is nothing to transform."""
-    skip = plan(stored(size=0), route())
+    skip = screen_object(0, chosen())
 
     assert Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform") == skip
 

@@ -11,10 +11,11 @@ from artifact.route_files import read_routes
 from handlers import start_execution as live
 from shared.domain.arrival import Skip, SkipReason
 from shared.domain.backfill import Item, Request, run_batch
+from shared.domain.choose import Stack, choose, screen_object
 from shared.domain.errors import RetryableCallError, UnsafeTargetError
-from shared.domain.plan import Execution, Route, choose, plan
-from shared.gates.settings import stack_route
-from tests.unit.builders import BUCKET, MACHINE, REPOSITORY, created, event, refusal, route, stored
+from shared.domain.plan import Execution, plan
+from shared.gates.settings import this_stack
+from tests.unit.builders import BUCKET, MACHINE, REPOSITORY, created, event, refusal, stack, stored
 from tests.unit.test_handler import CONTEXT, clients, lines
 from tests.unit.test_routes import table
 
@@ -27,21 +28,23 @@ OTHERS = 'match = "raw/{all...}"\npriority = -1\nstate_machine_arn = "others"\nt
 KEY = "raw/sales/dt=2026-11-24/a.csv"
 
 
-def stack(**files: str) -> Route:
+def routed(**files: str) -> Stack:
     """Describe a stack with route files."""
-    return route(source_prefix="raw/", table=table(**files))
+    return stack(source_prefix="raw/", table=table(**files))
 
 
-ROUTES = stack(sales=SALES + LADDER, orders=MARKER, others=OTHERS)
+ROUTES = routed(sales=SALES + LADDER, orders=MARKER, others=OTHERS)
 
 
-def planned(key: str = KEY, routes: Route = ROUTES, **changes: object) -> Execution | Skip:
+def planned(key: str = KEY, routes: Stack = ROUTES, **changes: object) -> Execution | Skip:
     """Plan for an object, as both handlers do."""
-    chosen = choose(created(key=key), routes)
-    return chosen if isinstance(chosen, Skip) else plan(stored(key=key, **changes), chosen)
+    choice, found = choose(created(key=key), routes), stored(key=key, **changes)
+    if isinstance(choice, Skip):
+        return choice
+    return screen_object(found.size, choice) or plan(found, choice, routes)
 
 
-def started(key: str = KEY, routes: Route = ROUTES, **changes: object) -> Execution:
+def started(key: str = KEY, routes: Stack = ROUTES, **changes: object) -> Execution:
     """Plan for an object that is started."""
     execution = planned(key, routes, **changes)
     assert isinstance(execution, Execution)
@@ -107,7 +110,7 @@ def test_some_keys_never_get_to_a_route(key: str, reason: SkipReason, name: str 
 
 def test_a_key_that_no_route_takes_is_skipped() -> None:
     """With a reason of its own."""
-    skip = planned("raw/x", stack(sales=SALES))
+    skip = planned("raw/x", routed(sales=SALES))
 
     why = "no route's match fits the key: `make route KEY=…` tells which come near"
     assert Skip(SkipReason.NO_ROUTE, why) == skip
@@ -115,7 +118,7 @@ def test_a_key_that_no_route_takes_is_skipped() -> None:
 
 def test_an_empty_object_is_skipped_by_its_own_route() -> None:
     """It is not passed on to the next one, which would accept it."""
-    skip = planned(KEY, stack(sales=SALES, others=OTHERS.replace("priority", "accept_empty = true\npriority")), size=0)
+    skip = planned(KEY, routed(sales=SALES, others=OTHERS.replace("priority", "accept_empty = true\npriority")), size=0)
 
     assert Skip(SkipReason.EMPTY_OBJECT, "zero bytes: nothing to transform", "sales") == skip
 
@@ -123,7 +126,7 @@ def test_an_empty_object_is_skipped_by_its_own_route() -> None:
 def test_with_files_the_stacks_own_target_is_no_reason() -> None:
     """It is the target of the stack's own job only."""
     files = replace(
-        stack(all='match = "{all...}"\ntarget = "elsewhere"\nsource = "x"'.replace("{all...}", "target/{all...}")),
+        routed(all='match = "{all...}"\ntarget = "elsewhere"\nsource = "x"'.replace("{all...}", "target/{all...}")),
         source_prefix="",
     )
 
@@ -143,11 +146,11 @@ def test_with_files_the_stacks_own_target_is_no_reason() -> None:
 )
 def test_what_a_route_says_is_no_part_of_the_name(change: str) -> None:
     """Job, target, capacity, source, priority and parameters start nothing again."""
-    assert started().name == started(routes=stack(sales=change)).name
+    assert started().name == started(routes=routed(sales=change)).name
 
 
-@pytest.mark.parametrize("routes", [stack(renamed=SALES), route(source_prefix="raw/")])
-def test_another_route_has_another_name(routes: Route) -> None:
+@pytest.mark.parametrize("routes", [routed(renamed=SALES), stack(source_prefix="raw/")])
+def test_another_route_has_another_name(routes: Stack) -> None:
     """To rename a route, or to move from the parameters to files, is a new start."""
     assert started().name != started(routes=routes).name
 
@@ -161,7 +164,7 @@ UNSAFE = (
 @pytest.mark.parametrize("key", ["raw/../x", "raw/a//x", "raw/./x"])
 def test_a_target_that_would_leave_its_place_fails(key: str) -> None:
     """With the key, the route, and what to do."""
-    routes = stack(tenants='match = "raw/{path...}/{file}"\ntarget = "out/{path}"')
+    routes = routed(tenants='match = "raw/{path...}/{file}"\ntarget = "out/{path}"')
 
     with pytest.raises(UnsafeTargetError, match=UNSAFE) as failed:
         planned(key, routes)
@@ -175,7 +178,7 @@ def test_a_backfill_goes_on_after_an_unsafe_target() -> None:
     items = [Item.model_validate({"Key": key, "LastModified": 5, "request": request}) for key in ("raw/a/../b", KEY)]
 
     def decide(one: Any, _request: Request) -> Skip:
-        return _skipped(choose(one, stack(tenants='match = "raw/{path...}/{file}"\ntarget = "out/{path}"')))
+        return _skipped(choose(one, routed(tenants='match = "raw/{path...}/{file}"\ntarget = "out/{path}"')))
 
     results = run_batch(items, ROUTES, decide)
 
@@ -191,7 +194,7 @@ def test_the_log_and_the_metrics_name_the_route(
     clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A dimension of Started alone, a field everywhere else, also of failures."""
-    monkeypatch.setattr(live, "stack_route", lambda: ROUTES)
+    monkeypatch.setattr(live, "this_stack", lambda: ROUTES)
     arrived = event(detail__object={"key": KEY})
 
     assert "started" == live.handler(arrived, CONTEXT)["outcome"]
@@ -226,7 +229,7 @@ def test_without_files_nothing_is_as_if_there_were_routes(
     assert "route" not in json.dumps(embedded)
     [call] = clients.sfn.calls
     assert {"route", "captures", "parameters"}.isdisjoint(json.loads(str(call["input"])))
-    assert not stack_route().table
+    assert not this_stack().table
 
 
 def test_the_examples_are_built() -> None:

@@ -15,7 +15,7 @@ from handlers import backfill_batch, backfill_report
 from handlers import start_execution as live
 from shared.domain.errors import RetryableCallError
 from shared.gates.aws import make_s3, make_sfn
-from shared.gates.settings import stack_route
+from shared.gates.settings import this_stack
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, event, refusal
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")
@@ -264,4 +264,4 @@ def test_the_report_reads_what_the_map_stored(versioned: World) -> None:
 
 def test_the_handlers_route_is_the_worlds() -> None:
     """They read the environment of these tests, or nothing above would be true."""
-    assert (MACHINE, BUCKET) == (stack_route().state_machine_arn, stack_route().source_bucket_name)
+    assert (MACHINE, BUCKET) == (this_stack().state_machine_arn, this_stack().source_bucket_name)

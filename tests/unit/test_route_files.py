@@ -49,7 +49,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         "orders",
         ("curated/orders/", Capture("day")),
         source=("raw/", Capture("day"), "/"),
-        state_machine="orders-v2",
+        state_machine_arn="orders-v2",
         capacity=(Rung(0, 2), Rung(512 * 1024**2, 5), Rung(2 * 1000**3, 7), Rung(None, 10)),
         accept_empty=True,
         priority=-3,

@@ -73,7 +73,7 @@ def test_a_name_is_a_machine_of_the_stacks(given: str | None, arn: str) -> None:
     """Partition, region and account are those of the stack's own machine."""
     default = MACHINE if given is None else "arn:aws-cn:states:cn-north-1:210987654321:stateMachine:glueworkshop:live"
 
-    assert arn == route(state_machine=given).machine_arn(default)
+    assert arn == route(state_machine_arn=given).machine_arn(default)
 
 
 def test_captures_fill_what_the_job_is_told() -> None:

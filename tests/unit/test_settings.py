@@ -7,9 +7,9 @@ import pytest
 from artifact.pack import pack
 from shared.domain import packed
 from shared.domain.errors import SettingsError
-from shared.gates.settings import read_route, trace_header
+from shared.gates.settings import read_stack, trace_header
 from tests.unit import test_routes
-from tests.unit.builders import ENVIRONMENT, route
+from tests.unit.builders import ENVIRONMENT, stack
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ def test_a_wrong_environment_is_refused_whole(changes: dict[str, str | None], wr
     said = f"The environment is incomplete. {wrong}. template.yaml sets these variables."
 
     with pytest.raises(SettingsError, match=f"^{re.escape(said)}$"):
-        read_route({name: value for name, value in (ENVIRONMENT | changes).items() if value is not None})
+        read_stack({name: value for name, value in (ENVIRONMENT | changes).items() if value is not None})
 
 
 def test_without_route_files_the_parameters_are_the_route() -> None:
     """Every one of them, with numbers as numbers."""
-    read = read_route(ENVIRONMENT)
+    read = read_stack(ENVIRONMENT)
 
-    assert route() == read
+    assert stack() == read
     assert not read.table
 
 
@@ -46,10 +46,10 @@ def test_packed_routes_are_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     sales = test_routes.route("raw/{file}", name="sales")
     monkeypatch.setattr(packed, "ROUTES", pack([sales]))
 
-    read = read_route(ENVIRONMENT)
+    read = read_stack(ENVIRONMENT)
 
     assert [sales] == read.table.routes
-    assert route(table=read.table) == read
+    assert stack(table=read.table) == read
 
 
 def test_the_trace_header_is_the_invocations() -> None:

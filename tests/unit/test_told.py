@@ -19,13 +19,15 @@ from local.stack import Stack
 from local.trips import COLUMNS
 from shared.domain.arrival import SkipReason, Source
 from shared.domain.errors import Cause
+from shared.domain.gather import plan_window
 from shared.domain.outcome import Started, as_response
 from shared.domain.pattern import Pattern
-from shared.domain.plan import execution_input, plan_window
+from shared.domain.plan import execution_input
 from shared.domain.windows import GRACE, LONGEST_WINDOW, MANIFESTS, File, Generation, Window, write_manifest
 from shared.gates import telemetry
 from shared.gates.aws import ATTEMPTS
-from tests.unit.builders import REPOSITORY, event, route, stored
+from tests.unit.builders import REPOSITORY, chosen, event, stored
+from tests.unit.builders import stack as make_stack
 from tests.unit.resolved import stack
 from tests.unit.test_alarms import ALARMS
 from tests.unit.test_commands import PAGES as ALL_PAGES
@@ -302,15 +304,15 @@ def test_the_input_of_an_execution_is_the_plans() -> None:
     moment = datetime(2026, 11, 24, 5, 20, tzinfo=UTC)
     one = stored(size=given["object"]["size"], etag=given["object"]["etag"], last_modified=moment)
 
-    assert json.loads(execution_input(one, route())) == given
+    assert json.loads(execution_input(one, chosen(), make_stack())) == given
 
 
 def test_the_input_of_a_windows_execution_is_the_plans() -> None:
     """But for the sizes and the digest."""
     given = json.loads(blocks(README, "json")[2])
-    window = Window("r", route().source_bucket_name, "input/lab2/eventdriven/", 1795497600, 60, None)
+    window = Window("r", make_stack().source_bucket_name, "input/lab2/eventdriven/", 1795497600, 60, None)
     file = File("input/lab2/eventdriven/a.csv", 12, "e", 1795497600)
-    planned = plan_window(Generation(window, 0), write_manifest([file]), route())
+    planned = plan_window(Generation(window, 0), write_manifest([file]), make_stack())
     assert planned
     made = json.loads(planned.input)
 
@@ -472,7 +474,7 @@ def test_the_default_route_is_what_the_table_says(tmp_path: Path) -> None:
         made.parameters,
         made.capacity,
     )
-    assert (None, None) == (made.source, made.state_machine)
+    assert (None, None) == (made.source, made.state_machine_arn)
 
 
 def test_the_readings_that_are_shown_are_the_patterns() -> None:

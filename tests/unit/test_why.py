@@ -14,21 +14,22 @@ from moto import mock_aws
 
 from local.template import read_template
 from shared.domain.arrival import Skip, SkipReason
-from shared.domain.plan import Execution, Gathering, gather, plan, plan_window
+from shared.domain.gather import gather, plan_window
+from shared.domain.plan import Execution, plan
 from shared.domain.windows import Generation, Window, write_manifest
-from tests.unit.builders import BUCKET, KEY, MACHINE, event, refusal, route, stored
+from tests.unit.builders import BUCKET, KEY, MACHINE, chosen, event, refusal, stack, stored
 from tools import why
-from tools.why import Facts, Said, Stack, Upload
+from tools.why import Deployed, Facts, Said, Upload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-STACK = Stack({"BackfillStateMachineArn": f"{MACHINE}-backfill"}, [], route())
+STACK = Deployed({"BackfillStateMachineArn": f"{MACHINE}-backfill"}, [], stack())
 FAILED = Said("t", "RetryableCallError", None, "denied")
 
 
 def upload(age: timedelta = timedelta(hours=1), status: str | None = None, **changes: object) -> Upload:
     """Make an upload and the state of its execution."""
     described = stored(last_modified=NOW - age, **changes)
-    return Upload(described, plan(described, route()), {"status": status} if status else None)
+    return Upload(described, plan(described, chosen(), stack()), {"status": status} if status else None)
 
 
 def facts(*uploads: Upload, key: str = KEY, **known: Any) -> Facts:
@@ -83,14 +84,14 @@ def test_the_backfill_it_shows_survives_the_shell() -> None:
 def test_the_answer_names_everything() -> None:
     """Object, version, name, status, cause, link, log, queue, advice."""
     one = upload(status="FAILED", version_id="v1")
-    assert isinstance(one.decision, Execution)
-    described = Upload(one.stored, one.decision, {"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
+    assert isinstance(one.planned, Execution)
+    described = Upload(one.stored, one.planned, {"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
     told = "\n".join(why.tell(facts(described, log=[Said("t", "started (native)", "v1", "n")], messages=3), NOW))
 
     for words in (
         f"s3://{BUCKET}/{KEY}",
         "version v1",
-        f"{one.decision.name} is FAILED (Glue.Error: no such path)",
+        f"{one.planned.name} is FAILED (Glue.Error: no such path)",
         "https://us-east-2.console.aws.amazon.com/states/home?region=us-east-2#/v2/executions/details/arn:aws:states:",
         "t started (native): n",
         "0 of 3 messages",
@@ -155,22 +156,22 @@ def test_versions_and_delete_markers_are_told_apart(aws: boto3.Session) -> None:
     after = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"after")
     s3.put_object(Bucket=BUCKET, Key=f"{KEY}.gz", Body=b"another key")
 
-    found, missing = why.read_object(s3, route(), KEY)
+    found, missing = why.read_object(s3, stack(), KEY)
     assert "" == missing
     assert {(None, before["ETag"].strip('"'), 17), (after["VersionId"], after["ETag"].strip('"'), 5)} == {
         (one.version_id, one.etag, one.size) for one in found
     }
 
     s3.delete_object(Bucket=BUCKET, Key=KEY)
-    found, missing = why.read_object(s3, route(), KEY)
+    found, missing = why.read_object(s3, stack(), KEY)
     assert (2, True) == (len(found), missing.startswith("deleted 20"))
     assert ([], True) == (
-        why.read_object(s3, route(), "nothing")[0],
-        "no such" in why.read_object(s3, route(), "no")[1],
+        why.read_object(s3, stack(), "nothing")[0],
+        "no such" in why.read_object(s3, stack(), "no")[1],
     )
 
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"once more")
-    found, missing = why.read_object(s3, route(), KEY)
+    found, missing = why.read_object(s3, stack(), KEY)
     assert (3, "") == (len(found), missing)
 
 
@@ -194,7 +195,7 @@ def test_the_newest_uploads_come_first() -> None:
         def search(self, _query: str) -> list[dict[str, Any]]:
             return listed
 
-    found, _ = why.read_object(S3(), route(), KEY)
+    found, _ = why.read_object(S3(), stack(), KEY)
 
     assert ["v1", "v2", "v3", "v4", "v5"] == [one.version_id for one in found]
 
@@ -220,16 +221,15 @@ def test_an_execution_is_found_by_its_name(aws: boto3.Session) -> None:
     sfn = aws.client("stepfunctions")
     definition = json.dumps({"StartAt": "a", "States": {"a": {"Type": "Succeed"}}})
     made = sfn.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)
-    mine = route(state_machine_arn=made["stateMachineArn"])
-    decision = plan(stored(), mine)
-    assert isinstance(decision, Execution)
+    mine = stack(state_machine_arn=made["stateMachineArn"])
+    planned = plan(stored(), chosen(), mine)
 
     assert why.read_upload(aws.client("s3"), sfn, mine, stored()).execution is None
-    sfn.start_execution(stateMachineArn=made["stateMachineArn"], name=decision.name, input="{}")
+    sfn.start_execution(stateMachineArn=made["stateMachineArn"], name=planned.name, input="{}")
     found = why.read_upload(aws.client("s3"), sfn, mine, stored()).execution
     assert found
-    assert decision.arn == found["executionArn"]
-    assert isinstance(why.read_upload(aws.client("s3"), sfn, mine, stored(size=0)).decision, Skip)
+    assert planned.arn == found["executionArn"]
+    assert isinstance(why.read_upload(aws.client("s3"), sfn, mine, stored(size=0)).planned, Skip)
 
 
 def test_an_upload_is_followed_through_its_window(aws: boto3.Session) -> None:
@@ -242,10 +242,9 @@ def test_an_upload_is_followed_through_its_window(aws: boto3.Session) -> None:
         for name in ("glueworkshop", "glueworkshop-windows")
     ]
     run_arn, window_arn = (one["stateMachineArn"] for one in machines)
-    mine = route(state_machine_arn=run_arn, window_machine_arn=window_arn, window_seconds=60)
-    gathering = gather(stored(), mine, 0)
-    assert isinstance(gathering, Gathering)
-    first, second = (Generation(gathering.arrival.window, number) for number in range(2))
+    mine = stack(state_machine_arn=run_arn, window_machine_arn=window_arn, window_seconds=60)
+    gathering = gather(stored(), chosen(window_seconds=60), mine, 0)
+    first, second = (Generation(gathering.sighting.window, number) for number in range(2))
 
     def advice() -> str:
         found = why.read_upload(s3, sfn, mine, stored())
@@ -257,7 +256,7 @@ def test_an_upload_is_followed_through_its_window(aws: boto3.Session) -> None:
     s3.put_object(Bucket="results", Key=first.manifest_key, Body=write_manifest([]))
     sfn.start_execution(stateMachineArn=window_arn, name=second.name, input=second.input)
     assert f"to be gathered by window {second.name}" in advice()
-    manifest = write_manifest([gathering.arrival.file])
+    manifest = write_manifest([gathering.sighting.file])
     s3.put_object(Bucket="results", Key=second.manifest_key, Body=manifest)
     assert "has not started the run yet" in advice()
     run = plan_window(second, manifest, mine)

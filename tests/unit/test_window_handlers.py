@@ -25,16 +25,17 @@ from shared.domain.errors import (
     SettingsError,
     UnsafeTargetError,
 )
+from shared.domain.gather import Gathering, is_listed_deep
 from shared.domain.outcome import Coalesced, Started
-from shared.domain.plan import Gathering, is_listed_deep
 from shared.domain.routes import RouteTable
-from shared.domain.start import WindowGates, foresee_for, plan_for, start_for
+from shared.domain.start import foresee, plan_arrival, start
 from shared.domain.windows import Generation, parse_generation
-from shared.gates.s3 import Listing, list_page, read_manifest, store_manifest
-from tests.unit.builders import ACCOUNT, BUCKET, KEY, Client, created, event, refusal, route
+from shared.gates.live import make_gates
+from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, Client, created, event, refusal, stack
 from tests.unit.test_backfill import CONTEXT, item
 
-ROUTE = route(window_seconds=60, results_bucket_name="results", account_id=ACCOUNT)
+ROUTE = stack(window_seconds=60, results_bucket_name="results", account_id=ACCOUNT)
 FOLDER = KEY.rsplit("/", 1)[0] + "/"
 
 
@@ -87,11 +88,11 @@ def sfn(monkeypatch: pytest.MonkeyPatch) -> Iterator[StepFunctions]:
             s3.create_bucket(Bucket=bucket)
         sfn = StepFunctions()
         for handlers in (live, backfill_batch, collect_window):
-            monkeypatch.setattr(handlers, "stack_route", lambda: ROUTE)
+            monkeypatch.setattr(handlers, "this_stack", lambda: ROUTE)
             monkeypatch.setattr(handlers, "s3", s3)
             monkeypatch.setattr(handlers, "sfn", sfn)
         for handlers in (live, backfill_batch):
-            monkeypatch.setattr(handlers, "windows", WindowGates(s3, protocol.Memory()))
+            monkeypatch.setattr(handlers, "gates", make_gates(s3, sfn))  # type: ignore[arg-type]
         yield sfn
 
 
@@ -162,7 +163,7 @@ def test_who_comes_too_late_opens_the_next_generation(sfn: StepFunctions) -> Non
     put("a.csv")
     arrive("a.csv")
     sfn.age(61)
-    live.windows.memory.start_dates.clear()
+    live.gates.memory.start_dates.clear()
     [first] = sfn.of(ROUTE.window_machine_arn)
     collect_window.handler(first, CONTEXT)
     put("b.csv")
@@ -189,9 +190,9 @@ def test_the_event_of_an_overwritten_version_speaks_for_the_newer_one(sfn: StepF
     collect_window.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     old = collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + "a.csv", Body=b"old")["VersionId"]
     put("a.csv")
-    decision = plan_for(live.s3, created(key=FOLDER + "a.csv", version_id=old), ROUTE)
-    assert isinstance(decision, Gathering)
-    assert 8 == decision.arrival.file.size
+    planned = plan_arrival(live.gates, created(key=FOLDER + "a.csv", version_id=old), ROUTE)
+    assert isinstance(planned, Gathering)
+    assert 8 == planned.sighting.file.size
 
 
 def test_a_backfill_says_how_many_windows_it_would_open(sfn: StepFunctions) -> None:
@@ -235,17 +236,17 @@ def test_what_is_no_window_is_refused(given: object) -> None:
 
 def test_a_manifest_that_is_there_stays(sfn: StepFunctions) -> None:
     """S3 itself refuses to store a second one."""
-    store_manifest(live.s3, "results", "windows/x/0.json", b"first")
-    store_manifest(live.s3, "results", "windows/x/0.json", b"second")
-    assert b"first" == read_manifest(live.s3, "results", "windows/x/0.json")
-    assert read_manifest(live.s3, "results", "windows/x/1.json") is None
+    put_manifest(live.s3, "results", "windows/x/0.json", b"first")
+    put_manifest(live.s3, "results", "windows/x/0.json", b"second")
+    assert b"first" == get_manifest(live.s3, "results", "windows/x/0.json")
+    assert get_manifest(live.s3, "results", "windows/x/1.json") is None
 
 
 def test_two_puts_at_once_are_tried_again() -> None:
     """S3 answers 409 while another conditional put of the key is under way."""
     client = Client(refusal("ConditionalRequestConflict", 409, "PutObject"))
     with pytest.raises(RetryableCallError) as caught:
-        store_manifest(client, "results", "k", b"")  # type: ignore[arg-type]
+        put_manifest(client, "results", "k", b"")  # type: ignore[arg-type]
     assert Cause.THROTTLED == caught.value.cause
 
 
@@ -275,7 +276,7 @@ def routed(sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     )
     table = RouteTable(pack(read_routes(tmp_path)))
     for handlers in (live, backfill_batch, collect_window):
-        monkeypatch.setattr(handlers, "stack_route", lambda: replace(ROUTE, window_seconds=0, table=table))
+        monkeypatch.setattr(handlers, "this_stack", lambda: replace(ROUTE, window_seconds=0, table=table))
     return sfn
 
 
@@ -307,14 +308,13 @@ def test_a_routes_window_starts_what_the_route_says(routed: StepFunctions) -> No
 def test_whatever_becomes_of_a_routes_arrival_names_the_route(routed: StepFunctions) -> None:
     """For the log line and the metrics: once decided, skipped, foreseen or failed."""
     put("dt=1/a.csv")
-    arrival, stack = created(key=FOLDER + "dt=1/a.csv"), vars(live)["stack_route"]()
-    sfn: Any = routed
-    decision = plan_for(live.s3, arrival, stack)
+    arrival, settings = created(key=FOLDER + "dt=1/a.csv"), vars(live)["this_stack"]()
+    planned = plan_arrival(live.gates, arrival, settings)
 
-    outcomes = [start_for(sfn, decision, None, live.windows) for _ in range(2)]
-    outcomes.append(foresee_for(sfn, decision, live.windows))
+    outcomes = [start(live.gates, planned) for _ in range(2)]
+    outcomes.append(foresee(live.gates, planned))
     outcomes.append(
-        start_for(sfn, plan_for(live.s3, replace(arrival, key=FOLDER + "dt=1/gone.csv"), stack), None, live.windows)
+        start(live.gates, plan_arrival(live.gates, replace(arrival, key=FOLDER + "dt=1/gone.csv"), settings))
     )
     assert [(Started, "sales"), (Coalesced, "sales"), (Coalesced, "sales"), (Skip, "sales")] == [
         (type(one), one.route) for one in outcomes
@@ -322,9 +322,9 @@ def test_whatever_becomes_of_a_routes_arrival_names_the_route(routed: StepFuncti
 
     broken: Any = Client(refusal("503", 503))
     with pytest.raises(RetryableCallError) as unread:
-        plan_for(broken, arrival, stack)
+        plan_arrival(make_gates(broken, broken), arrival, settings)
     with pytest.raises(RetryableCallError) as unstarted:
-        start_for(broken, decision, None, WindowGates(live.s3, protocol.Memory()))
+        start(make_gates(live.s3, broken), planned)
     assert ["sales", "sales"] == [unread.value.route, unstarted.value.route]
 
 
@@ -348,7 +348,7 @@ def test_only_a_source_is_listed_deep(name: str, *, deep: bool) -> None:
     """Whatever other routes have: a listing of all that lies below a folder may be long."""
     window = protocol.Window(name, BUCKET, FOLDER, 1_800_000_000, 60, None)
 
-    assert deep == is_listed_deep(window, vars(collect_window)["stack_route"]())
+    assert deep == is_listed_deep(window, vars(collect_window)["this_stack"]())
 
 
 def test_a_backfill_counts_the_windows_of_routes(routed: StepFunctions) -> None:
@@ -365,10 +365,10 @@ def test_a_window_whose_route_is_gone_says_so(routed: StepFunctions, monkeypatch
     [window] = routed.of(ROUTE.window_machine_arn)
     collect_window.handler(window, CONTEXT)
     routed.started.clear()
-    with_routes = vars(collect_window)["stack_route"]
-    monkeypatch.setattr(collect_window, "stack_route", lambda: replace(ROUTE, source_prefix="elsewhere/"))
+    with_routes = vars(collect_window)["this_stack"]
+    monkeypatch.setattr(collect_window, "this_stack", lambda: replace(ROUTE, source_prefix="elsewhere/"))
     with pytest.raises(SettingsError, match="deploy the route again, then redrive"):
         collect_window.handler(window, CONTEXT)
-    monkeypatch.setattr(collect_window, "stack_route", with_routes)
+    monkeypatch.setattr(collect_window, "this_stack", with_routes)
     assert 1 == collect_window.handler(window, CONTEXT)["files"]
     assert 1 == len(routed.of(ROUTE.state_machine_arn))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.domain import windows
 from shared.domain.errors import ManifestMissingError
-from shared.domain.windows import Arrival, File, Generation, Memory, Opened, Window, Windows
+from shared.domain.windows import File, Generation, Memory, Opened, Sighting, Window, Windows
 from tests.unit.builders import REPOSITORY
 
 MOMENT = int(datetime(2026, 11, 24, 5, 20, 42, tzinfo=UTC).timestamp())
@@ -56,7 +56,7 @@ class Gates:
 
 def joined(gates: Gates, seen_at: float = MOMENT + 1, memory: Memory | None = None) -> tuple[int, bool, list[str]]:
     """Let FILE arrive; returns its generation, whether it opened it, and the calls after HEAD."""
-    found = windows.join(Arrival(WINDOW, FILE, seen_at), memory or Memory(), gates.get, gates.start)
+    found = windows.join(Sighting(WINDOW, FILE, seen_at), memory or Memory(), gates.get, gates.start)
     return found.generation.number, found.new, gates.asked
 
 
@@ -139,7 +139,7 @@ FORESEEN = {
 @pytest.mark.parametrize(("gates", "expected"), FORESEEN.values(), ids=FORESEEN)
 def test_where_an_arrival_would_end(gates: Gates, expected: tuple[int, bool, list[str]]) -> None:
     """As if it arrived, but nothing is started to find out."""
-    found = windows.foresee(Arrival(WINDOW, FILE, MOMENT + 1), Memory(), gates.get, gates.describe)
+    found = windows.foresee_join(Sighting(WINDOW, FILE, MOMENT + 1), Memory(), gates.get, gates.describe)
 
     assert expected == (found.generation.number, found.new, gates.asked)
 
@@ -148,7 +148,7 @@ def test_what_a_dry_run_has_read_once_it_knows() -> None:
     """Manifests, and when a window was started; only a manifest that was not there is asked for again."""
     gates, memory = Gates({0: [OTHER]}, {1: OLD}), Memory()
     for _ in range(2):
-        windows.foresee(Arrival(WINDOW, FILE, MOMENT + 1), memory, gates.get, gates.describe)
+        windows.foresee_join(Sighting(WINDOW, FILE, MOMENT + 1), memory, gates.get, gates.describe)
 
     assert ["get 0", "get 1", "describe 1", "get 1"] == gates.asked
 
@@ -191,7 +191,7 @@ def collected(gates: Gates, number: int, pages: list[list[File]]) -> list[File]:
         return pages[page], str(page + 1) if page + 1 < len(pages) else None
 
     stored = windows.collect(Generation(WINDOW, number), lambda file: file.size > 0, list_page, gates.get, gates.put)
-    return windows.read_manifest(stored)
+    return windows.parse_manifest(stored)
 
 
 def test_a_collect_takes_the_slots_files_and_no_others() -> None:
@@ -207,7 +207,7 @@ def test_a_collect_closes_former_generations_before_it_lists() -> None:
     """What they hold is left out; one without a manifest gets an empty one."""
     gates = Gates({0: [FILE]})
     assert [OTHER] == collected(gates, 2, [[FILE, OTHER]])
-    assert [] == windows.read_manifest(gates.manifests[Generation(WINDOW, 1).manifest_key])
+    assert [] == windows.parse_manifest(gates.manifests[Generation(WINDOW, 1).manifest_key])
     assert ["get 2", "get 0", "get 1", "put 1", "get 1", "list 0", "put 2", "get 2"] == gates.asked
 
 
@@ -231,7 +231,7 @@ def test_the_target_runs_on_the_stored_manifest() -> None:
     stored = windows.write_manifest([OTHER, FILE])
     assert stored == windows.write_manifest([FILE, OTHER])
     generation = Generation(WINDOW, 1)
-    name, written = windows.target(generation, stored, "results", {"glue_max_capacity_dpus": 2})
+    name, written = windows.name_and_input(generation, stored, "results", {"glue_max_capacity_dpus": 2})
     assert LEGAL.fullmatch(name)
     assert name.startswith("dt-2026-11-24-20261124T052000Z-")
     assert {
@@ -241,7 +241,7 @@ def test_the_target_runs_on_the_stored_manifest() -> None:
         "files": 2,
         "bytes": 24,
     } == json.loads(written)
-    assert name != windows.target(generation, windows.write_manifest([FILE]), "results", {})[0]
+    assert name != windows.name_and_input(generation, windows.write_manifest([FILE]), "results", {})[0]
 
 
 def test_the_manifest_as_users_read_it() -> None:
@@ -308,7 +308,9 @@ def test_the_names_of_a_window_never_change(
     name = f"{readable}-20261124T052000Z-{digest}"
 
     assert (f"{name}-3", f"windows/{name}/3.json") == (generation.name, generation.manifest_key)
-    started, written = windows.target(generation, windows.write_manifest([FILE, OTHER]), "results", {"JOB_NAME": "j"})
+    started, written = windows.name_and_input(
+        generation, windows.write_manifest([FILE, OTHER]), "results", {"JOB_NAME": "j"}
+    )
     assert f"{readable}-20261124T052000Z-{run}" == started
     assert (
         '{"JOB_NAME": "j", "window": {"start": "2026-11-24T05:20:00Z", "seconds": 60, "generation": 3}, '

@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain import windows
 from shared.domain.windows import File, Generation, Upload, Window
+from tests.simulation.windows.steps import Call
 from tests.simulation.windows.world import Run, World
 
 type Patch = pytest.MonkeyPatch
@@ -38,7 +39,7 @@ def _leave_former_open(patch: Patch) -> None:
 
     def close_former(generation: Generation, get: windows.GetManifest, _put: windows.PutIfAbsent) -> set[Upload]:
         stored = [get(former.manifest_key) for former in generation.former]
-        return {file.upload for one in stored if one for file in windows.read_manifest(one)}
+        return {file.upload for one in stored if one for file in windows.parse_manifest(one)}
 
     patch.setattr(windows, "close_former", close_former)
 
@@ -59,16 +60,6 @@ def _use_own_listing(patch: Patch) -> None:
         return own[0] if own else stored
 
     patch.setattr(windows, "collect", collect)
-
-
-def _look_too_late_at_the_clock(patch: Patch) -> None:
-    """Note the time before HEAD is asked, which may take long."""
-
-    def look(head: Callable[[], Any], clock: Callable[[], float]) -> tuple[Any, float]:
-        seen_at = clock()
-        return head(), seen_at
-
-    patch.setattr(windows, "look", look)
 
 
 def _take_every_slot(patch: Patch) -> None:
@@ -104,13 +95,13 @@ def _list_one_page(patch: Patch) -> None:
 
 def _name_the_target_after_the_attempt(patch: Patch) -> None:
     """Let a collect that is run again, by a retry or a redrive, start a run of its own."""
-    real, attempts = windows.target, itertools.count()
+    real, attempts = windows.name_and_input, itertools.count()
 
-    def target(*arguments: Any) -> tuple[str, str]:
+    def name_and_input(*arguments: Any) -> tuple[str, str]:
         name, given = real(*arguments)
         return f"{name}-{next(attempts)}", given
 
-    patch.setattr(windows, "target", target)
+    patch.setattr(windows, "name_and_input", name_and_input)
 
 
 class _Overwriting(World):
@@ -141,6 +132,14 @@ class _ByVersion(World):
         return next((file for file in self.versions.get(announced[0], []) if file and file.upload == announced), None)
 
 
+class _ClockFirst(World):
+    """The time is noted before HEAD is asked, which may take long."""
+
+    def look(self, announced: Upload, call: Call) -> tuple[tuple[File | None, File | None], float]:
+        seen_at = call(lambda: self.now, instant=True)
+        return super().look(announced, call)[0], seen_at
+
+
 class _SlotOfTheEvent(World):
     """The slot is the one of the moment at which the event is handled."""
 
@@ -158,7 +157,7 @@ PLANTS = [
     Plant("HEAD by version", "lost", kind=_ByVersion),
     Plant("a second start after a redrive", "twice", _name_the_target_after_the_attempt),
     Plant("no grace for clocks that differ", "lost|scattered", kind=_WithoutGrace),
-    Plant("the clock read before the HEAD", "lost|scattered", _look_too_late_at_the_clock),
+    Plant("the clock read before the HEAD", "lost|scattered", kind=_ClockFirst),
     Plant("a window joined after its deadline", "lost|scattered", _forget_the_deadline),
     Plant("a window joined that is over", "lost", _join_what_is_over),
     Plant("a run on the own listing, not on what is stored", "twice|differs", _use_own_listing),

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from shared.domain.windows import Upload, Window, own_folder, read_manifest, slot_start
+from shared.domain.windows import Upload, Window, own_folder, parse_manifest, slot_start
 from tests.simulation.windows.world import RESULTS, World
 
 
@@ -130,7 +130,7 @@ def _runs_that_differ(world: World) -> list[str]:
     wrong = []
     for target in world.started:
         key = target.generation.manifest_key
-        files = read_manifest(world.manifests[key])
+        files = parse_manifest(world.manifests[key])
         said = {"manifest": f"s3://{RESULTS}/{key}", "files": len(files), "bytes": sum(file.size for file in files)}
         if {file.upload for file in files} != target.files or {name: target.input[name] for name in said} != said:
             wrong.append(f"differs: the run of {target.generation.name} and its manifest")

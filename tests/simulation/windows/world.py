@@ -229,7 +229,7 @@ class World:
         """Store a manifest."""
         self.manifests[key] = body
         number = int(key.rsplit("/", 1)[-1].removesuffix(".json"))
-        uploads = frozenset(file.upload for file in windows.read_manifest(body))
+        uploads = frozenset(file.upload for file in windows.parse_manifest(body))
         of = Generation(generation.window, number)
         self.stored.append((of, uploads, self.now))
         self.stored_by[of] = generation
@@ -259,7 +259,7 @@ class World:
         known = self.targets.get(name)
         if known and not self.forgotten(known.closed):
             return
-        files = frozenset(file.upload for file in windows.read_manifest(stored))
+        files = frozenset(file.upload for file in windows.parse_manifest(stored))
         closed = self.now + self.dice.choice([1, 3]) * self.mood.seconds
         self.targets[name] = Target(generation, files, json.loads(given), closed)
         self.started.append(self.targets[name])
@@ -346,8 +346,8 @@ class World:
             lambda key: call(lambda: self.manifests.get(key)),
             lambda key, body: call(lambda: self.put_if_absent(generation, key, body)),
         )
-        if windows.read_manifest(stored):
-            name, given = windows.target(generation, stored, RESULTS, {"TRG_PREFIX": "target"})
+        if windows.parse_manifest(stored):
+            name, given = windows.name_and_input(generation, stored, RESULTS, {"TRG_PREFIX": "target"})
             call(lambda: self.start_target(generation, stored, name, given))
 
     def adapter(
@@ -355,26 +355,25 @@ class World:
     ) -> tuple[Upload, Generation] | None:
         """Do what the adapter's handler does; returns the upload that was current when it looked, and where it was joined."""
         skew = call(lambda: self.dice.choice([-SKEW, SKEW, self.dice.uniform(-SKEW, SKEW)]), instant=True)
-        current: list[File | None] = []
-
-        def head() -> File | None:
-            file, truth = call(lambda: (self.head(announced), self.current(announced[0])))
-            current[:] = [truth]
-            return file
-
-        file, seen_at = windows.look(head, lambda: call(lambda: self.now, instant=True) + skew)
+        (file, current), seen_at = self.look(announced, call)
+        seen_at += skew
         if file is None:
             return None
         window = self.window_of(file, seen_at, label)
         joined = windows.join(
-            windows.Arrival(window, file, seen_at),
+            windows.Sighting(window, file, seen_at),
             memory,
             lambda key: call(lambda: self.manifests.get(key)),
             lambda name, given: call(
                 lambda: self.start_window(generation_of(window, name), name, self.deployed(given))
             ),
         )
-        return (current[0].upload, joined.generation) if current[0] else None
+        return (current.upload, joined.generation) if current else None
+
+    def look(self, announced: Upload, call: Call) -> tuple[tuple[File | None, File | None], float]:
+        """Ask for the object, then for the time; beside the answer, what is current in truth."""
+        found = call(lambda: (self.head(announced), self.current(announced[0])))
+        return found, call(lambda: self.now, instant=True)
 
     def head(self, announced: Upload) -> File | None:
         """Look at the key as it is now, whichever version was announced."""
