@@ -4,14 +4,16 @@ import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError
 
 from shared.domain.arrival import ObjectCreated, StoredObject
 from shared.domain.choose import Stack, choose
 from shared.domain.routes import Choice
+from shared.gates.live import make_gates
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVENTS = {path.stem: path for path in sorted((REPOSITORY / "events").glob("*.json"))}
@@ -95,6 +97,14 @@ def chosen(**changes: object) -> Choice:
     choice = choose(created(), stack(**changes))
     assert isinstance(choice, Choice)
     return choice
+
+
+def give(handlers: ModuleType, patch: pytest.MonkeyPatch, **clients: object) -> None:
+    """Give a module of handlers other clients, `s3` and `sfn`, and the gates made of them."""
+    for name, client in clients.items():
+        patch.setattr(handlers, name, client, raising=False)
+    if hasattr(handlers, "gates"):
+        patch.setattr(handlers, "gates", make_gates(vars(handlers)["s3"], vars(handlers)["sfn"]))
 
 
 def refusal(code: str, status: int = 400, operation: str = "StartExecution") -> ClientError:

@@ -153,7 +153,7 @@ def test_route_files_are_packed_in(stage: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(build, "read_routes", lambda: route_files.read_routes(EXAMPLES))
     run(monkeypatch, tmp_path / "artifact")
     packed: dict[str, Any] = {}
-    exec((tmp_path / "artifact" / "shared" / "packed.py").read_text(), packed)  # noqa: S102 - made just now
+    exec((tmp_path / "artifact" / "shared" / "domain" / "packed.py").read_text(), packed)  # noqa: S102 - made just now
 
     assert stage.exists()
     assert pack(route_files.read_routes(EXAMPLES)) == packed["ROUTES"]

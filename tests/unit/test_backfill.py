@@ -12,7 +12,7 @@ from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
 from shared.domain.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError, SettingsError
 from shared.domain.outcome import Duplicate, Outcome, Started
-from tests.unit.builders import ACCOUNT, BUCKET, Client, refusal, stack
+from tests.unit.builders import ACCOUNT, BUCKET, Client, give, refusal, stack
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PREFIX = "input/lab2/eventdriven/"
@@ -210,8 +210,7 @@ def test_a_dry_run_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks whether the execution exists, and no more."""
     head = {"ETag": '"e1"', "LastModified": NOW, "ContentLength": 12}
     sfn = Client(refusal("ExecutionDoesNotExist"))
-    monkeypatch.setattr(backfill_batch, "s3", Client(head))
-    monkeypatch.setattr(backfill_batch, "sfn", sfn)
+    give(backfill_batch, monkeypatch, s3=Client(head), sfn=sfn)
 
     results = backfill_batch.handler({"Items": [item("a", dry_run=True)]}, CONTEXT)
 

@@ -15,7 +15,7 @@ from local.template import deployed
 from shared.domain.backfill import read_request, report
 from shared.domain.errors import CallError
 from tests import waiting
-from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, Client, refusal, stack
+from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, Client, give, refusal, stack
 from tests.unit.test_backfill import NOW, PREFIX, REQUEST, item
 from tests.unit.test_definitions import states
 from tests.unit.test_handler import lines
@@ -235,7 +235,7 @@ def test_what_may_pass_is_tried_again_by_its_name(
     """The definition knows an error by the name of its class: exactly those that another try can help."""
     raised = dict.fromkeys((400, 429, 500, 503), "")
     for status in raised:
-        monkeypatch.setattr(module, "s3", Client(refusal(str(status), status)))
+        give(module, monkeypatch, s3=Client(refusal(str(status), status)))
         try:
             module.handler(given, CONTEXT)
         except CallError as error:

@@ -219,7 +219,7 @@ def test_an_alarms_section_reads_the_log_that_tells_of_it(alarm: str) -> None:
     text = section(alarm)
     logged = RESOURCES[LOGS[alarm]]["Properties"]["LoggingConfig"]["LogGroup"]
     group = RESOURCES[logged]["Properties"]["LogGroupName"].replace("glueworkshop", "$STACK")
-    written = (REPOSITORY / "src" / "shared" / "telemetry.py").read_text()
+    written = (REPOSITORY / "src" / "shared" / "gates" / "telemetry.py").read_text()
 
     assert [group] == re.findall(r"--log-group-name (\S+)", text)
     assert re.findall(r"--start-time (\S.+?)\s+--query", text) == re.findall(

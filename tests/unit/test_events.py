@@ -10,7 +10,7 @@ import pytest
 
 from handlers import start_execution as live
 from shared.domain.errors import ArrivalError
-from tests.unit.builders import ACCOUNT, BUCKET, EVENTS, REPOSITORY, Client, event
+from tests.unit.builders import ACCOUNT, BUCKET, EVENTS, REPOSITORY, Client, event, give
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")
 ROWS = re.findall(
@@ -29,8 +29,7 @@ def test_the_function_answers_as_the_readme_says(monkeypatch: pytest.MonkeyPatch
     size = event(name)["detail"].get("object", {}).get("size", 12)
     head = {"ETag": '"e"', "LastModified": datetime(2026, 11, 24, tzinfo=UTC), "ContentLength": size}
     started = {"executionArn": "arn:aws:states:r:a:execution:m:n", "startDate": datetime(2999, 1, 1, tzinfo=UTC)}
-    monkeypatch.setattr(live, "s3", Client(head))
-    monkeypatch.setattr(live, "sfn", Client(started))
+    give(live, monkeypatch, s3=Client(head), sfn=Client(started))
 
     try:
         answer = live.handler(event(name), CONTEXT)

@@ -2,9 +2,9 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -19,10 +19,9 @@ from botocore.exceptions import (
 )
 from moto import mock_aws
 
-from shared.domain.arrival import Skip
 from shared.domain.errors import CallError, Cause, PermanentCallError, RetryableCallError
-from shared.domain.outcome import Duplicate, Started
 from shared.domain.plan import Execution
+from shared.gates import step_functions
 from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest, read_map_results, read_object
 from shared.gates.step_functions import read_start_date, start_execution
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, created, refusal
@@ -72,7 +71,7 @@ def test_a_null_version_is_no_version(version: str | None) -> None:
 
 def test_a_version_that_is_a_delete_marker_is_gone() -> None:
     """S3 answers 405 for it."""
-    assert isinstance(read_object(Client(refusal("405", 405, "HeadObject")), created()), Skip)  # type: ignore[arg-type]
+    assert read_object(Client(refusal("405", 405, "HeadObject")), created()) is None  # type: ignore[arg-type]
 
 
 @mock_aws
@@ -92,14 +91,24 @@ def test_step_functions_itself_refuses_the_second_start() -> None:
     assert read_start_date(sfn, execution)
 
 
-def test_a_running_execution_answers_with_its_own_start() -> None:
-    """While it runs, AWS answers 200 with the first start's date: that is a duplicate."""
-    now = datetime.now(UTC)
-    earlier = {"executionArn": EXECUTION.arn, "startDate": now - timedelta(seconds=5)}
-    fresh = {"executionArn": EXECUTION.arn, "startDate": now + timedelta(seconds=1)}
+@pytest.mark.parametrize(("started", "new"), [(-5.0, False), (-0.5, False), (-0.05, True), (1.0, True)])
+def test_a_running_execution_answers_with_its_own_start(
+    monkeypatch: pytest.MonkeyPatch,
+    started: float,
+    new: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    """While it runs, AWS answers 200 with the first start's date: here in seconds from the request, which takes two."""
+    now = 1_800_000_000.0
+    date = datetime.fromtimestamp(now + started, UTC)
 
-    assert Duplicate(EXECUTION.arn) == start_execution(Client(earlier), EXECUTION, None)  # type: ignore[arg-type]
-    assert Started(EXECUTION.arn) == start_execution(Client(fresh), EXECUTION, None)  # type: ignore[arg-type]
+    def answer(**_: object) -> dict[str, object]:
+        nonlocal now
+        now += 2
+        return {"startDate": date}
+
+    monkeypatch.setattr(step_functions, "time", SimpleNamespace(time=lambda: now))
+
+    assert (date.timestamp(), new) == start_execution(SimpleNamespace(start_execution=answer), None, EXECUTION)  # type: ignore[arg-type]
 
 
 def test_the_trace_header_is_passed_on() -> None:
@@ -248,10 +257,3 @@ def test_results_that_are_lost_are_an_error(s3: Any) -> None:
         list(read_map_results(s3, {"ResultWriterDetails": {"Bucket": "no-such-bucket", "Key": MANIFEST}}))
     with pytest.raises(RetryableCallError, match=rf"^GetObject on s3://{BUCKET}/'{MANIFEST}': AccessDenied"):
         list(read_map_results(Client(refusal("AccessDenied", 403, "GetObject")), DETAILS))  # type: ignore[arg-type]
-
-
-def test_the_clock_is_this_machines() -> None:
-    """A start a moment ago is this one, whatever the time zone."""
-    answer = {"executionArn": EXECUTION.arn, "startDate": datetime.fromtimestamp(time.time(), UTC)}
-
-    assert Started(EXECUTION.arn) == start_execution(Client(answer), EXECUTION, None)  # type: ignore[arg-type]

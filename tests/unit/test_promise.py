@@ -16,7 +16,7 @@ from handlers import start_execution as live
 from shared.domain.errors import RetryableCallError
 from shared.gates.aws import make_s3, make_sfn
 from shared.gates.settings import this_stack
-from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, event, refusal
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, event, give, refusal
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")
 NEVER_ENDS = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 9, "End": True}}})
@@ -29,8 +29,7 @@ class World:
         """Make bucket and workflow."""
         self.s3, self.sfn = make_s3(), make_sfn()
         for handler in (live, backfill_batch, backfill_report):
-            monkeypatch.setattr(handler, "s3", self.s3)
-            monkeypatch.setattr(handler, "sfn", self.sfn, raising=False)
+            give(handler, monkeypatch, s3=self.s3, sfn=self.sfn)
         self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
         if versioning:
             self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -197,7 +196,7 @@ def test_a_failed_start_leaves_the_name_free(versioned: World, monkeypatch: pyte
     """Lambda's next attempt starts what the throttled one could not."""
     announced = announcements(versioned.upload())["native"]
     with monkeypatch.context() as throttled:
-        throttled.setattr(live, "sfn", Client(refusal("ThrottlingException")))
+        give(live, throttled, sfn=Client(refusal("ThrottlingException")))
         with pytest.raises(RetryableCallError):
             live.handler(announced, CONTEXT)
 

@@ -32,7 +32,7 @@ from shared.domain.start import foresee, plan_arrival, start
 from shared.domain.windows import Generation, parse_generation
 from shared.gates.live import make_gates
 from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest
-from tests.unit.builders import ACCOUNT, BUCKET, KEY, Client, created, event, refusal, stack
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, Client, created, event, give, refusal, stack
 from tests.unit.test_backfill import CONTEXT, item
 
 ROUTE = stack(window_seconds=60, results_bucket_name="results", account_id=ACCOUNT)
@@ -89,10 +89,7 @@ def sfn(monkeypatch: pytest.MonkeyPatch) -> Iterator[StepFunctions]:
         sfn = StepFunctions()
         for handlers in (live, backfill_batch, collect_window):
             monkeypatch.setattr(handlers, "this_stack", lambda: ROUTE)
-            monkeypatch.setattr(handlers, "s3", s3)
-            monkeypatch.setattr(handlers, "sfn", sfn)
-        for handlers in (live, backfill_batch):
-            monkeypatch.setattr(handlers, "gates", make_gates(s3, sfn))  # type: ignore[arg-type]
+            give(handlers, monkeypatch, s3=s3, sfn=sfn)
         yield sfn
 
 
