@@ -36,7 +36,7 @@ OPERATIONS = {
 }
 
 # What the functions read of HeadObject's answer. Every other member would be looked for too, for 7 % more instructions an event.
-MEMBERS = {"HeadObjectOutput": {"ContentLength", "ETag", "LastModified", "VersionId"}}
+MEMBERS = {"HeadObjectOutput": {"ContentLength", "ContentType", "ETag", "LastModified", "Metadata", "VersionId"}}
 
 
 def main() -> None:

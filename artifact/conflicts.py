@@ -120,12 +120,14 @@ def near_pairs(ones: Sequence[Shape], others: Sequence[Shape]) -> Iterator[tuple
 
 def find_overlap(routes: Sequence[Route]) -> tuple[Route, Route, str] | None:
     """Return two routes of one priority that take the same key, and a shortest such key."""
-    shapes = [Shape.of(route.match.tokens) for route in routes]
-    for one, another in sorted(near_pairs(shapes, shapes)):
-        if one < another and routes[one].priority == routes[another].priority:
-            key = common_key(routes[one].match, routes[another].match)
+    owned = [(route, pattern) for route in routes for pattern in route.match]
+    shapes = [Shape.of(pattern.tokens) for _, pattern in owned]
+    for number, another in sorted(near_pairs(shapes, shapes)):
+        (one, pattern), (other, beside) = owned[number], owned[another]
+        if number < another and one != other and one.priority == other.priority:
+            key = common_key(pattern, beside)
             if key is not None and len(key.encode()) <= LONGEST_KEY:
-                return routes[one], routes[another], key
+                return one, other, key
     return None
 
 
@@ -145,14 +147,16 @@ def common_key(one: Pattern, other: Pattern) -> str | None:
 
 def find_loop(routes: Sequence[Route]) -> Loop | None:
     """Return the steps of a circle from a route's target back to itself."""
-    shapes = [Shape.of(route.match.tokens) for route in routes]
-    written = [Shape.of(objects_of(route)) for route in routes]
     # Most loops are this short, and found before a million pairs are looked at.
-    for route, shape, objects in zip(routes, shapes, written, strict=True):
-        if objects.may_meet(shape) and (itself := find_step(route, route, routes)):
+    for route in routes:
+        if itself := find_step(route, route, routes):
             return [itself]
+    owned = [(number, pattern) for number, route in enumerate(routes) for pattern in route.match]
+    shapes = [Shape.of(pattern.tokens) for _, pattern in owned]
+    written = [Shape.of(objects_of(routes[number], pattern)) for number, pattern in owned]
+    pairs = {(owned[one][0], owned[other][0]) for one, other in near_pairs(written, shapes)}
     near: list[list[int]] = [[] for _ in routes]
-    for one, other in sorted(near_pairs(written, shapes)):
+    for one, other in sorted(pairs):
         near[one].append(other)
     circle = circles(near)
 
@@ -169,9 +173,9 @@ def find_loop(routes: Sequence[Route]) -> Loop | None:
     return None
 
 
-def objects_of(route: Route) -> Template:
-    """Return what the job may write, as if each placeholder of the target were free to be anything."""
-    deep = {token.name: token.deep for token in route.match.tokens if isinstance(token, Capture)}
+def objects_of(route: Route, match: Pattern) -> Template:
+    """Return what the job may write for a key of this match, as if each placeholder of the target were free to be anything."""
+    deep = {token.name: token.deep for token in match.tokens if isinstance(token, Capture)}
     target = [one if isinstance(one, str) else Capture(one.name, deep[one.name]) for one in _bare(route.target)]
     last = target[-1]
     end = [*target[:-1], last + "/"] if isinstance(last, str) else [*target, "/"]
@@ -180,13 +184,23 @@ def objects_of(route: Route) -> Template:
 
 def find_step(route: Route, after: Route, routes: Sequence[Route]) -> Step | None:
     """Return how a key of one route leads to an object that another one takes."""
-    search = _StepSearch(route, after, _above(route, routes), _above(after, routes))
-    try:
-        found = _shortest(search.start, search.moves, search.accepts)
-    except TooManyStatesError:
-        simple = _StepSearch(route, after, [], [], careful=False)
-        found = _shortest(simple.start, simple.moves, simple.accepts, patience=None)
-    return Step(route, *found, after) if found else None
+    shapes = [(then, Shape.of(then.tokens)) for then in after.match]
+    for number, match in enumerate(route.match):
+        written = Shape.of(objects_of(route, match))
+        for then, shape in shapes:
+            if not written.may_meet(shape):
+                continue
+            # A key that an earlier match of its route fits is not this one's. Which match takes the object is all one.
+            above = [*route.match[:number], *_above(route, match, routes)]
+            search = _StepSearch(match, route.target, then, above, _above(after, then, routes))
+            try:
+                found = _shortest(search.start, search.moves, search.accepts)
+            except TooManyStatesError:
+                simple = _StepSearch(match, route.target, then, [], [], careful=False)
+                found = _shortest(simple.start, simple.moves, simple.accepts, patience=None)
+            if found:
+                return Step(route, *found, after)
+    return None
 
 
 class _Op(NamedTuple):
@@ -214,8 +228,9 @@ class _State(NamedTuple):
 class _StepSearch:
     """The two automata of a step: key and object are read side by side, a used capture by both."""
 
-    route: Route
-    next: Route
+    match: Pattern
+    target: Template
+    next: Pattern
     above: list[Pattern]
     next_above: list[Pattern]
     # Otherwise any reading is a reading.
@@ -229,14 +244,14 @@ class _StepSearch:
 
     def __post_init__(self) -> None:
         """Lay key and object side by side."""
-        self.atoms = list(atoms_of(self.route.match.tokens))
-        self.next_atoms = list(atoms_of(self.next.match.tokens))
+        self.atoms = list(atoms_of(self.match.tokens))
+        self.next_atoms = list(atoms_of(self.next.tokens))
         markers = [(Capture("any", deep=True), marker) for marker in MARKERS] if self.careful else []
         self.key_takers = [list(atoms_of(tokens)) for tokens in (*markers, *(one.tokens for one in self.above))]
         self.written_takers = [
             list(atoms_of(tokens)) for tokens in (*markers, *(one.tokens for one in self.next_above))
         ]
-        self.ops = list(_side_by_side(self.route))
+        self.ops = list(_side_by_side(self.match.tokens, self.target))
         known = {
             one for atoms in (self.atoms, self.next_atoms, *self.key_takers, *self.written_takers) for one in atoms
         }
@@ -306,15 +321,14 @@ class _StepSearch:
         return [one for one in _characters(places, self.other) if takes(op.atom, one)]
 
 
-def _side_by_side(route: Route) -> Iterator[_Op]:
+def _side_by_side(tokens: Template, target: Template) -> Iterator[_Op]:
     """Yield the parts of key and object, so that each used capture is read once for both.
 
     A placeholder that comes twice, or out of order, is read for the object alone, as anything it could be.
     """
-    tokens = route.match.tokens
     place = {token.name: number for number, token in enumerate(tokens) if isinstance(token, Capture)}
     read = 0
-    for token in _bare(route.target):
+    for token in _bare(target):
         if isinstance(token, str):
             yield from (_Op(character, key=False, written=True) for character in token)
             continue
@@ -336,10 +350,10 @@ def _bare(target: Template) -> Template:
     return (*others, last.rstrip("/")) if isinstance(last, str) else target
 
 
-def _above(route: Route, routes: Sequence[Route]) -> list[Pattern]:
-    """Return the patterns that may take a key of the route away from it."""
-    shape = Shape.of(route.match.tokens)
-    higher = (one.match for one in routes if one.priority > route.priority)
+def _above(route: Route, match: Pattern, routes: Sequence[Route]) -> list[Pattern]:
+    """Return the patterns of other routes that may take a key of this match away from its route."""
+    shape = Shape.of(match.tokens)
+    higher = (pattern for one in routes if one.priority > route.priority for pattern in one.match)
     return [one for one in higher if shape.may_meet(Shape.of(one.tokens))]
 
 

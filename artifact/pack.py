@@ -16,28 +16,34 @@ type Place = tuple[int, str]
 
 
 def pack(routes: Sequence[Route]) -> tuple[Any, ...]:
-    """Return heads in order, each one's longest other head that begins it, the routes of each head, and the routes."""
+    """Return heads in order, each one's longest other head that begins it, the matches of each head, these, and the routes."""
     if not routes:
         return ()
     routes = sorted(routes, key=lambda route: (-route.priority, route.name))
-    heads = sorted({route.match.head for route in routes})
+    heads = sorted({pattern.head for route in routes for pattern in route.match})
     parents: list[int] = []
     for number, head in enumerate(heads):
         parent = number - 1
         while parent >= 0 and not head.startswith(heads[parent]):
             parent = parents[parent]
         parents.append(parent)
-    return tuple(heads), tuple(parents), _buckets(routes, heads), tuple(_entry(route) for route in routes)
+    entries = tuple(
+        (pattern.tail, pattern.needle, pattern.head, _can_be_taken(pattern), number, place)
+        for number, route in enumerate(routes)
+        for place, pattern in enumerate(route.match)
+    )
+    patterns = [pattern for route in routes for pattern in route.match]
+    return tuple(heads), tuple(parents), _buckets(patterns, heads), entries, tuple(map(pack_value, routes))
 
 
-def _buckets(routes: Sequence[Route], heads: Sequence[str]) -> tuple[Any, ...]:
-    """Put each route where its head and its rarest segment are."""
-    places = [_places(route.match) for route in routes]
+def _buckets(patterns: Sequence[Pattern], heads: Sequence[str]) -> tuple[Any, ...]:
+    """Put each match where its head and its rarest segment are."""
+    places = [_places(pattern) for pattern in patterns]
     often = Counter(place for several in places for place in several)
     buckets: list[dict[int | None, dict[str, list[int]]]] = [{} for _ in heads]
-    for number, (route, own) in enumerate(zip(routes, places, strict=True)):
+    for number, (pattern, own) in enumerate(zip(patterns, places, strict=True)):
         place, text = min(own, key=lambda one: often[one]) if own else (None, "")
-        buckets[heads.index(route.match.head)].setdefault(place, {}).setdefault(text, []).append(number)
+        buckets[heads.index(pattern.head)].setdefault(place, {}).setdefault(text, []).append(number)
     return tuple(
         tuple((place, tuple((text, tuple(numbers)) for text, numbers in texts.items())) for place, texts in one.items())
         for one in buckets
@@ -50,11 +56,6 @@ def _places(pattern: Pattern) -> list[Place]:
     left = [(number, whole) for number, (_, _, whole) in enumerate(shape.left) if whole is not None]
     right = [(-1 - number, whole) for number, (_, _, whole) in enumerate(shape.right) if whole is not None]
     return [*left[pattern.head.count("/") :], *(right if shape.deep else ())]
-
-
-def _entry(route: Route) -> tuple[Any, ...]:
-    pattern = route.match
-    return pattern.tail, pattern.needle, pattern.head, _can_be_taken(pattern), pack_value(route)
 
 
 def _can_be_taken(pattern: Pattern) -> bool:

@@ -6,7 +6,7 @@ Every refusal is a RouteFileError whose message names the file, the field, and w
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ UNITS: dict[str, int] = {"B": 1} | {
     for power, letter in enumerate("KMG", start=1)
     for suffix, base in (("B", 1000), ("iB", 1024))
 }
+MOST_MATCHES = 20
 FEWEST_DPUS, MOST_DPUS = 2, 299  # as the template's GlueMaxCapacityDpus
 
 ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -90,8 +91,8 @@ def read_route(path: Path) -> Route:
             "the file's name",
             f"{path.stem!r} can't name a route. Use 1 to 64 of a-z, 0-9 and -, beginning with a letter or digit.",
         )
-    match = Pattern(file.template("match", captures=None))
-    names = [token.name for token in match.tokens if isinstance(token, Capture)]
+    match = file.matches()
+    names = _shared([one.tokens for one in match])
     parameters = file.get("parameters", dict, {})
     for name in parameters:
         if not PARAMETER_NAME.fullmatch(name):
@@ -111,6 +112,7 @@ def read_route(path: Path) -> Route:
         accept_empty=file.get("accept_empty", bool, default=False),
         priority=file.get("priority", int, 0),
         window_seconds=file.window(),
+        paused=file.get("paused", bool, default=False),
         parameters=tuple((name, file.parameter(name, names)) for name in parameters),
     )
     if route.window_seconds:
@@ -123,7 +125,7 @@ def check_window(file: "_File", route: Route) -> None:
 
     Raises RouteFileError.
     """
-    if route.source is not None and not _begins(route.match.tokens, route.source):
+    if route.source is not None and not all(_begins(one.tokens, route.source) for one in route.match):
         raise file.refusal(
             "source",
             "with window_seconds it is the folder that is gathered. Write the beginning of match, up to and with a slash.",
@@ -192,6 +194,22 @@ class _File:
         if not allowed.fullmatch(value):
             raise self.refusal(field, f"{value!r} is not {wanted}.")
         return value
+
+    def matches(self) -> tuple[Pattern, ...]:
+        """Return what is matched: one template, or several."""
+        value = self.content["match"]
+        if not isinstance(value, list):
+            return (Pattern(self.template("match", captures=None)),)
+        if not 1 <= len(value) <= MOST_MATCHES:
+            raise self.refusal("match", f"a list has 1 to {MOST_MATCHES} templates, and this one {len(value)}.")
+        matches: list[Pattern] = []
+        for number, text in enumerate(value, start=1):
+            field = f"match, template {number}"
+            match = Pattern(self._parsed(field, self._typed(field, text, str), None))
+            if match in matches:
+                raise self.refusal(field, f"{text!r} is there twice. Leave one out.")
+            matches.append(match)
+        return tuple(matches)
 
     def template(self, field: str, captures: list[str] | None) -> Template:
         """Return a field that is a template; with `captures`, one that uses them."""
@@ -288,7 +306,8 @@ class _File:
                 raise self.refusal(field, f"{{{name}}} is there twice. Give the second one another name.")
             if captures is not None and name not in captures:
                 known = ", ".join(f"{{{one}}}" for one in captures) or "nothing"
-                raise self.refusal(field, f"{{{name}}} is not captured: match captures {known}.")
+                whole = "match captures" if type(self.content["match"]) is str else "all templates of match capture"
+                raise self.refusal(field, f"{{{name}}} is not captured: {whole} {known}.")
         return template
 
 
@@ -322,6 +341,12 @@ def parse_template(text: str, *, deep_allowed: bool) -> Template:
         tokens += [*([literal] if literal else []), Capture(found[1], bool(found[2]))]
         literal, place = "", found.end()
     return (*tokens, literal) if literal else tuple(tokens)
+
+
+def _shared(templates: Sequence[Template]) -> list[str]:
+    """Return the names that all templates capture, in the order of the first."""
+    first, *others = [[token.name for token in one if isinstance(token, Capture)] for one in templates]
+    return [name for name in first if all(name in names for names in others)]
 
 
 def _shown(path: Path) -> str:

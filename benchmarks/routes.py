@@ -64,7 +64,7 @@ def make(match: str, count: int) -> tuple[Route, ...]:
     return tuple(
         Route(
             f"ds{number}",
-            Pattern(parse_template(match % number, deep_allowed=True)),
+            (Pattern(parse_template(match % number, deep_allowed=True)),),
             "job",
             parse_template(f"curated/ds{number}", deep_allowed=False),
         )

@@ -118,6 +118,7 @@ def tell(key: str, size: int | None, routes: tuple[Route, ...], stack: Stack) ->
     yield "Input"
     written = json.loads(execution_input(stored, choice, asked))
     written["object"] |= {"version_id": "(its version, or null)", "last_modified": "(its time)"}
+    written["object"] |= {"content_type": "(its content type)", "metadata": {"(its own names)": "(and values)"}}
     if size is None:
         written["glue_max_capacity_dpus"] = capacity(choice, asked)
         written["object"]["size"] = "(its size)"
@@ -131,7 +132,7 @@ def tell_route(choice: Choice, stack: Stack, size: int | None) -> Iterator[str]:
         yield "Route     the one that the template's parameters make (there is no file in src/routes)"
     else:
         yield f"Route     {route.name} (src/routes/{route.name}.toml), priority {route.priority}"
-        yield f"Match     {template_text(route.match)}"
+        yield f"Match     {template_text(route.match[choice.number])}"
         yield from (f"Captures  {name} = {shown(value)}" for name, value in choice.captures.items())
     yield f"Starts    {route.state_machine_arn or "the stack's state machine"}"
     yield f"Job       {route.job_name}"
@@ -142,12 +143,13 @@ def tell_route(choice: Choice, stack: Stack, size: int | None) -> Iterator[str]:
 
 def nearest(key: str, routes: tuple[Route, ...]) -> list[str]:
     """Return the routes that share the longest beginning with the key, and what they match."""
-    shared = {
-        route.name: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(key, route.match.head, strict=False)))
+    shared = [
+        (sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(key, match.head, strict=False))), route, match)
         for route in routes
-    }
-    near = sorted((route for route in routes if shared[route.name]), key=lambda route: -shared[route.name])
-    return [f"{route.name} takes {template_text(route.match)}" for route in near[:NEAREST]]
+        for match in route.match
+    ]
+    near = sorted((one for one in shared if one[0]), key=lambda one: -one[0])
+    return [f"{route.name} takes {template_text(match)}" for _, route, match in near[:NEAREST]]
 
 
 def capacity(choice: Choice, stack: Stack) -> str:
@@ -165,7 +167,11 @@ def show_table(routes: tuple[Route, ...], stack: Stack) -> Iterator[str]:
     rows = [("ROUTE", "MATCH", "JOB", "TARGET", "WINDOW")]
     for route in sorted(routes, key=lambda one: (-one.priority, one.name)):
         window = f"{route.window_seconds} s" if route.window_seconds else "-"
-        rows.append((route.name, template_text(route.match), route.job_name, template_text(route.target), window))
+        first, *others = map(template_text, route.match)
+        rows.append(
+            (route.name, first, route.job_name, template_text(route.target), "paused" if route.paused else window)
+        )
+        rows += [("", match, "", "", "") for match in others]
     if not routes:
         rows.append(("(parameters)", f"{stack.source_prefix}…", stack.job_name, stack.target_prefix, "-"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -49,6 +49,7 @@ SKIPPED = {
     SkipReason.FOLDER_MARKER: "Nothing to do: it is no file.",
     SkipReason.NO_ROUTE: "If it belongs to a dataset: make route KEY=… says which route comes near (docs/routes.md).",
     SkipReason.NOT_AN_ARRIVAL: "Nothing to do: it announced no upload.",
+    SkipReason.PAUSED: "Deploy its route without paused, then run a backfill: it starts exactly what came meanwhile.",
     SkipReason.OBJECT_GONE: "Upload it again if it is still wanted.",
     SkipReason.TARGET_PREFIX: "Nothing to do: the job wrote it. Upload sources elsewhere.",
     SkipReason.WRONG_PREFIX: "Upload it below the prefix, or deploy with another SourcePrefix.",

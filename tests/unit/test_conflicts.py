@@ -19,23 +19,26 @@ OBJECTS = ["".join(word) for length in range(1, 4) for word in itertools.product
 
 def route(name: str, match: str, target: str = "out", priority: int = 0) -> Route:
     """Make a route."""
-    return Route(name, Pattern(parsed(match)), "job", parsed(target), priority=priority)
+    return Route(name, tuple(Pattern(parsed(one)) for one in match.split()), "job", parsed(target), priority=priority)
 
 
 @st.composite
 def tables(draw: st.DrawFn, *, in_order: bool) -> list[Route]:
-    """Make one to three routes of different priorities; with targets that use each capture once and in order, or any."""
+    """Make up to three routes, of one or two matches; their targets use each capture once and in the first's order, or any."""
     routes = []
     for number in range(draw(st.integers(1, 3))):
         match = draw(patterns(4))
-        captured = [Capture(one.name) for one in match if isinstance(one, Capture)]
+        other = draw(patterns(3)) if draw(st.booleans()) else match
+        shared = {one.name for one in other if isinstance(one, Capture)}
+        captured = [Capture(one.name) for one in match if isinstance(one, Capture) and one.name in shared]
         used = [one for one in captured if draw(st.booleans())] if in_order else []
         if not in_order and captured:
             used = draw(st.lists(st.sampled_from(captured), max_size=3))
         texts = [draw(st.text(ALPHABET, max_size=2)) for _ in range(len(used) + 1)]
         target = tuple(one for pair in itertools.zip_longest(texts, used) for one in pair if one)
         assume(target and (not isinstance(target[-1], str) or target[-1].rstrip("/")))
-        routes.append(Route(f"r{number}", Pattern(match), "job", target, priority=number))
+        several = (Pattern(match),) if other == match else (Pattern(match), Pattern(other))
+        routes.append(Route(f"r{number}", several, "job", target, priority=number))
     return routes
 
 
@@ -98,7 +101,8 @@ def test_a_step_is_real(routes: list[Route]) -> None:
         after = table.find(step.written)
         assert after
         assert after.route == step.next
-        assert Shape.of(objects_of(step.route)).may_meet(Shape.of(step.next.match.tokens))
+        written = Shape.of(objects_of(step.route, step.route.match[taken.number]))
+        assert written.may_meet(Shape.of(step.next.match[after.number].tokens))
     assert steps_by_force(routes) <= {(step.route.name, step.next.name) for step in steps}
 
 
@@ -161,6 +165,8 @@ def test_a_chain_is_no_loop(routes: list[tuple[str, str, str, int]]) -> None:
         ([("one", "a/{f}", "b"), ("two", "b/{f}", "c/d"), ("six", "c/{d...}", "a")], ["one", "two", "six"]),
         ([("slash", "data/x/{f}", "data/x/")], ["slash"]),
         ([("taken", "data/{f...}", "out/1"), ("all", "{all...}", "data", -1)], ["all", "taken"]),
+        ([("second", "in/{f} out/{f...}", "out")], ["second"]),
+        ([("second", "in/{f} b/{f}", "c"), ("back", "c/{f}", "b")], ["back", "second"]),
     ],
 )
 def test_a_loop_is_shown(routes: list[tuple[str, str, str, int]], names: list[str]) -> None:

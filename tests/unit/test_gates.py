@@ -51,6 +51,16 @@ def test_an_object_is_read_in_the_version_that_was_announced(s3: Any) -> None:
     assert [(first, 3), (second, 5)] == [(one.version_id, one.size) for one in found if one]
 
 
+def test_what_the_object_says_of_itself_is_read(s3: Any) -> None:
+    """Content type and the object's own metadata, with names in lower case."""
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one", ContentType="text/csv", Metadata={"Batch-No": "7", "owner": "A"})
+
+    found = read_object(s3, created())
+
+    assert found
+    assert ("text/csv", {"batch-no": "7", "owner": "A"}) == (found.content_type, found.metadata)
+
+
 def test_a_deleted_object_is_gone(s3: Any) -> None:
     """Never there, or hidden by a delete marker: gone."""
     assert read_object(s3, created()) is None

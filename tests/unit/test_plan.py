@@ -133,7 +133,7 @@ def test_the_input_never_changes(key: str, written: str, version_id: str | None,
         '{"glue_max_capacity_dpus": 2, "JOB_NAME": "ny-taxi-transformed-console-jb", '
         f'"BUCKET_NAME": "glueworkshop-123456789012-us-east-2", "SRC_PREFIX": "{written}", '
         f'"TRG_PREFIX": "target/event-transformed", "object": {{"key": "{written}", "size": 12, "etag": "e1", '
-        f'"version_id": {version}, "last_modified": "2026-11-24T05:20:00Z"}}}}'
+        f'"version_id": {version}, "last_modified": "2026-11-24T05:20:00Z", "content_type": null, "metadata": {{}}}}}}'
     )
 
 
@@ -181,20 +181,32 @@ def test_the_input_is_the_contracts() -> None:
         "BUCKET_NAME": "glueworkshop-123456789012-us-east-2",
         "SRC_PREFIX": KEY,
         "TRG_PREFIX": "target/event-transformed",
-        "object": {"key": KEY, "size": 12, "etag": "e1", "version_id": None, "last_modified": "2026-11-24T05:20:00Z"},
+        "object": {
+            "key": KEY,
+            "size": 12,
+            "etag": "e1",
+            "version_id": None,
+            "last_modified": "2026-11-24T05:20:00Z",
+            "content_type": "text/csv",
+            "metadata": {"batch": "7", "owner": "ünï"},
+        },
     }
+    found = stored(content_type="text/csv", metadata={"owner": "ünï", "batch": "7"})
 
-    assert expected == json.loads(execution_input(stored(), chosen(), stack()))
+    assert expected == json.loads(execution_input(found, chosen(), stack()))
 
 
 def test_the_input_is_canonical() -> None:
-    """The same moment in another time zone is the same input and name."""
+    """The same moment in another time zone, or metadata in another order, is the same input; and neither makes a name."""
     moment = datetime(2026, 11, 24, 7, 20, tzinfo=timezone(timedelta(hours=2)))
 
     assert execution_input(stored(), chosen(), stack()) == execution_input(
         stored(last_modified=moment), chosen(), stack()
     )
-    assert execution_name(stored(), chosen()) == execution_name(stored(last_modified=moment), chosen())
+    ways = [{"a": "1", "b": "2"}, {"b": "2", "a": "1"}]
+    assert 1 == len({execution_input(stored(metadata=one), chosen(), stack()) for one in ways})
+    told = stored(last_modified=moment, content_type="text/csv", metadata=ways[0])
+    assert execution_name(stored(), chosen()) == execution_name(told, chosen())
 
 
 @given(st.text(min_size=1, max_size=200))

@@ -59,7 +59,8 @@ def test_a_route_makes_the_input() -> None:
         "BUCKET_NAME": BUCKET,
         "SRC_PREFIX": KEY,
         "TRG_PREFIX": "curated/sales/dt=2026-11-24",
-        "object": {"key": KEY, "size": 12, "etag": "e1", "version_id": None, "last_modified": "2026-11-24T05:20:00Z"},
+        "object": {"key": KEY, "size": 12, "etag": "e1", "version_id": None, "last_modified": "2026-11-24T05:20:00Z"}
+        | {"content_type": None, "metadata": {}},
         "route": "sales",
         "captures": {"dt": "2026-11-24", "file": "a"},
         "parameters": {},
@@ -114,6 +115,36 @@ def test_a_key_that_no_route_takes_is_skipped() -> None:
 
     why = "no route's match fits the key: `make route KEY=…` tells which come near"
     assert Skip(SkipReason.NO_ROUTE, why) == skip
+
+
+def test_a_paused_route_takes_its_keys_and_starts_nothing(
+    clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 is not asked, no other route takes them instead, and after the pause the same upload has its free name."""
+    files = {"sales": "paused = true\n" + SALES, "others": OTHERS}
+    monkeypatch.setattr(live, "this_stack", lambda: routed(**files))
+
+    answer = live.handler(event(detail__object={"key": KEY}), CONTEXT)
+
+    assert {"outcome": "skipped", "reason": "paused", "execution_arn": None} == answer
+    assert not clients.s3.calls
+    assert not clients.sfn.calls
+    # Whose target is unsafe waits as well; only what no route takes is no arrival of this one.
+    unsafe = routed(tenants='paused = true\nmatch = "raw/{path...}/{file}"\ntarget = "out/{path}"')
+    skips = [planned("raw/../x", unsafe), planned("raw/x", unsafe)]
+    assert ["paused", "no_route"] == [skip.reason for skip in skips if isinstance(skip, Skip)]
+
+
+def test_the_first_match_that_fits_counts() -> None:
+    """Each with captures of its own, of which the route uses what they share."""
+    matches = 'match = ["raw/{day}/{kind}.csv", "raw/{kind}/{day}.csv.gz", "raw/{day...}"]\ntarget = "out/{day}"\n'
+    keys = ("raw/1/a.csv", "raw/a/1.csv.gz", "raw/2/b/c")
+    inputs = [json.loads(started(key, routed(lists=matches)).input) for key in keys]
+
+    assert ["out/1", "out/1", "out/2/b/c"] == [one["TRG_PREFIX"] for one in inputs]
+    assert [{"day": "1", "kind": "a"}, {"kind": "a", "day": "1"}, {"day": "2/b/c"}] == [
+        one["captures"] for one in inputs
+    ]
 
 
 def test_an_empty_object_is_skipped_by_its_own_route() -> None:

@@ -10,7 +10,7 @@ from shared.domain.routes import Route, RouteTable, Rung
 
 GOOD = 'match = "raw/sales/dt={dt}/{file}.csv"\njob_name = "sales-to-parquet"\ntarget = "curated/sales/dt={dt}"\n'
 FULL = """
-match = "raw/{day...}/_SUCCESS"
+match = ["raw/{day...}/_SUCCESS", "raw/{day...}/{file}.done"]
 job_name = "orders"
 target = "curated/orders/{day}"
 source = "raw/{day}/"
@@ -19,6 +19,7 @@ capacity = [{ up_to = "0 B", dpus = 2 }, { up_to = "512 MiB", dpus = 5 }, { up_t
 accept_empty = true
 priority = -3
 window_seconds = 60
+paused = true
 [parameters]
 DAY = "{day}"
 _as-is = "{{}}"
@@ -36,7 +37,7 @@ def folder(tmp_path: Path, **files: str) -> Path:
 def test_three_fields_are_a_route(tmp_path: Path) -> None:
     """All others have defaults."""
     match = Pattern(("raw/sales/dt=", Capture("dt"), "/", Capture("file"), ".csv"))
-    expected = Route("sales", match, "sales-to-parquet", ("curated/sales/dt=", Capture("dt")))
+    expected = Route("sales", (match,), "sales-to-parquet", ("curated/sales/dt=", Capture("dt")))
 
     assert (expected,) == read_routes(folder(tmp_path, sales=GOOD))
 
@@ -45,7 +46,10 @@ def test_every_field_is_read(tmp_path: Path) -> None:
     """With its units."""
     expected = Route(
         "orders",
-        Pattern(("raw/", Capture("day", deep=True), "/_SUCCESS")),
+        (
+            Pattern(("raw/", Capture("day", deep=True), "/_SUCCESS")),
+            Pattern(("raw/", Capture("day", deep=True), "/", Capture("file"), ".done")),
+        ),
         "orders",
         ("curated/orders/", Capture("day")),
         source=("raw/", Capture("day"), "/"),
@@ -55,6 +59,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         priority=-3,
         window_seconds=60,
         parameters=(("DAY", (Capture("day"),)), ("_as-is", ("{}",)), ("none", ())),
+        paused=True,
     )
 
     assert (expected,) == read_routes(folder(tmp_path, orders=FULL))
@@ -77,7 +82,30 @@ def test_what_is_packed_is_unpacked(tmp_path: Path) -> None:
     assert set(routes) == set(RouteTable(module["ROUTES"]).routes)  # type: ignore[arg-type]
 
 
+REST = '\njob_name = "j"\ntarget = "out"\n'
 REFUSED = {
+    "no match in a list": ("match = []" + REST, "match: a list has 1 to 20 templates, and this one 0"),
+    "many matches": (f"match = {[f'{n}/{{a}}' for n in range(21)]}" + REST, "match: a list has 1 to 20 templates, and this one 21"),
+    "number in a list": ('match = ["a/{b}", 5]' + REST, "match, template 2: 5 must be text"),
+    "one match empty": ('match = ["a/{b}", ""]' + REST, "match, template 2: it is empty"),
+    "match twice": ('match = ["a/{b}", "c", "a/{b}"]' + REST, "match, template 3: 'a/{b}' is there twice"),
+    "captured by one match": (
+        'match = ["a/{b}/{c}", "d/{c}/{e}"]\njob_name = "j"\ntarget = "y/{b}"',
+        "target: {b} is not captured: all templates of match capture {c}",
+    ),
+    "source captured by one match": (
+        'match = ["a/{b}/{c}", "d/{c}"]\nsource = "a/{b}/"' + REST,
+        "source: {b} is not captured: all templates of match capture {c}",
+    ),
+    "text for paused": ('match = "a/{b}"\npaused = "yes"' + REST, "paused: 'yes' must be true or false"),
+    "window, folders alike": (
+        'match = ["in/{a}/x/{f}", "in/{a}-y/{b}/{f}"]\njob_name = "j"\ntarget = "y/{a}"\nwindow_seconds = 60',
+        "target: {a} differs from file to file, and a window is one execution for all files of a folder, which share no",
+    ),
+    "window, source of one match": (
+        'match = ["in/{a}/{f}", "on/{a}/{f}"]\nsource = "in/{a}/"\nwindow_seconds = 60' + REST,
+        "source: with window_seconds it is the folder",
+    ),
     "no TOML": ("match = raw/", "the file: it is not TOML"),
     "twice": (GOOD + 'match = "x"', "the file: it is not TOML"),
     "unknown field": (GOOD + 'jobname = "x"', "jobname: there is no such field"),

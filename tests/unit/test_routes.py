@@ -15,11 +15,11 @@ from tests.unit.builders import MACHINE
 from tests.unit.patterns import keys, parsed, patterns
 
 
-def route(match: str | Pattern = "raw/{file}", target: str | Template = "out", **changes: object) -> Route:
+def route(match: str | tuple[Pattern, ...] = "raw/{file}", target: str | Template = "out", **changes: object) -> Route:
     """Make a route."""
     plain = {
         "name": "r",
-        "match": Pattern(parsed(match)) if isinstance(match, str) else match,
+        "match": (Pattern(parsed(match)),) if isinstance(match, str) else match,
         "job_name": "j",
         "target": parsed(target) if isinstance(target, str) else target,
     }
@@ -36,16 +36,19 @@ def table(**files: str) -> RouteTable:
         return RouteTable(pack(read_routes(Path(folder))))
 
 
-@given(st.lists(patterns(), max_size=12), keys())
-def test_the_highest_that_matches_takes_the_key(templates: list[Template], key: str) -> None:
-    """As if each route were asked in turn, whichever way they are found."""
-    routes = [route(name=f"r{number}", match=Pattern(one), priority=number) for number, one in enumerate(templates)]
-    expected = next((one for one in reversed(routes) if one.match.match(key) is not None), None)
+@given(st.lists(st.lists(patterns(), min_size=1, max_size=3), max_size=8), keys())
+def test_the_highest_that_matches_takes_the_key(templates: list[list[Template]], key: str) -> None:
+    """As if each route, and each of its matches, were asked in turn, whichever way they are found."""
+    routes = [
+        route(name=f"r{number}", match=tuple(map(Pattern, several)), priority=number)
+        for number, several in enumerate(templates)
+    ]
+    asked = [(one, number, pattern) for one in reversed(routes) for number, pattern in enumerate(one.match)]
+    expected = next(
+        ((one, read, number) for one, number, pattern in asked if (read := pattern.match(key)) is not None), None
+    )
 
-    taken = RouteTable(pack(routes[::2] + routes[1::2])).find(key)
-
-    assert expected == (taken and taken.route)
-    assert taken is None or taken.captures == taken.route.match.match(key)
+    assert expected == RouteTable(pack(routes[::2] + routes[1::2])).find(key)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_no_key_makes_a_target_leave_its_prefix(tokens: Template, key: str, text
     """Whatever is captured, a target that isn't refused stays below its own text, resolved or not."""
     captured = [one for one in tokens if not isinstance(one, str)]
     dotted = key.replace("x", "..")
-    taken = RouteTable(pack([route(match=Pattern(tokens), target=("out/", text, *captured[:2]))])).find(dotted)
+    taken = RouteTable(pack([route(match=(Pattern(tokens),), target=("out/", text, *captured[:2]))])).find(dotted)
 
     if taken and taken.is_safe:
         assert taken.target.startswith("out/")
@@ -152,6 +155,6 @@ def test_no_key_makes_a_target_leave_its_prefix(tokens: Template, key: str, text
 )
 def test_what_a_folder_shares(match: str, shared: list[str]) -> None:
     """What is captured before the last slash, and before a placeholder that may hold that slash."""
-    route = Route("r", Pattern(parse_template(match, deep_allowed=True)), "job", ("target",))
+    route = Route("r", (Pattern(parse_template(match, deep_allowed=True)),), "job", ("target",))
 
     assert shared == route.folder_captures

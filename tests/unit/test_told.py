@@ -302,7 +302,8 @@ def test_the_input_of_an_execution_is_the_plans() -> None:
     """Of the file of the README."""
     given = json.loads(blocks(README, "json")[1])
     moment = datetime(2026, 11, 24, 5, 20, tzinfo=UTC)
-    one = stored(size=given["object"]["size"], etag=given["object"]["etag"], last_modified=moment)
+    told = {name: given["object"][name] for name in ("size", "etag", "content_type", "metadata")}
+    one = stored(last_modified=moment, **told)
 
     assert json.loads(execution_input(one, chosen(), make_stack())) == given
 

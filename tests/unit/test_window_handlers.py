@@ -27,7 +27,7 @@ from shared.domain.errors import (
 )
 from shared.domain.gather import Gathering, is_listed_deep
 from shared.domain.outcome import Coalesced, Started
-from shared.domain.routes import RouteTable
+from shared.domain.routes import NO_ROUTES, RouteTable
 from shared.domain.start import foresee, plan_arrival, start
 from shared.domain.windows import Generation, parse_generation
 from shared.gates.live import make_gates
@@ -45,6 +45,7 @@ class StepFunctions:
     def __init__(self) -> None:
         self.started: dict[str, dict[str, Any]] = {}
         self.asked = 0
+        self.table = NO_ROUTES
 
     def start_execution(
         self, *, stateMachineArn: str, name: str, input: str, traceHeader: str | None = None
@@ -271,10 +272,25 @@ def routed(sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     (tmp_path / "odd.toml").write_text(
         'match = "input/lab2/eventdriven/t/{tenant}/{day}/odd.csv"\njob_name = "odd"\ntarget = "odd/{day}"\npriority = 1\n'
     )
-    table = RouteTable(pack(read_routes(tmp_path)))
+    table = sfn.table = RouteTable(pack(read_routes(tmp_path)))
     for handlers in (live, backfill_batch, collect_window):
         monkeypatch.setattr(handlers, "this_stack", lambda: replace(ROUTE, window_seconds=0, table=table))
     return sfn
+
+
+def test_a_pause_ends_no_window(routed: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was gathered before the pause starts; what comes in it does not."""
+    put("dt=1/a.csv")
+    arrive("dt=1/a.csv")
+    [window] = routed.of(ROUTE.window_machine_arn)
+    packed = pack([route._replace(paused=True) for route in routed.table.routes])
+    for handlers in (live, collect_window):
+        monkeypatch.setattr(handlers, "this_stack", lambda: replace(ROUTE, window_seconds=0, table=RouteTable(packed)))
+    assert "paused" == arrive("dt=1/a.csv")["reason"]
+
+    assert 1 == collect_window.handler(window, CONTEXT)["files"]
+
+    assert 1 == len(routed.of(ROUTE.state_machine_arn))
 
 
 def test_a_routes_window_starts_what_the_route_says(routed: StepFunctions) -> None:

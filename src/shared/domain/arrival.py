@@ -1,7 +1,7 @@
 """An object that arrived, whichever way it was announced, and the reasons not to start anything for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -24,6 +24,7 @@ class SkipReason(StrEnum):
     NO_ROUTE = "no_route"
     NOT_AN_ARRIVAL = "not_an_arrival"
     OBJECT_GONE = "object_gone"
+    PAUSED = "paused"
     TARGET_PREFIX = "target_prefix"
     WRONG_PREFIX = "wrong_prefix"
 
@@ -51,7 +52,10 @@ class ObjectCreated:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """The object as S3 describes it now; size in bytes."""
+    """The object as S3 describes it now; size in bytes.
+
+    `content_type` and `metadata` (the object's own, by name) are for the job alone: no part of what makes an upload itself.
+    """
 
     bucket: str
     key: str
@@ -59,6 +63,8 @@ class StoredObject:
     etag: str
     last_modified: datetime
     size: int
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

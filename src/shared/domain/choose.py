@@ -61,9 +61,11 @@ def screen(created: ObjectCreated, stack: Stack) -> Skip | None:
     return None
 
 
-def choose(created: ObjectCreated, stack: Stack) -> Choice | Skip:
+def choose(created: ObjectCreated, stack: Stack, *, even_paused: bool = False) -> Choice | Skip:
     """Return the route of the object's key: that of the route files which takes it, or the one of the parameters.
 
+    The order is: marker, no route, paused, then what the key captured. A pause holds up arrivals (it spares S3 the call)
+    and ends nothing: what a window gathers is asked for with `even_paused`.
     Raises ForeignObjectError for an object that is not this stack's, and UnsafeTargetError.
     """
     if skip := screen(created, stack):
@@ -73,6 +75,9 @@ def choose(created: ObjectCreated, stack: Stack) -> Choice | Skip:
     choice = stack.table.find(created.key)
     if choice is None:
         return Skip(SkipReason.NO_ROUTE, "no route's match fits the key: `make route KEY=…` tells which come near")
+    if choice.route.paused and not even_paused:
+        why = "the route's file says paused: a backfill after the pause starts what came meanwhile"
+        return Skip(SkipReason.PAUSED, why, choice.name)
     if not choice.is_safe:
         error = UnsafeTargetError(
             f"Key {created.key!a} makes the target {choice.target!a} of route {choice.name}: jobs resolve its "
@@ -97,4 +102,4 @@ def screen_object(size: int, choice: Choice) -> Skip | None:
 @lru_cache(maxsize=1)
 def _parameters_route(job_name: str, target_prefix: str, window_seconds: int) -> Route:
     anything = Pattern((Capture("key", deep=True),))
-    return Route("", anything, job_name, (target_prefix,), window_seconds=window_seconds)
+    return Route("", (anything,), job_name, (target_prefix,), window_seconds=window_seconds)

@@ -44,7 +44,7 @@ def belongs(file: File, window: Window, stack: Stack) -> bool:
     Raises ForeignObjectError for a window of another bucket.
     """
     try:
-        choice = choose(ObjectCreated(window.bucket, file.key, None, stack.account_id), stack)
+        choice = choose(ObjectCreated(window.bucket, file.key, None, stack.account_id), stack, even_paused=True)
     except UnsafeTargetError:  # its own event fails, and says so
         return False
     return (
@@ -70,7 +70,7 @@ def plan_window(generation: Generation, manifest: bytes, stack: Stack) -> Execut
     files, window = parse_manifest(manifest), generation.window
     if not files:
         return None
-    choice = choose(ObjectCreated(window.bucket, files[0].key, None, stack.account_id), stack)
+    choice = choose(ObjectCreated(window.bucket, files[0].key, None, stack.account_id), stack, even_paused=True)
     if isinstance(choice, Skip):
         raise SettingsError(
             f"No route takes {files[0].key!a} any more, for which a window of route {window.route!a} was opened: deploy "

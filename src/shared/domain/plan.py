@@ -67,6 +67,8 @@ def execution_input(stored: StoredObject, choice: Choice, stack: Stack) -> str:
                 "etag": stored.etag,
                 "version_id": stored.version_id,
                 "last_modified": timestamp(stored.last_modified.timestamp()),
+                "content_type": stored.content_type,
+                "metadata": dict(sorted(stored.metadata.items())),
             },
             **route_parameters(choice, choice.captures),
         }

@@ -25,7 +25,8 @@ class Route(NamedTuple):
     """
 
     name: str
-    match: Pattern
+    # The first that fits a key counts.
+    match: tuple[Pattern, ...]
     job_name: str
     target: Template
     # None: the key itself.
@@ -37,15 +38,21 @@ class Route(NamedTuple):
     accept_empty: bool = False
     priority: int = 0
     window_seconds: int = 0
+    paused: bool = False
     parameters: tuple[tuple[str, Template], ...] = ()
 
     @property
     def folder_captures(self) -> list[str]:
         """What all keys of one folder capture alike, so that a window of that folder may use it.
 
-        The folder is the source, which then is a beginning of the match, or the key up to its last slash.
+        The folder is the source, which then is a beginning of each match, or the key up to its last slash. Of such a
+        folder two matches may capture different things, unless they begin alike.
         """
-        tokens = directory_of(self.match.tokens) if self.source is None else self.source
+        tokens = self.source
+        if tokens is None:
+            tokens = directory_of(self.match[0].tokens)
+            if len({_directory_text(one.tokens) for one in self.match}) > 1:
+                return []
         return [token.name for token in tokens if isinstance(token, Capture)]
 
     def dpus(self, size: int, default: int) -> int:
@@ -61,10 +68,11 @@ class Route(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The route of a key, and what the key captured, in the order of the pattern."""
+    """The route of a key, what the key captured, in the order of the pattern, and the number of the match that fits."""
 
     route: Route
     captures: dict[str, str]
+    number: int = 0
 
     @property
     def name(self) -> str | None:
@@ -100,7 +108,8 @@ class RouteTable:
 
     def __init__(self, packed: tuple[Any, ...]) -> None:
         """Take the packed index and routes; an empty tuple is no routes."""
-        self._heads, self._parents, buckets, self._entries = packed or ((), (), (), ())
+        # An entry for each match of a route.
+        self._heads, self._parents, buckets, self._entries, self._packed = packed or ((), (), (), (), ())
         # By head: a segment's number (None: any), its text, and the routes that have it there.
         self._buckets = [[(place, dict(texts)) for place, texts in bucket] for bucket in buckets]
         self._unpacked: dict[int, Route] = {}
@@ -112,38 +121,39 @@ class RouteTable:
     @property
     def routes(self) -> list[Route]:
         """All routes, those with the highest priority first."""
-        return [self._route(number) for number in range(len(self._entries))]
+        return [self._route(number) for number in range(len(self._packed))]
 
     def find(self, key: str) -> Choice | None:
         """Return the route that takes the key: of those that match, the one with the highest priority.
 
-        Two of one priority never match the same key: the build refuses them.
+        Two of one priority never match the same key: the build refuses them. Of one route's matches the first counts.
         """
         for number in sorted(self._candidates(key)):
-            tail, needle, *_ = self._entries[number]
+            tail, needle, _, _, owner, place = self._entries[number]
             if needle in key and key.endswith(tail):
-                route = self._route(number)
-                captures = route.match.match(key)
+                route = self._route(owner)
+                captures = route.match[place].match(key)
                 if captures is not None:
-                    return Choice(route, captures)
+                    return Choice(route, captures, place)
         return None
 
     def unreachable(self, prefix: str) -> list[str]:
         """Return the names of the routes that no arrival under the prefix can take."""
-        return [
-            packed[0]
-            for number, (_, _, head, possible, packed) in enumerate(self._entries)
-            if not possible
-            or not (
+        reached = {
+            owner
+            for _, _, head, possible, owner, place in self._entries
+            if possible
+            and (
                 head.startswith(prefix)
-                or (prefix.startswith(head) and self._route(number).match.can_begin_with(prefix))
+                or (prefix.startswith(head) and self._route(owner).match[place].can_begin_with(prefix))
             )
-        ]
+        }
+        return [packed[0] for number, packed in enumerate(self._packed) if number not in reached]
 
     def _route(self, number: int) -> Route:
         route = self._unpacked.get(number)
         if route is None:
-            route = self._unpacked[number] = unpack(self._entries[number][-1])
+            route = self._unpacked[number] = unpack(self._packed[number])
         return route
 
     def _candidates(self, key: str) -> Iterator[int]:
@@ -174,6 +184,13 @@ def directory_of(match: Template) -> Template:
     return match[:last]
 
 
+def _directory_text(match: Template) -> tuple[Template, str]:
+    """Return what a folder alone decides, with the text up to the slash that ends it."""
+    directory = directory_of(match)
+    text = match[len(directory)]
+    return directory, text[: text.rfind("/") + 1] if isinstance(text, str) else ""
+
+
 def is_unsafe(target: str) -> bool:
     """Return whether a job would resolve the target to another place: Hadoop does so with empty, `.` and `..` segments.
 
@@ -195,7 +212,7 @@ def _template(packed: tuple[Any, ...]) -> Template:
 
 # How the fields that are no plain values are made again. Every other field is as it was packed.
 UNPACK: dict[str, Callable[[Any], Any]] = {
-    "match": lambda packed: Pattern(_template(packed)),
+    "match": lambda packed: tuple(Pattern(_template(template)) for template in packed),
     "target": _template,
     "source": lambda packed: None if packed is None else _template(packed),
     "capacity": lambda packed: tuple(Rung(*rung) for rung in packed),

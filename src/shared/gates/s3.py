@@ -56,6 +56,9 @@ def _head(s3: "S3Client", created: ObjectCreated, version_id: str | None) -> Sto
         etag=head["ETag"].strip('"'),
         last_modified=head["LastModified"],
         size=head["ContentLength"],
+        content_type=head.get("ContentType"),
+        # In lower case already; two spellings of a name would make two inputs for one name of an execution.
+        metadata={name.lower(): value for name, value in head.get("Metadata", {}).items()},
     )
 
 
