@@ -6,6 +6,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import Any
 
+import botocore.session
 import pytest
 
 from tests.unit.resolved import OTHER, PARAMETERS, RESOLVED, defaults, follows, leaves, stack, written
@@ -441,13 +442,16 @@ LAMBDA_PASSES = {
     "Sandbox.Timedout",
     "RetryableCallError",
 }
-GLUE_IS_BUSY = {"Glue.ConcurrentRunsExceededException", "Glue.ResourceNumberLimitExceededException"}
-GLUE_PASSES = {
+# A full job and a throttled start: one storm makes both, so one budget waits for both.
+GLUE_IS_BUSY = {
+    "Glue.ConcurrentRunsExceededException",
+    "Glue.ResourceNumberLimitExceededException",
     "Glue.ThrottlingException",
-    "Glue.OperationTimeoutException",
-    "Glue.InternalServiceException",
     "Glue.AWSGlueException",
 }
+GLUE_PASSES = {"Glue.OperationTimeoutException", "Glue.InternalServiceException"}
+# No retry helps, so nobody may wait for two days to hear of it.
+GLUE_REFUSES = {"EntityNotFoundException", "InvalidInputException", "AccessDeniedException", "ValidationException"}
 # Machine, task, errors, how many hours it waits at the least before it gives up (on average of the jitter, and less than
 # twice as many), and its first and its longest pause in seconds.
 PATIENCE: list[tuple[str, str, set[str], float, tuple[int, int]]] = [
@@ -500,3 +504,21 @@ def test_every_task_has_its_patience() -> None:
         assert tasks.keys() == {state for one, state, *_ in PATIENCE if one == machine}
         for name, one in tasks.items():
             assert len(one["Retry"]) == len([row for row in PATIENCE if row[1] == name]), name
+
+
+def test_what_no_retry_helps_fails_at_once() -> None:
+    """A wrong job name, a denied start: heard in seconds. All that Glue's API names is on one of the lists above."""
+    model = botocore.session.get_session().get_service_model("glue")
+    named = {error.name for error in model.operation_model("StartJobRun").error_shapes}
+    retried = {
+        error.removeprefix("Glue.")
+        for one in states_of("Workflow")["Run the Glue job"]["Retry"]
+        for error in one["ErrorEquals"]
+    }
+
+    assert named <= retried | GLUE_REFUSES
+    assert not retried & GLUE_REFUSES
+    # Such a wildcard takes the refusals too, and repeats a run that failed.
+    assert [] == [error for error in retried if error.startswith("States.")]
+    # By Glue's own model: an error that its SDK has no name for is an AWSGlueException.
+    assert set(model.shape_names) >= GLUE_REFUSES
