@@ -205,12 +205,7 @@ SPECIFICATION: list[tuple[str, object, str]] = [
     ("GlueJob.Properties.DefaultArguments.*", "python", "and no bookmarks: each run reads what it is told to"),
     ("GlueJob.Properties.JobRunQueuingEnabled", False, "the workflow waits, and knows why"),
     (
-        "*.Properties.ManagedPolicyArns*",
-        "arn:aws:iam::aws:policy/service-role/AWSGlueServiceRole",
-        "the one managed policy there is",
-    ),
-    (
-        "GlueJobRole*[[]ReadTheScript].Condition.StringEquals.s3:ResourceAccount",
+        "GlueJobRole*Script].Condition.StringEquals.s3:ResourceAccount",
         "123456789012",
         "a name with a wildcard, but nobody else's bucket",
     ),

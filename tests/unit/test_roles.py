@@ -17,11 +17,15 @@ FILE = "arn:aws:s3:::SourceBucket/input/lab2/eventdriven/green.csv"
 ELSEWHERE = "arn:aws:s3:::SourceBucket/private/salaries.csv"
 TARGET = "arn:aws:s3:::SourceBucket/target/event-transformed/part-0.parquet"
 MARKER = "arn:aws:s3:::SourceBucket/target_$folder$"
+# What Hadoop and EMRFS ask HEAD for before they write below it; without GetObject S3 answers 403 and not 404.
+PARENT = "arn:aws:s3:::SourceBucket/target"
 BUCKET = "arn:aws:s3:::SourceBucket"
 RESULTS = "BackfillResultsBucket.Arn/backfill/run/manifest.json"
 MANIFEST = "BackfillResultsBucket.Arn/windows/0123/0.json"
 WINDOWS = f"{STATES}:stateMachine:glueworkshop-windows"
 BACKFILL = f"{STATES}:stateMachine:glueworkshop-backfill"
+LOG = "arn:aws:logs:us-east-2:123456789012:log-group:/aws-glue/jobs/error:log-stream:jr_0123-driver"
+ARTIFACTS = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc"
 SCRIPT = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc/0123"
 MACHINE = f"{STATES}:stateMachine:Workflow.Name"
 JOB = "arn:aws:glue:us-east-2:123456789012:job/GlueJob"
@@ -79,7 +83,19 @@ MUST: list[tuple[str, str, str]] = [
     ("Workflow", "xray:PutTraceSegments", ANY),
     ("GlueJobRole", "s3:GetObject", FILE),
     ("GlueJobRole", "s3:ListBucket", BUCKET),
+    ("GlueJobRole", "s3:GetBucketLocation", BUCKET),
     ("GlueJobRole", "s3:GetObject", TARGET),
+    ("GlueJobRole", "s3:GetObject", PARENT),
+    ("GlueJobRole", "s3:GetObject", "arn:aws:s3:::SourceBucket/input"),
+    ("GlueJobRole", "s3:AbortMultipartUpload", TARGET),
+    ("GlueJobRole", "s3:ListMultipartUploadParts", TARGET),
+    ("GlueJobRole", "s3:ListBucket", "BackfillResultsBucket.Arn"),
+    ("GlueJobRole", "s3:GetBucketLocation", "BackfillResultsBucket.Arn"),
+    ("GlueJobRole", "s3:ListBucket", ARTIFACTS),
+    ("GlueJobRole", "s3:GetBucketLocation", ARTIFACTS),
+    ("GlueJobRole", "logs:CreateLogGroup", "arn:aws:logs:us-east-2:123456789012:log-group:/aws-glue/jobs/error"),
+    ("GlueJobRole", "logs:CreateLogStream", LOG),
+    ("GlueJobRole", "logs:PutLogEvents", LOG),
     ("GlueJobRole", "s3:PutObject", TARGET),
     ("GlueJobRole", "s3:DeleteObject", TARGET),
     ("GlueJobRole", "s3:PutObject", MARKER),
@@ -127,7 +143,14 @@ MUST_NOT: list[tuple[str, str, str]] = [
     ("Workflow", "s3:GetObject", FILE),
     ("GlueJobRole", "s3:PutObject", FILE),
     ("GlueJobRole", "s3:DeleteObject", FILE),
-    ("GlueJobRole", "s3:GetObject", ELSEWHERE),
+    ("GlueJobRole", "s3:PutObject", PARENT),
+    ("GlueJobRole", "s3:PutObject", ELSEWHERE),
+    ("GlueJobRole", "s3:AbortMultipartUpload", FILE),
+    ("GlueJobRole", "s3:ListBucket", "arn:aws:s3:::somebody-elses"),
+    ("GlueJobRole", "s3:ListAllMyBuckets", ANY),
+    ("GlueJobRole", "glue:StartJobRun", JOB),
+    ("GlueJobRole", "glue:GetTables", "arn:aws:glue:us-east-2:123456789012:catalog"),
+    ("GlueJobRole", "logs:PutLogEvents", LOG.replace("/aws-glue/jobs/error", "/aws/lambda/somebody-elses")),
     ("GlueJobRole", "s3:PutObject", SCRIPT),
     ("GlueJobRole", "s3:GetObject", RESULTS),
     ("GlueJobRole", "s3:PutObject", MANIFEST),
@@ -160,6 +183,7 @@ REFUSED: list[tuple[str, str, str, dict[str, str]]] = [
     ("CollectWindowFunction", "s3:ListBucket", BUCKET, {"s3:prefix": "private/"}),
     ("CollectWindowFunction", "s3:ListBucket", BUCKET, {"s3:prefix": ""}),
     ("GlueJobRole", "s3:GetObject", SCRIPT, {"s3:ResourceAccount": "999999999999"}),
+    ("GlueJobRole", "s3:ListBucket", ARTIFACTS, {"s3:ResourceAccount": "999999999999"}),
 ]
 # Which service may assume a role that the template writes out; SAM writes those of functions and state machines.
 TRUST = {"GlueJobRole": "glue.amazonaws.com", "BackfillSchedulerRole": "scheduler.amazonaws.com"}
@@ -179,7 +203,7 @@ def listed(value: Any) -> list[Any]:
 
 def matches(pattern: str, value: str) -> bool:
     """Match as IAM does: `*` and `?` are wild, actions in any case."""
-    return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value))
+    return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), value, re.DOTALL))
 
 
 def fulfilled(statement: dict[str, Any], request: Mapping[str, str]) -> bool:
@@ -247,6 +271,11 @@ def test_logs_and_traces_are_delivered(owner: str) -> None:
     [statement] = [one for one in statements(owner) if one.get("Sid") == "DeliverLogsAndTraces"]
 
     assert (DELIVERY, "*") == (statement["Action"], statement["Resource"])
+
+
+def test_the_tables_see_all_that_is_granted() -> None:
+    """A managed policy would be none of the statements above, and AWS's for Glue allows glue:* on everything."""
+    assert [] == [name for name, one in RESOURCES.items() if "ManagedPolicyArns" in one.get("Properties", {})]
 
 
 def test_the_key_of_the_bucket_is_the_jobs_alone() -> None:
