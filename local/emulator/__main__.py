@@ -67,7 +67,9 @@ async def _serve(port: int, *, exit_with_parent: bool) -> None:
     from local.emulator import cloudtrail  # noqa: PLC0415, RUF100
 
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    # macOS names no limit and refuses more than OPEN_MAX.
+    files = most_files if sys.platform == "linux" else min(most_files, 10_240)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most_files))
     config = Config()
     also = os.environ["ALSO_LISTEN_ON"]
     hosts = {also} if also == "0.0.0.0" else {"127.0.0.1", also}  # noqa: S104 - the user's choice

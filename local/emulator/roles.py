@@ -2,8 +2,12 @@
 
 AWS starts a workflow's tasks with the role of the state machine, a schedule's target with the role of the schedule, and
 delivers an OnFailure record with the role of the function. ministack checks the callers of its API only, so that a
-missing permission in one of these roles would first be found on AWS.
+missing permission in one of these roles would first be found on AWS. Its wildcards stop at the end of a line, so that a
+key with a line feed is denied to everybody but root; IAM's know no lines.
 """
+
+import re
+from collections.abc import Callable
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_region
@@ -35,6 +39,13 @@ def denial(role_arn: str, action: str, resource: str, *, session: str) -> str | 
     because = "with an explicit deny in" if decision == "Deny" else "because no identity-based policy allows"
     end = "an identity-based policy" if decision == "Deny" else f"the {action} action"
     return f"User: {principal} is not authorized to perform: {action} on resource: {resource} {because} {end}"
+
+
+@seams.replaces(iam_evaluator, "_fnmatch_compile")
+def fnmatch_compile(original: Callable[[str, bool], re.Pattern[str]], *asked: str | bool) -> re.Pattern[str]:
+    """Let a wildcard of a policy stand for any character."""
+    compiled = original(*asked)  # type: ignore[arg-type]
+    return re.compile(compiled.pattern.removesuffix("$") + r"\Z", compiled.flags | re.DOTALL)
 
 
 @seams.replaces(gateway, "pin_request_origin")

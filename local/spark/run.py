@@ -26,6 +26,7 @@ def main() -> int:
         try:
             script = fetch(location, Path(scratch))
             engine.join(os.environ)
+            take_abbreviations()
             sys.argv = [str(script), *arguments]
             runpy.run_path(str(script), run_name="__main__")
         except SystemExit as ended:
@@ -39,6 +40,13 @@ def main() -> int:
             return 0
     Path(error_file).write_text(message)
     return 1
+
+
+def take_abbreviations() -> None:
+    """Let `--SRC` mean SRC_PREFIX, as Glue 5.0's getResolvedOptions does; that of awsglue 6.0 no longer does by itself."""
+    from awsglue.utils import getResolvedOptions  # noqa: PLC0415 - engine prepares its import
+
+    getResolvedOptions.__defaults__ = (True,)
 
 
 def fetch(location: str, folder: Path) -> Path:

@@ -194,6 +194,12 @@ def test_the_source_was_deleted_meanwhile(runs: Runs) -> None:
             "from awsglue.utils import getResolvedOptions\ngetResolvedOptions(['x'], ['DATE'])\n",
             "GlueArgumentError: the following arguments are required: --DATE",
         ),
+        (  # An argument that begins like an option is that option to Glue 5.0: no parameter of a route may be called so.
+            "from awsglue.utils import getResolvedOptions\n"
+            "given = ['x', '--SRC_PREFIX', 'key', '--SRC', 'another']\n"
+            "raise SystemExit(getResolvedOptions(given, ['SRC_PREFIX'])['SRC_PREFIX'])\n",
+            "SystemExit: another",
+        ),
     ],
 )
 def test_a_script_that_fails(runs: Runs, script: str, message: str) -> None:

@@ -125,6 +125,7 @@ def test_a_failed_call_is_skipped(arrivals: Arrivals, key: str) -> None:
         "dt=2026-11-24/run=05:20/a b  c.csv",
         "a\\b[0]{1}*?<>|^~`$&,;.csv",
         "tab\tand\u2028line.csv",
+        "two\nlines\r.csv",
     ],
 )
 def test_a_key_arrives_byte_for_byte(arrivals: Arrivals, key: str, name: str) -> None:
