@@ -28,11 +28,13 @@ demo: setup  ## Build, deploy to a local cloud, upload a CSV, and watch it becom
 local: setup  ## Keep the local cloud up, with the stack deployed, until Ctrl-C. For containers: HOST=172.17.0.1
 	$(dev)/python -m local.playground --host "$(HOST)"
 
+# The make of macOS is of 2006 and doesn't know it.
+sync := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .PHONY: test
 test: setup  ## Everything that CI runs. What waits for the local cloud or for Spark goes side by side.
-	@$(MAKE) --no-print-directory -j2 --output-sync=target routes lint build
+	@$(MAKE) --no-print-directory -j2 $(sync) routes lint build
 	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory -j2 --output-sync=target integration spark
+	@$(MAKE) --no-print-directory -j2 $(sync) integration spark
 
 .PHONY: lint
 lint: .venv/dev/.ready .venv/sam/.ready
@@ -104,4 +106,4 @@ lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; need
 
 .PHONY: help
 help:  ## This list.
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@awk -F ':[^#]*## ' '/^[a-z0-9]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -29,7 +29,8 @@ def main() -> int:
         # The bucket that the files in events/ name.
         bucket = f"glueworkshop-{process.ACCOUNT}-{process.REGION}"
         stack.make_bucket(cloud, bucket)
-        stack.deploy(cloud, parameters={"SourceBucketName": bucket}, routes=None)
+        routes = (stack.ARTIFACT / "shared" / "packed.py").read_text()
+        stack.deploy(cloud, parameters={"SourceBucketName": bucket}, routes=routes)
         variables = " ".join(f"{name}={value}" for name, value in cloud.environment.items())
         print(f"""
 The local cloud answers at {cloud.endpoint_url}; its log is .local/local.log. In another terminal:

@@ -10,8 +10,8 @@ import py_compile
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +31,7 @@ ARTIFACT = BUILD / "StartExecutionFunction"
 # src/shared/domain/packed.py as an application without route files has it.
 NO_ROUTES = "ROUTES = ()\n"
 SAM = REPOSITORY / ".venv" / "sam" / "bin" / "sam"
+PACKAGES = REPOSITORY / ".venv" / "dev" / "lib" / "python3.13" / "site-packages"
 # `sam build` looks for python3.13 on the PATH, and a shim will not do.
 PATH = f"{REPOSITORY / '.venv' / 'dev' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
@@ -95,10 +96,6 @@ def build(*arguments: str | Path) -> None:
 
     Raises SamError.
     """
-    if sys.platform != "linux":
-        raise SamError(
-            "The artifact holds wheels for Linux, as Lambda needs them: run this on Linux or in a container."
-        )
     _sam(["build", *map(str, arguments or _overrides(PARAMETERS))], {})
 
 
@@ -107,15 +104,14 @@ def deploy(
     name: str = "glueworkshop",
     parameters: "Mapping[str, str] | None" = None,
     *more: str,
-    routes: str | None = NO_ROUTES,
+    routes: str = NO_ROUTES,
 ) -> Stack:
     """Run `sam deploy` against the local cloud and return what the stack says of itself.
 
-    Whatever is in src/routes/, the stack has the routes of a module (artifact.route_files.packed_module), by default none;
-    with None it has those it was built with.
+    Whatever is in src/routes/, the stack has the routes of a module (artifact.route_files.packed_module), by default none.
     Raises SamError.
     """
-    template = [] if routes is None else ["--template-file", str(zipped(with_routes(routes, name)))]
+    template = ["--template-file", str(zipped(with_routes(routes, name)))]
     # It is looked for beside the template.
     template += ["--config-file", str(REPOSITORY / "samconfig.toml")]
     overrides = _overrides({**PARAMETERS, **(parameters or {})})
@@ -144,7 +140,19 @@ def with_routes(module: str, name: str) -> Path:
     py_compile.compile(
         str(packed), str(bytecode), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
     )
+    add_native_modules(copy / ARTIFACT.name)
     return copy
+
+
+def add_native_modules(artifact: Path) -> None:
+    """Add this machine's native modules to those of Lambda's, where they differ: on macOS functions run here, too.
+
+    They come from the developer's environment, which holds the same versions (tests/test_make.py).
+    """
+    for module in list(artifact.rglob("*.so")):
+        here = module.with_name(module.name.partition(".")[0] + EXTENSION_SUFFIXES[0])
+        if not here.exists():
+            shutil.copy2(PACKAGES / here.relative_to(artifact), here)
 
 
 def zipped(build: Path) -> Path:
