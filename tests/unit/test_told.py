@@ -506,7 +506,7 @@ def test_a_routes_name_has_the_length_that_is_told() -> None:
 
 
 def test_the_costs_add_up() -> None:
-    """Each row is its own arithmetic, and the trigger's price is the sum, on every page that tells it."""
+    """Each row is its own arithmetic, and the trigger's price is the sum, by rate, on every page that tells it."""
     rows = dict(
         re.findall(
             r"^\| ([^|]+?) \| [^|]+ \| \$([\d.]+) \|",
@@ -519,8 +519,19 @@ def test_the_costs_add_up() -> None:
     assert 7 == len(rows)
     assert f"| **the trigger** | | **${total:.2f}** | |" in read(COSTS)
     assert f"A million arrivals cost some **${total:.2f}**" in read(README)
-    assert f"a sixth of the ${total:.2f}" in read(SPEED)
-    assert 0.59 > 6 * float(rows["Lambda duration"]) - total > -0.59
+    untraced = total - float(rows["X-Ray traces"])
+    assert f"a sixth of the ${untraced:.2f}" in read(SPEED)
+    assert 0.59 > 6 * float(rows["Lambda duration"]) - untraced > -0.59
+    by_rate = re.findall(
+        r"^\| (\d+)(?: or less)? \| ([\d.]+) % \| (\$[\d.]+) \| (\$[\d.]+) \|", read(COSTS), re.MULTILINE
+    )
+    assert 3 == len(by_rate)
+    for rate, share, traces, trigger in by_rate:
+        # The first request of each second, and 5 % of the others.
+        traced = (1 + 0.05 * (int(rate) - 1)) / int(rate)
+        assert (f"{100 * traced:g}", f"${5 * traced:.2f}", f"${untraced + round(5 * traced, 2):.2f}") == (
+            *(share, traces, trigger),
+        )
 
 
 @pytest.mark.parametrize(
@@ -532,7 +543,7 @@ def test_the_costs_add_up() -> None:
         ("`HeadObject`", "1 M * $0.40/M (twice where another version is current)", 0.40),
         ("CloudWatch Logs, function", "1 M * 1.3 kB * $0.50/GB", 1.3 * 0.50),
         ("archive", "1 GB * ($0.10 + $0.023 for a month)", 0.10 + 0.023),
-        ("X-Ray traces", "5 % sampled * $5/M", 0.05 * 5),
+        ("X-Ray traces", "all traced * $5/M", 5.0),
     ],
 )
 def test_a_price_is_its_own_arithmetic(item: str, how: str, sum_of: float) -> None:
@@ -564,7 +575,7 @@ def test_the_memory_that_is_deployed_is_priced_as_in_the_costs() -> None:
     """The row in bold."""
     assert f"| **{MEMORY} MB** | 59 ms | $0.49 | 176 ms |" in read(SPEED)
     assert "59 ms billed" in read(COSTS)
-    assert "(176 ms where an arrival needs new connections)" in read(COSTS)
+    assert "(176 ms where it needs new connections)" in read(COSTS)
 
 
 def test_a_storm_is_the_simulations() -> None:
