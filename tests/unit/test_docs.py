@@ -85,6 +85,19 @@ def test_every_path_and_link_exists(path: Path) -> None:
             assert not anchor or anchor in anchors(page), target
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_table_has_a_header(path: Path) -> None:
+    """Or GitHub shows its rows as pipes. All rows have as many cells."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    tables = [block.splitlines() for block in re.findall(r"(?:^ *\|.*\n)+", text, re.MULTILINE)]
+
+    for header, *rows in tables:
+        cells = len(re.findall(r"(?<!\\)\|", header))
+        assert rows, header
+        assert re.fullmatch(r" *\|(?: *:?-+:? *\|)+", rows[0]), header
+        assert {cells} == {len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row))) for row in rows}, header
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
