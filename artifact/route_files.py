@@ -22,7 +22,66 @@ FOLDER = Path(__file__).resolve().parent.parent / "src" / "routes"
 FIELDS = Route._fields[1:]
 REQUIRED = tuple(name for name in FIELDS if name not in Route._field_defaults)
 # The names that the input has already.
-RESERVED = frozenset({"glue_max_capacity_dpus", "JOB_NAME", "BUCKET_NAME", "SRC_PREFIX", "TRG_PREFIX", "MANIFEST"})
+OWN = ("glue_max_capacity_dpus", "JOB_NAME", "BUCKET_NAME", "SRC_PREFIX", "TRG_PREFIX", "MANIFEST")
+# What the stack's job understands besides. A route may give them.
+JOB_OPTIONS = ("SCHEMA", "SEPARATOR", "ENCODING")
+# What `getResolvedOptions` of Glue 5.0 parses besides what a job asks for. Like any argparse it takes the beginning of
+# one of these names for the name: https://github.com/awslabs/aws-glue-libs/blob/glue-5.0/awsglue/utils.py
+PARSED_BY_GLUE = (
+    "job-bookmark-option",
+    "job-bookmark-from",
+    "job-bookmark-to",
+    "continuation-option",
+    "JOB_ID",
+    "JOB_RUN_ID",
+    "SECURITY_CONFIGURATION",
+    "encryption-type",
+    "enable-data-lineage",
+    "RedshiftTempDir",
+    "TempDir",
+)
+# What Glue itself takes from a run's arguments, older versions' names too; not proven whole (docs/decisions.md).
+# https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
+TAKEN_BY_GLUE = (
+    "additional-python-modules",
+    "auto-scale-within-microbatch",
+    "class",
+    "conf",
+    "continuous-log-conversionPattern",
+    "continuous-log-logGroup",
+    "continuous-log-logStreamPrefix",
+    "customer-driver-env-vars",
+    "customer-executor-env-vars",
+    "datalake-formats",
+    "debug",
+    "disable-proxy-v2",
+    "enable-auto-scaling",
+    "enable-continuous-cloudwatch-log",
+    "enable-continuous-log-filter",
+    "enable-glue-datacatalog",
+    "enable-job-insights",
+    "enable-lakeformation-fine-grained-access",
+    "enable-metrics",
+    "enable-observability-metrics",
+    "enable-rename-algorithm-v2",
+    "enable-s3-parquet-optimized-committer",
+    "enable-spark-ui",
+    "endpoint",
+    "executor-cores",
+    "extra-files",
+    "extra-jars",
+    "extra-py-files",
+    "job-insights-byo-rules",
+    "job-language",
+    "mode",
+    "python-modules-installer-option",
+    "scriptLocation",
+    "spark-event-logs-path",
+    "use-postgres-driver",
+    "user-jars-first",
+    "write-shuffle-files-to-s3",
+    "write-shuffle-spills-to-s3",
+)
 UNITS: dict[str, int] = {"B": 1} | {
     f"{letter}{suffix}": int(base**power)
     for power, letter in enumerate("KMG", start=1)
@@ -41,7 +100,7 @@ MACHINE_ARN = re.compile(
     rf"arn:[a-z-]+:states:[a-z0-9-]+:[0-9]{{12}}:stateMachine:{MACHINE_NAME.pattern}(:[A-Za-z0-9_-]+)?"
 )
 # https://docs.aws.amazon.com/glue/latest/webapi/API_CreateJob.html: at most 255 characters.
-JOB_NAME = re.compile(r"[^\x00-\x1f\x7f{}]{1,255}")
+JOB_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f{}]{1,255}")
 
 KINDS = {
     str: "text in quotes",
@@ -99,12 +158,14 @@ def read_route(path: Path) -> Route:
             raise file.refusal(
                 f"parameters.{name}", "a name has A-Z, a-z, 0-9, _ and -, and begins with a letter or _."
             )
-        if name in RESERVED:
-            raise file.refusal(f"parameters.{name}", f"the input has its own {name}. Choose another name.")
+        if why := why_reserved(name):
+            raise file.refusal(f"parameters.{name}", f"{why}. Choose another name.")
     route = Route(
         name=path.stem,
         match=match,
-        job_name=file.text("job_name", JOB_NAME, "the name of one job: 1 to 255 characters, no placeholders or braces"),
+        job_name=file.text(
+            "job_name", JOB_NAME, "the name of one job: 1 to 255 characters, no placeholders or braces, no - first"
+        ),
         target=file.target(names),
         source=file.template("source", names) if "source" in file.content else None,
         state_machine_arn=file.machine(),
@@ -118,6 +179,30 @@ def read_route(path: Path) -> Route:
     if route.window_seconds:
         check_window(file, route)
     return route
+
+
+def why_reserved(name: str) -> str | None:
+    """Return why a route may not give a parameter of this name, or None where it may.
+
+    Case is ignored, and `-` and `_` are one: argparse hands both over under one name.
+    """
+    said = _plain(name)
+    for known in OWN:
+        if said == _plain(known):
+            return f"the input has its own {known}"
+    for known in PARSED_BY_GLUE + TAKEN_BY_GLUE:
+        if said == _plain(known):
+            return f"Glue takes {known} for itself"
+    if said in map(_plain, JOB_OPTIONS):
+        return None
+    for known in OWN + PARSED_BY_GLUE + JOB_OPTIONS:
+        if _plain(known).startswith(said):
+            return f"Glue takes the beginning of a name for the name, here for {known}"
+    return None
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "_").lower()
 
 
 def check_window(file: "_File", route: Route) -> None:
@@ -212,7 +297,7 @@ class _File:
         return tuple(matches)
 
     def template(self, field: str, captures: list[str] | None) -> Template:
-        """Return a field that is a template; with `captures`, one that uses them."""
+        """Return a field that is a template; with `captures`, one that uses them for an argument of the job."""
         return self._parsed(field, self.get(field, str, ""), captures)
 
     def parameter(self, name: str, captures: list[str]) -> Template:
@@ -296,6 +381,10 @@ class _File:
         return value
 
     def _parsed(self, field: str, text: str, captures: list[str] | None) -> Template:
+        if captures is not None and text.startswith("-"):
+            raise self.refusal(
+                field, f"{text!r} begins with '-', so that a job would take it for an option. Change it."
+            )
         try:
             template = parse_template(text, deep_allowed=captures is None)
         except ValueError as error:

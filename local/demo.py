@@ -298,6 +298,7 @@ SITUATIONS: list[tuple[str, Callable[[Demo], None], list[str]]] = [
     ("same event twice", same_event_twice, ["duplicate"]),
     ("multipart upload", multipart, ["duplicate", "started"]),
     ("folder marker", lambda demo: demo.put(PREFIX, b""), ["skipped, folder_marker"] * 2),
+    ("hidden file", lambda demo: demo.put(f"{PREFIX}.DS_Store", b"x"), ["skipped, hidden_file"] * 2),
     ("quote, plus, emoji", lambda demo: demo.put(ODD_KEY, b"a,b\n1,2\n"), ["duplicate", "started"]),
     ("failed call", denied, ["skipped, failed_call"]),
 ]

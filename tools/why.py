@@ -47,6 +47,7 @@ SKIPPED = {
     SkipReason.EMPTY_OBJECT: "If it should have content, upload it again.",
     SkipReason.FAILED_CALL: "The upload itself was refused: ask whoever made it.",
     SkipReason.FOLDER_MARKER: "Nothing to do: it is no file.",
+    SkipReason.HIDDEN_FILE: "Nothing to do for a leftover. If it is data: upload it under a name that does not hide it.",
     SkipReason.NO_ROUTE: "If it belongs to a dataset: make route KEY=… says which route comes near (docs/routes.md).",
     SkipReason.NOT_AN_ARRIVAL: "Nothing to do: it announced no upload.",
     SkipReason.PAUSED: "Deploy its route without paused, then run a backfill: it starts exactly what came meanwhile.",

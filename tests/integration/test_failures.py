@@ -57,6 +57,36 @@ def test_a_missing_permission_ends_in_the_failure_queue_and_a_replay_heals_it(ar
     assert 1 == len(arrivals.executions(key))
 
 
+def test_a_denied_object_stops_no_other_of_a_backfill(arrivals: Arrivals, key: str) -> None:
+    """It is named with its reason; all others are started, and the execution does not look like a success."""
+    iam, rule = arrivals.client("iam"), f"{arrivals.stack.name}-object-created"
+    keys = [f"{key}/{name}.csv" for name in "abcdefg"]
+    arrivals.client("events").disable_rule(Name=rule)
+    settle()
+    try:
+        for one in keys:
+            arrivals.put(one)
+        settle()
+    finally:
+        arrivals.client("events").enable_rule(Name=rule)
+    role = arrivals.stack.physical_id("BackfillBatchFunctionRole")
+    denied = {"Effect": "Deny", "Action": "s3:GetObject*", "Resource": f"arn:aws:s3:::{arrivals.bucket}/{keys[1]}"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
+    iam.put_role_policy(RoleName=role, PolicyName="deny", PolicyDocument=policy)
+    settle()
+    try:
+        ended = arrivals.run(arrivals.stack.outputs["BackfillStateMachineArn"], {"prefix": f"{key}/", "dry_run": False})
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName="deny")
+
+    assert ("FAILED", "SomeObjectsFailed") == (ended["status"], ended["error"])
+    assert "1 of 7 objects failed, 6 were started" in ended["cause"]
+    assert f"HeadObject on s3://{arrivals.bucket}/'{keys[1]}': 403" in ended["cause"]
+    assert [0 if one == keys[1] else 1 for one in keys] == [len(arrivals.executions(one)) for one in keys]
+    settle()
+    assert 1 == arrivals.backfill(prefix=f"{key}/", dry_run=False)["started"]
+
+
 def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(
     arrivals: Arrivals, key: str, source: str
 ) -> None:

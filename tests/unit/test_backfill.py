@@ -1,6 +1,7 @@
 """Backfill: its request, its batches, its report."""
 
 import contextlib
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +65,22 @@ def test_nothing_before_a_moment_is_looked_at(since: str | None, not_before: str
     assert counts == read_request({"since": since, "not_before": not_before}, stack(), NOW).since
 
 
+@pytest.mark.parametrize("since", [None, "PT26H"])
+def test_a_schedule_that_begins_later_than_it_looks_finds_nothing(since: str | None) -> None:
+    """It fires as soon as it exists, up to a quarter of an hour ago: that is no mistake of anybody's."""
+    asked = {"since": since, "until": "PT15M", "not_before": "2026-11-24T11:50:00Z"}
+
+    request = read_request(asked, stack(), NOW).model_dump(mode="json")
+
+    def decide(_created: ObjectCreated, _request: object) -> Outcome:
+        raise AssertionError
+
+    moments = [NOW - timedelta(minutes=minutes) for minutes in (0, 5, 10, 15, 60)]
+    results = run_batch(read_batch({"Items": [item("a", moment, **request) for moment in moments]}), stack(), decide)
+    assert Results() == results
+    assert {"found": 0, "started": 0, "failed": 0, "skipped": {}}.items() <= report(request, [asdict(results)]).items()
+
+
 @pytest.mark.parametrize("prefix", [None, "", "input/", PREFIX])
 def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
     """Nothing outside it could start anyway."""
@@ -89,7 +106,7 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
         ({"since": "P999999D"}, r"^since, until: before or after all times\.$"),
         ({"not_before": "PT26H"}, "not_before"),
         ({"not_before": ""}, "not_before"),
-        ({"not_before": "2026-11-18", "until": "2026-11-17"}, "not before until"),
+        ({"since": "PT1H", "not_before": "2026-11-24T11:50:00Z", "until": "PT2H"}, "not before until"),
         ({"prefix": "elsewhere/"}, rf"^prefix: 'elsewhere/' is not under '{PREFIX}', so nothing there can start\.$"),
         ({"reprocess": "two words"}, "reprocess"),
         ({"reprocess": ""}, "reprocess"),

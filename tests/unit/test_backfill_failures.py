@@ -104,6 +104,37 @@ def test_a_batch_that_keeps_failing_starts_nothing_twice(world: Backfill, capsys
     assert {"Backfilled": 3} == counted(capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("closed", ["b", "abcdefg"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_denied_object_stops_no_other(world: Backfill, closed: str, *, dry_run: bool) -> None:
+    """Be it one or all: each is a failure with its reason, and the execution says so."""
+    for name in "abcdefg":
+        world.upload(key=PREFIX + name)
+    world.refusals = {f"/{PREFIX}{name}": refusal("403", 403, "HeadObject") for name in closed}
+
+    results = world.batch(*"abcdefg", dry_run=dry_run)
+
+    assert [PREFIX + name for name in "abcdefg" if name not in closed] == results["started"]
+    assert [
+        {
+            "key": PREFIX + name,
+            "why": f"HeadObject on s3://{BUCKET}/'{PREFIX}{name}': 403 so it is. Check the function's role and the bucket's policy.",
+        }
+        for name in closed
+    ] == results["failed"]
+    assert "SomeObjectsFailed" == ended(report(REQUEST, [results]))["error"]
+
+
+def test_a_denied_start_fails_the_batch(world: Backfill) -> None:
+    """It is the function's role that lacks something, not the object's: all would fail."""
+    world.upload(key=PREFIX + "a")
+    world.refusals = {start_of("a"): refusal("AccessDeniedException")}
+
+    with pytest.raises(CallError) as caught:
+        world.batch("a")
+    assert type(caught.value).__name__ in retried(states("backfill")["Look at every object"])
+
+
 def test_an_object_gone_after_it_was_listed_is_skipped(world: Backfill) -> None:
     """Nobody can start it any more; the report says so, and the log which it was."""
     results = world.batch("gone")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from shared.domain.errors import CallError, Cause, PermanentCallError, RetryableCallError
+from shared.domain.errors import CallError, Cause, ObjectDeniedError, PermanentCallError, RetryableCallError
 from shared.domain.plan import Execution
 from shared.gates.aws import DENIED, EXPIRED, THROTTLED
 from shared.gates.s3 import get_manifest, read_object
@@ -60,7 +60,8 @@ FOR_GOOD = {
 STATUSES: dict[int, tuple[type[CallError], Cause]] = {
     400: (PermanentCallError, Cause.REFUSED),
     401: (PermanentCallError, Cause.REFUSED),
-    403: (RetryableCallError, Cause.ACCESS_DENIED),
+    # This object alone.
+    403: (ObjectDeniedError, Cause.ACCESS_DENIED),
     409: (PermanentCallError, Cause.REFUSED),
     412: (PermanentCallError, Cause.REFUSED),
     416: (PermanentCallError, Cause.REFUSED),

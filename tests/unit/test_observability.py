@@ -22,6 +22,7 @@ from shared.domain.errors import (
     ManifestMissingError,
     RetryableCallError,
     SettingsError,
+    UnsafeArgumentError,
     UnsafeTargetError,
 )
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
@@ -253,6 +254,7 @@ def test_what_is_logged_of_a_failure(
 CAUSES = {
     MalformedEventError: "malformed_event",
     ForeignObjectError: "foreign_object",
+    UnsafeArgumentError: "unsafe_argument",
     UnsafeTargetError: "unsafe_target",
     SettingsError: "settings",
     ManifestMissingError: "service_error",

@@ -118,9 +118,9 @@ KEY = "arn:aws:kms:us-east-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890
             [KEY.replace("key/", "alias/"), "1234abcd", f"{KEY}/*"],
         ),
         # Empty: the whole bucket.
-        ("SourcePrefix", ["", "input/", "a", "dt=2026 11/é"], ["/input/", "*", "?a"]),
-        ("JobName", ["a", "a.b_c-D1", "a" * 80], ["", "a b", "a/b", "a" * 81]),
-        ("TargetPrefix", ["target", "target/a b"], ["", "/target"]),
+        ("SourcePrefix", ["", "input/", "a", "dt=2026 11/é"], ["/input/", "*", "?a", "-a"]),
+        ("JobName", ["a", "a.b_c-D1", "a" * 80], ["", "-a", "a b", "a/b", "a" * 81]),
+        ("TargetPrefix", ["target", "target/a b"], ["", "/target", "-target"]),
         (
             "StateMachineArn",
             ["", ATTACHED, f"{ATTACHED}:3", f"{ATTACHED}:live", ATTACHED.replace("aws", "aws-us-gov")],

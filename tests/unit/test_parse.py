@@ -1,6 +1,7 @@
 """Parse: from any payload to what it says, and from an event of either kind to one `ObjectCreated`."""
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
@@ -149,16 +150,6 @@ NO_EVENT = "No EventBridge event: `source` and `detail-type` must be non-empty s
             event("cloudtrail-put-object", id="e1", detail__eventName=...),
             "Event 'e1' (AWS API Call via CloudTrail) can't be acted on. detail.eventName: Field required.",
         ),
-        ({}, NO_EVENT + "Invoke this function from an EventBridge rule, or with a file of events/."),
-        (
-            {"Records": [{"eventSource": "aws:s3"}]},
-            NO_EVENT
-            + "It looks like a classic S3, SNS or SQS notification: turn on EventBridge for the bucket instead.",
-        ),
-        (
-            {"version": "1.0", "requestPayload": event()},
-            NO_EVENT + "It looks like a record of the failure queue: the event to send again is its requestPayload.",
-        ),
     ],
 )
 def test_the_message_says_what_to_fix(broken: object, said: str) -> None:
@@ -167,6 +158,63 @@ def test_the_message_says_what_to_fix(broken: object, said: str) -> None:
         parse_event(broken)
 
     assert said == str(caught.value)
+
+
+INSIDE = "It looks like an EventBridge event inside a message of SQS or SNS: let the rule invoke this function itself, without the queue or topic."
+CLASSIC = "It looks like a classic S3, SNS or SQS notification: turn on EventBridge for the bucket instead."
+ALONE = "It looks like an event's detail alone: take InputPath, Input or the input transformer off the rule's target, so that it passes the whole event."
+A_LIST = (
+    "It is a list, as EventBridge Pipes and batches send it: let a rule invoke this function, with one event at a time."
+)
+A_TEXT = (
+    "It is a text: let the rule pass the whole event, without an input transformer, and encode it as JSON only once."
+)
+ANYTHING = "Invoke this function from an EventBridge rule, or with a file of events/."
+S3_RECORDS = {"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": "a+b.csv"}}}]}
+
+
+def queued(message: object) -> dict[str, Any]:
+    """Wrap a message as SQS hands it to a function."""
+    return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(message)}]}
+
+
+def published(message: object) -> dict[str, Any]:
+    """Wrap a message as SNS hands it to a function."""
+    return {"Records": [{"EventSource": "aws:sns", "Sns": {"Type": "Notification", "Message": json.dumps(message)}}]}
+
+
+HINTED: list[tuple[object, str]] = [
+    (queued(event()), INSIDE),
+    (queued(event("cloudtrail-put-object")), INSIDE),
+    (published(event()), INSIDE),
+    (queued({"Type": "Notification", "Message": json.dumps(event())}), INSIDE),
+    (S3_RECORDS, CLASSIC),
+    (queued(S3_RECORDS), CLASSIC),
+    (published(S3_RECORDS), CLASSIC),
+    ({"Records": [{"eventSource": "aws:sqs", "body": "no JSON: {"}]}, CLASSIC),
+    ({"Records": [{"eventSource": "aws:sqs", "body": "[" * 100_000}]}, CLASSIC),
+    ({"Records": []}, CLASSIC),
+    ({"version": "1.0", "requestPayload": event()}, "It looks like a record of the failure queue: the event to send again is its requestPayload."),
+    (event()["detail"], ALONE),
+    (event("cloudtrail-put-object")["detail"], ALONE),
+    ([event()], A_LIST),
+    ([{"messageId": "1", "body": json.dumps(event())}], A_LIST),
+    ([], A_LIST),
+    (json.dumps(event()), A_TEXT),
+    ("", A_TEXT),
+    ({}, ANYTHING),
+    (None, ANYTHING),
+    (7, ANYTHING),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("payload", "hint"), HINTED)
+def test_what_is_no_event_is_told_what_it_looks_like(payload: object, hint: str) -> None:
+    """With what to do: only a classic notification is a reason to turn on EventBridge."""
+    with pytest.raises(MalformedEventError) as caught:
+        parse_event(payload)
+
+    assert NO_EVENT + hint == str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -192,10 +192,10 @@ UNSAFE = (
 )
 
 
-@pytest.mark.parametrize("key", ["raw/../x", "raw/a//x", "raw/./x"])
+@pytest.mark.parametrize("key", ["raw/x../x", "raw/x./x", "raw/xa//x"])
 def test_a_target_that_would_leave_its_place_fails(key: str) -> None:
     """With the key, the route, and what to do."""
-    routes = routed(tenants='match = "raw/{path...}/{file}"\ntarget = "out/{path}"')
+    routes = routed(tenants='match = "raw/x{path...}/{file}"\ntarget = "out/{path}"')
 
     with pytest.raises(UnsafeTargetError, match=UNSAFE) as failed:
         planned(key, routes)
@@ -206,14 +206,14 @@ def test_a_target_that_would_leave_its_place_fails(key: str) -> None:
 def test_a_backfill_goes_on_after_an_unsafe_target() -> None:
     """It is a failure of that object alone."""
     request = Request(bucket=BUCKET, prefix="", since=None, until=None, dry_run=False, reprocess=None)
-    items = [Item.model_validate({"Key": key, "LastModified": 5, "request": request}) for key in ("raw/a/../b", KEY)]
+    items = [Item.model_validate({"Key": key, "LastModified": 5, "request": request}) for key in ("raw/a//b", KEY)]
 
     def decide(one: Any, _request: Request) -> Skip:
         return _skipped(choose(one, routed(tenants='match = "raw/{path...}/{file}"\ntarget = "out/{path}"')))
 
     results = run_batch(items, ROUTES, decide)
 
-    assert ["raw/a/../b"] == [one["key"] for one in results.failed]
+    assert ["raw/a//b"] == [one["key"] for one in results.failed]
     assert 1 == sum(map(len, results.skipped.values()))
 
 

@@ -387,7 +387,7 @@ def test_the_target_is_the_jobs() -> None:
 
 def errors_of_the_queue() -> Iterator[tuple[str, str]]:
     """Yield each error of the runbook's table with each code that it is told for."""
-    for name, cell in re.findall(r"^\| `(\w+CallError)`, ([^|]+) \|", read(RUNBOOK), re.MULTILINE):
+    for name, cell in re.findall(r"^\| `(\w+(?:Call|Denied)Error)`, ([^|]+) \|", read(RUNBOOK), re.MULTILINE):
         for code in re.findall(r"\*([A-Za-z]+|\d+)\*", cell):
             yield name, code
 

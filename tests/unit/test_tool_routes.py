@@ -37,7 +37,8 @@ def answer(
         ("curated/sales/x.parquet", "1", ["Starts    sales-scoring"]),
         ("raw/sales/", "", ["Starts    nothing: folder_marker"]),
         ("raw/sales/a.csv", "", ["Starts    nothing: no_route", "Near      sales takes raw/sales/dt={dt}/{file}.csv"]),
-        ("raw/tenants/../x/y", "1", ["Fails     Key 'raw/tenants/../x/y'"]),
+        ("raw/tenants/../x/y", "1", ["Starts    nothing: hidden_file"]),
+        ("raw/tenants/acme/-x/1.json", "1", ["Fails     Key 'raw/tenants/acme/-x/1.json' makes KIND '-x'"]),
         ("raw/sales/dt=1/\x1b[2J.csv", "1", ['Key       "raw/sales/dt=1/\\u001b[2J.csv"']),
     ],
 )

@@ -21,6 +21,7 @@ class SkipReason(StrEnum):
     EMPTY_OBJECT = "empty_object"
     FAILED_CALL = "failed_call"
     FOLDER_MARKER = "folder_marker"
+    HIDDEN_FILE = "hidden_file"
     NO_ROUTE = "no_route"
     NOT_AN_ARRIVAL = "not_an_arrival"
     OBJECT_GONE = "object_gone"
@@ -34,10 +35,12 @@ class Announcement:
     """What a payload says, whatever it is: read once, to decide, to log and to count.
 
     `said` holds the values under the names that `shared/domain/parse.py` gives them, of any type; what is missing is absent.
+    `payload` is all of it, for a hint where it is no event.
     """
 
     source: Source
     said: Mapping[str, object]
+    payload: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,13 @@ from pydantic import ConfigDict, StringConstraints, TypeAdapter
 
 from shared.domain.arrival import ObjectCreated
 from shared.domain.choose import Stack
-from shared.domain.errors import MalformedEventError, PermanentCallError, UnsafeTargetError
+from shared.domain.errors import (
+    MalformedEventError,
+    ObjectDeniedError,
+    PermanentCallError,
+    UnsafeArgumentError,
+    UnsafeTargetError,
+)
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
 
 # Keys named in a report for each outcome; all of them are in the Map Run's results.
@@ -75,7 +81,7 @@ def read_request(event: object, stack: Stack, now: datetime) -> Request:
     """Read the input of a backfill; dry unless told otherwise, over the whole source prefix and all times.
 
     `since` and `until` are ISO 8601 timestamps (UTC unless they say otherwise) or durations, which mean that long ago;
-    `not_before` is a timestamp, and the later of it and `since` counts.
+    `not_before` is a timestamp, and the later of it and `since` counts. Where that leaves nothing, nothing is found.
     Raises MalformedEventError.
     """
     if not isinstance(event, dict):
@@ -83,7 +89,7 @@ def read_request(event: object, stack: Stack, now: datetime) -> Request:
     try:
         asked = parse(event=event, model=RequestInput)
         since, until = _moment("since", asked.since, now), _moment("until", asked.until, now)
-        since = max(filter(None, (since, _in_utc(asked.not_before))), default=None)
+        not_before = _in_utc(asked.not_before)
     except OverflowError as error:
         raise MalformedEventError("since, until: before or after all times.") from error
     except ValidationError as error:
@@ -103,7 +109,7 @@ def read_request(event: object, stack: Stack, now: datetime) -> Request:
     return Request(
         bucket=stack.source_bucket_name,
         prefix=prefix,
-        since=since,
+        since=max(filter(None, (since, not_before)), default=None),
         until=until,
         dry_run=asked.dry_run,
         reprocess=asked.reprocess,
@@ -125,8 +131,9 @@ def read_batch(event: object) -> list[Item]:
 def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreated, Request], Outcome]) -> Results:
     """Decide on every object of a batch that is inside the request's time window.
 
-    An object that S3 or Step Functions refuses for good is a failure of its own and stops no other. What may pass is
-    raised, so that the Map tries the batch again: what it had started by then is a duplicate.
+    An object that S3 denies, that S3 or Step Functions refuse for good, or whose key no job must see is a failure of its
+    own and stops no other. What may pass, and a denied start, is raised, so that the Map tries the batch again: what it
+    had started by then is a duplicate.
     Raises RetryableCallError.
     """
     results = Results()
@@ -139,7 +146,7 @@ def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreat
         created = ObjectCreated(request.bucket, item.key, None, stack.account_id)
         try:
             outcome = handle(created, request)
-        except (PermanentCallError, UnsafeTargetError) as error:
+        except (ObjectDeniedError, PermanentCallError, UnsafeArgumentError, UnsafeTargetError) as error:
             results.failed.append({"key": item.key, "why": str(error)})
             continue
         match outcome:

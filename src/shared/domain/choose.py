@@ -1,18 +1,24 @@
 """Choose: which route takes an object, by its key alone; then whether the object itself is one that a route starts."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason
-from shared.domain.errors import ForeignObjectError, UnsafeTargetError
-from shared.domain.pattern import Capture, Pattern
+from shared.domain.errors import ForeignObjectError, UnsafeArgumentError, UnsafeTargetError
+from shared.domain.pattern import Capture, Pattern, is_captured
 from shared.domain.routes import NO_ROUTES, Choice, Route, RouteTable
+from shared.domain.windows import own_folder
 
 if TYPE_CHECKING:
     Table = RouteTable
 else:
     Table = Any  # it does not come from the environment, so pydantic has nothing to check in it
+
+# The character that makes a segment of the key one that Spark passes over: the first, or the last of `._COPYING_`.
+# https://github.com/apache/spark/blob/v3.5.4/core/src/main/scala/org/apache/spark/util/HadoopFSUtils.scala
+HIDING = re.compile(r"(?<![^/])(?:\.|_(?![^/]*=))|(?<=\._COPYING)_(?![^/])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +70,94 @@ def screen(created: ObjectCreated, stack: Stack) -> Skip | None:
 def choose(created: ObjectCreated, stack: Stack, *, even_paused: bool = False) -> Choice | Skip:
     """Return the route of the object's key: that of the route files which takes it, or the one of the parameters.
 
-    The order is: marker, no route, paused, then what the key captured. A pause holds up arrivals (it spares S3 the call)
+    The order is: marker, no route, paused, hidden, then what would be unsafe. A pause holds up arrivals (it spares S3 the call)
     and ends nothing: what a window gathers is asked for with `even_paused`.
-    Raises ForeignObjectError for an object that is not this stack's, and UnsafeTargetError.
+    Raises ForeignObjectError for an object that is not this stack's, UnsafeTargetError and UnsafeArgumentError.
     """
     if skip := screen(created, stack):
         return skip
-    if not stack.table:
-        return Choice(_parameters_route(stack.job_name, stack.target_prefix, stack.window_seconds), {})
-    choice = stack.table.find(created.key)
+    choice = find_route(created.key, stack)
     if choice is None:
         return Skip(SkipReason.NO_ROUTE, "no route's match fits the key: `make route KEY=…` tells which come near")
     if choice.route.paused and not even_paused:
         why = "the route's file says paused: a backfill after the pause starts what came meanwhile"
         return Skip(SkipReason.PAUSED, why, choice.name)
-    if not choice.is_safe:
+    if skip := screen_hidden(created.key, choice, stack):
+        return skip
+    check_values(created.key, choice)
+    return choice
+
+
+def find_route(key: str, stack: Stack) -> Choice | None:
+    """Return the route that takes the key, whatever else speaks against the object."""
+    if stack.table:
+        return stack.table.find(key)
+    return Choice(_parameters_route(stack.job_name, stack.target_prefix, stack.window_seconds), {})
+
+
+def screen_hidden(key: str, choice: Choice, stack: Stack) -> Skip | None:
+    """Return a skip for a file that is hidden or unfinished by its name or that of a folder, or None.
+
+    What the source prefix or the route's match writes out is meant, as a shell's `*` passes over `.name` and `.name` does
+    not.
+    """
+    # Nearly every key ends here, and the pattern takes ten times as long.
+    if not ("/." in key or "/_" in key or key.startswith((".", "_")) or "._COPYING_" in key):
+        return None
+    for found in HIDING.finditer(key):
+        place = found.start()
+        begin, end = key.rfind("/", 0, place) + 1, key.find("/", place)
+        end = len(key) if end < 0 else end
+        if end <= len(stack.source_prefix):
+            continue
+        if not stack.table or is_captured(choice.route.match[choice.number].tokens, choice.captures, place):
+            why = f"{key[begin:end]!a} is the name of a hidden or unfinished file or folder: jobs pass over it"
+            return Skip(SkipReason.HIDDEN_FILE, why, choice.name)
+    return None
+
+
+def check_values(key: str, choice: Choice) -> None:
+    """See that what the key makes of its route stays data: a target in its place, and no argument that is an option.
+
+    Raises UnsafeTargetError or UnsafeArgumentError.
+    """
+    target = choice.target
+    error: UnsafeTargetError | UnsafeArgumentError
+    if choice.name and not choice.is_safe:
         error = UnsafeTargetError(
-            f"Key {created.key!a} makes the target {choice.target!a} of route {choice.name}: jobs resolve its "
+            f"Key {key!a} makes the target {target!a} of route {choice.name}: jobs resolve its "
             "empty, '.' or '..' segment, and would write elsewhere. Upload the object under another key, or make the "
             "match narrower."
         )
-        error.route = choice.name
-        raise error
-    return choice
+    elif dashed := _dashed(key, target, choice):
+        name, value = dashed
+        error = UnsafeArgumentError(
+            f"Key {key!a} makes {name} {value!a}: the job would take what begins with '-' for an option. Upload the object "
+            "under another key, or begin the template of that value with text of its own."
+        )
+    else:
+        return
+    error.route = choice.name
+    raise error
+
+
+def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
+    """Return name and value of an argument that begins with a dash, if there is one."""
+    # Nearly every key ends here. Parameters begin with a capture, if with a dash: the build refuses text that does.
+    if not (key.startswith("-") or target.startswith("-") or any(one[0] == "-" for one in choice.captures.values())):
+        return None
+    arguments = {"SRC_PREFIX": source_of(key, choice), "TRG_PREFIX": target, **choice.parameters}
+    return next(((name, value) for name, value in arguments.items() if value.startswith("-")), None)
+
+
+def source_of(key: str, choice: Choice) -> str:
+    """Return what the job reads, SRC_PREFIX: the source where the route has one, else the key, or a window's folder."""
+    return folder_of(key, choice) if choice.route.window_seconds else choice.source(key)
+
+
+def folder_of(key: str, choice: Choice) -> str:
+    """Return what a window gathers: the source where the route has one, otherwise the key up to its last slash."""
+    return own_folder(key) if choice.route.source is None else choice.source(key)
 
 
 def screen_object(size: int, choice: Choice) -> Skip | None:

@@ -4,11 +4,13 @@
     ├── MalformedEventError       no: the event, or the input of a backfill, is not understood
     ├── ForeignObjectError        no: the object is in another bucket or account
     ├── UnsafeTargetError         no: a job would resolve the target to somewhere else
+    ├── UnsafeArgumentError       no: a job would take a value for an option
     ├── SettingsError             no: the function's environment is incomplete
     ├── ManifestMissingError      yes: a window's manifest was put and is not there
     └── CallError                 S3 or Step Functions did not answer as hoped
         ├── PermanentCallError    no: the call itself was judged wrong
         └── RetryableCallError    yes: throttled, denied (until a policy is fixed), timed out, or the service has a fault
+            └── ObjectDeniedError yes, for an event; a backfill goes on without the object
 
 An arrival that should start nothing is no error but a `Skip`. Whatever is raised here is retried by Lambda twice and
 then waits in the failure queue, so a message says what happened, to which object, and what to do.
@@ -22,6 +24,7 @@ class Cause(StrEnum):
 
     MALFORMED_EVENT = "malformed_event"
     FOREIGN_OBJECT = "foreign_object"
+    UNSAFE_ARGUMENT = "unsafe_argument"
     UNSAFE_TARGET = "unsafe_target"
     SETTINGS = "settings"
     ACCESS_DENIED = "access_denied"
@@ -58,6 +61,12 @@ class UnsafeTargetError(ArrivalError):
     cause = Cause.UNSAFE_TARGET
 
 
+class UnsafeArgumentError(ArrivalError):
+    """A key makes an argument of the job that begins with a dash: the job would read an option, and the next one as its value."""
+
+    cause = Cause.UNSAFE_ARGUMENT
+
+
 class SettingsError(ArrivalError):
     """An environment variable that template.yaml sets is missing or wrong."""
 
@@ -84,3 +93,7 @@ class PermanentCallError(CallError):
 
 class RetryableCallError(CallError):
     """The same call may succeed later."""
+
+
+class ObjectDeniedError(RetryableCallError):
+    """S3 denies this one object; others may be open to us."""

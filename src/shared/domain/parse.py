@@ -4,6 +4,8 @@ Strict on the fields a decision needs, blind to all others, so that a field AWS 
 are our own: Powertools' S3 model asks for fields nobody here reads, and types the size as a float.
 """
 
+import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from aws_lambda_powertools.utilities.parser import BaseModel, ValidationError, parse
@@ -17,7 +19,7 @@ OBJECT_CREATED = "Object Created"
 API_CALL = "AWS API Call via CloudTrail"
 UPLOADS = frozenset({"PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"})
 
-# Where everything that is read of an event stands. `Records` and `requestPayload` are of payloads sent here by mistake.
+# Where everything that is read of an event stands.
 ANY_EVENT = {
     "source": "source",
     "detail_type": "detail-type",
@@ -25,8 +27,6 @@ ANY_EVENT = {
     "event_time": "time",
     "replay_name": "replay-name",
     "account": "account",
-    "records": "Records",
-    "failed_payload": "requestPayload",
 }
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 S3_EVENT = ANY_EVENT | {
@@ -71,7 +71,7 @@ def read_announcement(event: object) -> Announcement:
     """Read what a payload says; never fails, so that also what can't be parsed is logged and counted."""
     paths = _paths(_find(event, "detail-type"))
     said = {name: found for name, path in paths.items() if (found := _find(event, path)) is not None}
-    return Announcement(_source(said), said)
+    return Announcement(_source(said), said, event)
 
 
 def parse_announcement(announcement: Announcement) -> ObjectCreated | Skip:
@@ -124,12 +124,64 @@ def _source(said: dict[str, object]) -> Source:
 
 
 def _not_from_eventbridge(announcement: Announcement) -> str:
-    hint = "Invoke this function from an EventBridge rule, or with a file of events/."
-    if "records" in announcement.said:
-        hint = "It looks like a classic S3, SNS or SQS notification: turn on EventBridge for the bucket instead."
-    elif "failed_payload" in announcement.said:
-        hint = "It looks like a record of the failure queue: the event to send again is its requestPayload."
+    hint = next(hint for looks_like, hint in HINTS if looks_like(announcement.payload))
     return f"No EventBridge event: `source` and `detail-type` must be non-empty strings. {hint}"
+
+
+def _wraps_an_event(payload: object) -> bool:
+    """Return whether a batch of SQS or SNS has an EventBridge event in a message, also one that passed both."""
+    return any(_find(message, "detail-type") for message in _messages(payload))
+
+
+def _messages(payload: object) -> list[object]:
+    """Return what the first record of a batch holds: the message, and what is in that one if SNS sent it on to SQS."""
+    records = _find(payload, "Records")
+    first = records[0] if isinstance(records, list) and records else None
+    message = _read_json(_find(first, "body") or _find(first, "Sns.Message"))
+    return [message, _read_json(_find(message, "Message"))]
+
+
+def _read_json(text: object) -> object:
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+# What a payload that is no event looks like, and what to do. The first that fits counts, and the last one always does.
+HINTS: tuple[tuple[Callable[[object], bool], str], ...] = (
+    (
+        lambda payload: isinstance(payload, str),
+        "It is a text: let the rule pass the whole event, without an input transformer, and encode it as JSON only once.",
+    ),
+    (
+        lambda payload: isinstance(payload, list),
+        "It is a list, as EventBridge Pipes and batches send it: let a rule invoke this function, with one event at a time.",
+    ),
+    (
+        _wraps_an_event,
+        (
+            "It looks like an EventBridge event inside a message of SQS or SNS: let the rule invoke this function itself, "
+            "without the queue or topic."
+        ),
+    ),
+    (
+        lambda payload: _find(payload, "Records") is not None,
+        "It looks like a classic S3, SNS or SQS notification: turn on EventBridge for the bucket instead.",
+    ),
+    (
+        lambda payload: _find(payload, "requestPayload") is not None,
+        "It looks like a record of the failure queue: the event to send again is its requestPayload.",
+    ),
+    (
+        lambda payload: (_find(payload, "bucket.name") or _find(payload, "requestParameters.bucketName")) is not None,
+        (
+            "It looks like an event's detail alone: take InputPath, Input or the input transformer off the rule's target, so "
+            "that it passes the whole event."
+        ),
+    ),
+    (lambda _payload: True, "Invoke this function from an EventBridge rule, or with a file of events/."),
+)
 
 
 def _what_is_wrong(announcement: Announcement, error: ValidationError) -> str:

@@ -82,6 +82,16 @@ class Pattern:
         return bool(states)
 
 
+def is_captured(tokens: Template, captures: Mapping[str, str], place: int) -> bool:
+    """Return whether a placeholder, and not the template's own text, took the character at this place of the key."""
+    end = 0
+    for token in tokens:
+        end += len(token) if isinstance(token, str) else len(captures[token.name])
+        if place < end:
+            return not isinstance(token, str)
+    return False
+
+
 def fill(template: Template, captures: Mapping[str, str]) -> str:
     """Return the template's text with what was captured in the place of its placeholders."""
     return "".join(token if isinstance(token, str) else captures[token.name] for token in template)

@@ -61,15 +61,17 @@ def _config(attempts: int) -> Config:
 
 
 @contextmanager
-def call(operation: str, subject: str) -> Iterator[None]:
+def call(operation: str, subject: str, denied: type[RetryableCallError] = RetryableCallError) -> Iterator[None]:
     """Turn whatever botocore raises inside into one of our errors, with what failed, on what, and what to do.
+
+    `denied` is the error for a call that may not be made.
 
     Raises PermanentCallError or RetryableCallError.
     """
     try:
         yield
     except ClientError as error:
-        raise _from_response(operation, subject, error) from error
+        raise _from_response(operation, subject, error, denied) from error
     except (HTTPClientError, NotConnectedError) as error:
         message = f"{operation} on {subject}: no answer ({error}). Lambda tries again."
         raise RetryableCallError(message, Cause.TIMEOUT) from error
@@ -88,12 +90,12 @@ def code_of(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
 
-def _from_response(operation: str, subject: str, error: ClientError) -> CallError:
+def _from_response(operation: str, subject: str, error: ClientError, denied: type[RetryableCallError]) -> CallError:
     code = code_of(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = f"{operation} on {subject}: {code} {error.response.get('Error', {}).get('Message', '')}".rstrip()
     if code in DENIED:
-        return RetryableCallError(f"{said}. Check the function's role and the bucket's policy.", Cause.ACCESS_DENIED)
+        return denied(f"{said}. Check the function's role and the bucket's policy.", Cause.ACCESS_DENIED)
     if code in EXPIRED:
         return RetryableCallError(f"{said}. The credentials ran out; Lambda tries again.", Cause.ACCESS_DENIED)
     if code in THROTTLED or status == TOO_MANY_REQUESTS:

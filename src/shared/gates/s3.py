@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from shared.domain.arrival import ObjectCreated, StoredObject, real_version
-from shared.domain.errors import SettingsError
+from shared.domain.errors import ObjectDeniedError, SettingsError
 from shared.domain.windows import File
 from shared.gates.aws import call, code_of
 
@@ -37,7 +37,7 @@ def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | None:
 
 def _head(s3: "S3Client", created: ObjectCreated, version_id: str | None) -> StoredObject | None:
     version = {"VersionId": version_id} if version_id else {}
-    with call("HeadObject", f"s3://{created.bucket}/{created.key!a}"):
+    with call("HeadObject", f"s3://{created.bucket}/{created.key!a}", denied=ObjectDeniedError):
         try:
             head = s3.head_object(
                 Bucket=created.bucket,

@@ -1,0 +1,219 @@
+"""Data stays data: no key makes an option of the job, and no hidden or unfinished file is one to start."""
+
+import argparse
+from types import SimpleNamespace
+
+import pytest
+
+from artifact.route_files import JOB_OPTIONS, OWN, PARSED_BY_GLUE, why_reserved
+from handlers import start_execution as live
+from shared.domain.arrival import Skip
+from shared.domain.backfill import Item, Request, run_batch
+from shared.domain.choose import Stack, choose
+from shared.domain.errors import UnsafeArgumentError
+from shared.domain.gather import belongs
+from shared.domain.routes import Choice
+from shared.domain.windows import File, Window
+from tests.unit.builders import BUCKET, created, event, stack
+from tests.unit.test_handler import CONTEXT, clients
+from tests.unit.test_routes import table
+
+__all__ = ["clients"]  # a fixture
+
+
+def routed(prefix: str, *fields: str) -> Stack:
+    """Describe a stack of a source prefix, with one route file of these fields, or without."""
+    return stack(source_prefix=prefix, table=table(one="\n".join(fields)) if fields else stack().table)
+
+
+WINDOW = "window_seconds = 60"
+# The source prefix, the fields of a route file if there is one, the key, and whether it is hidden.
+HIDDEN = [
+    ("raw/", (), "raw/.DS_Store", True),
+    ("raw/", (), "raw/._a.csv", True),
+    ("raw/", (), "raw/_committed_1", True),
+    ("raw/", (), "raw/_temporary/0/part-0.csv", True),
+    ("raw/", (), "raw/day/.spark-staging/part-0.csv", True),
+    ("raw/", (), "raw/x._COPYING_", True),
+    ("raw/", (), "raw/x._COPYING_/a.csv", True),
+    ("raw/", (), "raw/..", True),
+    ("raw/", (), "raw/_\n/a.csv", True),
+    ("", (), ".hidden", True),
+    ("", (), "_a/b=c.csv", True),
+    ("raw/", (), "raw/_year=2026/a.csv", False),
+    ("raw/", (), "raw/_a=b", False),
+    ("raw/", (), "raw/a_b/a.b._COPYING", False),
+    ("raw/", (), "raw/x._COPYING_.csv", False),
+    ("raw/", (), "raw//a.csv", False),
+    # What the prefix writes out whole is meant, and no more of it.
+    ("a/_b/", (), "a/_b/c.csv", False),
+    ("a/_b/", (), "a/_b/_c.csv", True),
+    ("a/_b", (), "a/_bc/d.csv", True),
+    ("a/_b", (), "a/_b", False),
+    ("a/.", (), "a/.b", True),
+    # So is what a match writes out; a placeholder takes no such character.
+    ("", ('match = "raw/{day...}/_SUCCESS"',), "raw/1/_SUCCESS", False),
+    ("", ('match = "raw/{day...}/_SUCCESS"',), "raw/_temporary/0/_SUCCESS", True),
+    ("", ('match = "raw/_{name}.csv"',), "raw/_a.csv", False),
+    ("", ('match = "raw/{name}.csv"',), "raw/_a.csv", True),
+    ("", ('match = "raw/{name}.csv"',), "raw/_a=b.csv", False),
+    ("", ('match = "raw/_{all...}"',), "raw/_a/_b", True),
+    ("", ('match = "raw/{all...}"',), "raw/a/_b/c=d.csv", True),
+    ("", ('match = "{name}.csv"',), ".a.csv", True),
+    ("", ('match = "raw/{name}._COPYING_"',), "raw/a._COPYING_", False),
+    ("", ('match = "raw/{name}_"',), "raw/a._COPYING_", False),
+    ("", ('match = "raw/{name}"',), "raw/a._COPYING_", True),
+    ("", ('match = "raw/a._COPY{rest}"',), "raw/a._COPYING_", True),
+    ("", ('match = "raw/.{name}"',), "raw/.a._COPYING_", True),
+    # Of several matches the one that fits the key.
+    ("", ('match = ["raw/{name}.csv", "raw/_{name}.txt"]',), "raw/_a.txt", False),
+    ("", ('match = ["raw/_{name}.txt", "raw/{name}.csv"]',), "raw/_a.csv", True),
+    ("raw/_in/", ('match = "raw/{all...}"',), "raw/_in/a.csv", False),
+    ("raw/_in/", ('match = "raw/{all...}"',), "raw/_in/.a.csv", True),
+]
+
+
+@pytest.mark.parametrize(("prefix", "fields", "key", "hidden"), HIDDEN)
+def test_a_hidden_file_is_no_arrival(prefix: str, fields: tuple[str, ...], key: str, *, hidden: bool) -> None:
+    """Of Spark's rule only what nobody wrote out; a window's listing goes by the same."""
+    shown = 'target = "out"'
+    chosen = choose(created(key=key), routed(prefix, *fields, *([shown] if fields else [])))
+    assert hidden == (isinstance(chosen, Skip) and chosen.reason.value == "hidden_file"), chosen
+    assert hidden or isinstance(chosen, Choice)
+
+    deployed = routed(prefix, *fields, *([shown, WINDOW] if fields else []))
+    window = Window("one" if fields else "job:out", BUCKET, key[: key.rfind("/") + 1], 0, 60, None)
+    assert hidden != belongs(File(key, 5, "e", 5), window, deployed)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("raw/.hidden/", "folder_marker"),
+        ("raw/_temporary_$folder$", "folder_marker"),
+        ("raw/.hidden.txt", "no_route"),
+        ("elsewhere/.a.csv", "wrong_prefix"),
+        # An unsafe target and an unsafe argument would fail.
+        ("raw/../x.csv", "hidden_file"),
+        ("raw/-x/_.csv", "hidden_file"),
+    ],
+)
+def test_the_first_reason_counts(key: str, reason: str) -> None:
+    """Marker, no route, hidden; only then what is unsafe."""
+    chosen = choose(
+        created(key=key), routed("raw/", 'match = "raw/{a}/{b}.csv"', 'target = "out/{a}"', "[parameters]", 'A = "{a}"')
+    )
+
+    assert isinstance(chosen, Skip)
+    assert reason == chosen.reason.value
+
+
+def test_a_pause_comes_before_a_hidden_name() -> None:
+    """What came meanwhile is told by the one reason; the pause over, it is hidden still."""
+    paused = routed("raw/", 'match = "raw/{a}"', 'target = "out"', "paused = true")
+    announced = created(key="raw/.a")
+
+    found = [choose(announced, paused), choose(announced, paused, even_paused=True)]
+
+    assert ["paused", "hidden_file"] == [one.reason.value for one in found if isinstance(one, Skip)]
+
+
+def test_a_hidden_file_costs_no_call(clients: SimpleNamespace) -> None:
+    """The answer says so, and the name that hides it."""
+    answer = live.handler(event(detail__object={"key": "input/lab2/eventdriven/_temporary/0/a.csv"}), CONTEXT)
+
+    assert {"outcome": "skipped", "reason": "hidden_file", "execution_arn": None} == answer
+    assert [] == clients.s3.calls == clients.sfn.calls
+    skip = choose(created(key="raw/_temporary/0/a.csv"), routed("raw/"))
+    assert "'_temporary' is the name of a hidden or unfinished file or folder" in getattr(skip, "why", "")
+
+
+NAMED = ('match = "raw/{all...}"', 'target = "out"', "[parameters]", 'NAME = "{all}"')
+# As above, and the argument that would be an option; None: the key starts.
+DASHED = [
+    ("", (), "-report.csv", "SRC_PREFIX '-report.csv'"),
+    ("", (), "--TRG_PREFIX=curated/other.csv", "SRC_PREFIX '--TRG"),
+    ("", (), "raw/-report.csv", None),
+    ("", NAMED, "raw/--TRG_PREFIX=curated/other.csv", "NAME '--TRG_PREFIX=curated/other.csv'"),
+    ("", NAMED, "raw/-", "NAME '-'"),
+    ("", NAMED, "raw/a-b", None),
+    ("", ('match = "raw/{a}/{b}"', 'target = "{a}-x"'), "raw/-a/b", "TRG_PREFIX '-a-x'"),
+    ("", ('match = "raw/{a}/{b}"', 'target = "out/{a}"'), "raw/-a/-b", None),
+    ("", ('match = "raw/{a}/{b}"', 'target = "out"', 'source = "{a}/"'), "raw/-a/b", "SRC_PREFIX '-a/'"),
+    ("", ('match = "-{a}"', 'target = "out"'), "-a", "SRC_PREFIX '-a'"),
+    ("", ('match = "-{a}"', 'target = "out"', 'source = "{a}"'), "-a", None),
+    # A window's folder is the argument, and a file's own key is not.
+    ("", ('match = "{day}/{a}"', 'target = "o/u/t"', WINDOW), "-a/b", "SRC_PREFIX '-a/'"),
+    ("", ('match = "{a}"', 'target = "out"', WINDOW), "-a", None),
+]
+
+
+@pytest.mark.parametrize(("prefix", "fields", "key", "argument"), DASHED)
+def test_a_value_is_never_an_option(prefix: str, fields: tuple[str, ...], key: str, argument: str | None) -> None:
+    """It fails with the argument and what to do: of an event, and in a backfill as a failure of its own."""
+    deployed = routed(prefix, *fields)
+    window = Window("one", BUCKET, key[: key.rfind("/") + 1], 0, 60, None)
+    if argument is None:
+        assert isinstance(choose(created(key=key), deployed), Choice)
+        assert WINDOW not in fields or belongs(File(key, 5, "e", 5), window, deployed)
+        return
+    with pytest.raises(UnsafeArgumentError, match=r"Upload the object under another key") as failed:
+        choose(created(key=key), deployed)
+
+    assert f"{key!a} makes {argument}" in str(failed.value)
+    assert ("one" if fields else None, "unsafe_argument") == (failed.value.route, failed.value.cause.value)
+    assert not belongs(File(key, 5, "e", 5), window, deployed)
+    request = Request(bucket=BUCKET, prefix="", since=None, until=None, dry_run=False, reprocess=None)
+    items = [Item.model_validate({"Key": one, "LastModified": 5, "request": request}) for one in (key, "x/")]
+    results = run_batch(items, deployed, lambda one, _: choose(one, deployed))  # type: ignore[arg-type,return-value]
+    assert ([key], {"folder_marker": ["x/"]}) == ([one["key"] for one in results.failed], results.skipped)
+
+
+def test_an_unsafe_target_is_in_no_window() -> None:
+    """Its own event fails, and says so."""
+    deployed = routed("", 'match = "raw/x{a}/{b}"', 'target = "out/{a}"', WINDOW)
+    keys = {"raw/xy/b": True, "raw/x../b": False}
+
+    windows = {key: Window("one", BUCKET, key[:-1], 0, 60, None) for key in keys}
+    assert keys == {key: belongs(File(key, 5, "e", 5), window, deployed) for key, window in windows.items()}
+
+
+# The names that a route may not give, and those that it may.
+REFUSED = [
+    "SRC_PREFIX", "src-prefix", "SRC", "S", "s", "TRG_", "BUCKET", "b", "J", "JOB", "job_name", "JOB-NAME",
+    "MANIFEST", "MAN", "glue", "g", "GLUE-MAX", "TempDir", "tempdir", "Temp", "T", "RedshiftTempDir", "r", "red",
+    "job-bookmark-option", "JOB_BOOKMARK", "job_bookmark_from", "Job-Bookmark-To", "continuation-option", "cont",
+    "JOB_ID", "JOB_RUN_ID", "job_r", "SECURITY_CONFIGURATION", "sec", "encryption-type", "ENCRYPT",
+    "enable-data-lineage", "ENABLE", "E", "conf", "CONF", "debug", "mode", "endpoint", "class", "enable-metrics",
+    "ENABLE_METRICS", "additional_python_modules", "scriptLocation", "scriptlocation", "extra-jars", "EXTRA_FILES",
+    "datalake_formats", "job-language", "user_jars_first", "SCH", "SCHEM", "SEP", "separat", "ENC", "encodin",
+]  # fmt: skip
+ALLOWED = [
+    "SCHEMA", "SEPARATOR", "ENCODING", "SCHEMA_2", "SRC_PREFIX_2", "DAY", "TENANT", "KIND", "MODE_OF_PAYMENT",
+    "confident", "debugging", "DATE", "DATE_FORMAT", "_as-is", "_", "X", "enable_metrics_2", "JOB_NAMES",
+    "MANIFESTS", "TEMPDIRS", "_SRC",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED + ALLOWED)
+def test_a_name_is_refused_where_it_is_read_as_another(name: str) -> None:
+    """By the job, by `getResolvedOptions` of Glue 5.0, or by Glue."""
+    assert (name in REFUSED) == (why_reserved(name) is not None), why_reserved(name)
+
+
+KNOWN = [*OWN, *PARSED_BY_GLUE, *JOB_OPTIONS]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_no_name_that_is_allowed_changes_another(name: str) -> None:
+    """Argparse, as Glue 5.0 uses it, is the judge of every beginning of a name, and of longer ones."""
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for known in KNOWN:
+        parser.add_argument(f"--{known}", default="untouched")
+    given = [name[:length] for length in range(1, len(name))] + [f"{name}_2", f"{name}S"]
+    allowed = [one for one in given if why_reserved(one) is None]
+
+    parsed, _ = parser.parse_known_args([word for one in allowed for word in (f"--{one}", "changed")])
+
+    assert {"untouched"} == set(vars(parsed).values())
+    assert allowed == given[-2:]
