@@ -49,7 +49,7 @@ build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python
 	PATH="$(CURDIR)/$(dev):$$PATH" .venv/sam/bin/sam build
 
 .PHONY: unit
-unit: .venv/dev/.ready
+unit: .venv/dev/.ready .venv/sam/.ready
 	$(dev)/python -m pytest -n 2 tests/unit tests/simulation tests/test_make.py
 
 .PHONY: integration

@@ -1,8 +1,10 @@
 """Build the one artifact that all functions share: pinned dependencies, no data nobody reads, bytecode that stays valid.
 
-`sam build` calls this through `artifact/<architecture>/Makefile`. Lambda mounts the code read-only, so what is not
-compiled here is compiled again by every cold start; and SAM dates every file of its zip 1980, so the bytecode must not
-be checked against its source's time. Wheels are picked by platform tag, whatever machine this runs on.
+`sam build` calls this through `artifact/Makefile`. Lambda mounts the code read-only, so what is not compiled here is
+compiled again by every cold start; and SAM dates every file of its zip 1980, so the bytecode must not be checked
+against its source's time. Wheels are picked by platform tag, whatever machine this runs on. The artifact holds the
+native modules of both processors: Python loads the one whose name has its own platform, so that what was built always
+fits what is deployed, whatever the stack's parameter Architecture was, is or becomes.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from artifact.route_files import RouteFileError, packed_module, read_routes  # n
 REQUIREMENTS = SOURCE / "requirements.txt"
 STAGES = ROOT / ".aws-sam" / "packages"
 PYTHON = (3, 13)
-PLATFORMS = {"x86_64": "manylinux_2_17_x86_64", "arm64": "manylinux_2_17_aarch64"}
+MACHINES = ("x86_64", "aarch64")
 
 # Every operation the functions call. botocore carries models of some 440 services; a test compares this table with src/.
 # botocore asks HeadBucket too, for the bucket's region when a HEAD is answered 301 or 400.
@@ -39,10 +41,25 @@ OPERATIONS = {
 MEMBERS = {"HeadObjectOutput": {"ContentLength", "ContentType", "ETag", "LastModified", "Metadata", "VersionId"}}
 
 
+# What no function imports or reads. It makes room for the native modules of the second processor.
+# boto3.docs looks like as little use, and every session imports it; Powertools' Logger may import event_handler.
+UNUSED = (
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui-bundle.min.js",
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui.min.css",
+    "aws_lambda_powertools/utilities/auth_alpha",
+    "aws_lambda_powertools/utilities/data_classes",
+    "aws_lambda_powertools/utilities/kafka",
+    "boto3/data",
+    "boto3/examples",
+    "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",
+    "pydantic/mypy.py",
+    "pydantic/v1",
+)
+
+
 def main() -> None:
     """Fill the directory SAM names with a copy of the staged package and the functions' own code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--architecture", choices=sorted(PLATFORMS), required=True)
     parser.add_argument("artifact", type=Path, help="the directory to fill: SAM's ARTIFACTS_DIR")
     arguments = parser.parse_args()
     if sys.version_info[:2] != PYTHON:
@@ -51,7 +68,7 @@ def main() -> None:
         routes = read_routes()
     except RouteFileError as error:
         sys.exit(f"Bad route file. {error}")
-    shutil.copytree(dependencies(arguments.architecture), arguments.artifact, dirs_exist_ok=True)
+    shutil.copytree(dependencies(), arguments.artifact, dirs_exist_ok=True)
     for package in copy_code(arguments.artifact):
         if routes and package.name == "shared":
             (package / "domain" / "packed.py").write_text(packed_module(routes))
@@ -68,38 +85,59 @@ def copy_code(artifact: Path) -> list[Path]:
     return packages
 
 
-def dependencies(architecture: str) -> Path:
+def dependencies() -> Path:
     """Return the directory with the installed, trimmed and compiled dependencies; made once per set of pins."""
     recipe = hashlib.sha256(REQUIREMENTS.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
-    stage = STAGES / f"{architecture}-{recipe}"
+    stage = STAGES / recipe
     if not stage.exists():
         unfinished = stage.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        install(architecture, unfinished)
-        trim(unfinished)
-        compile_tree(unfinished, unfinished)
-        unfinished.rename(stage)
+        for machine in MACHINES:
+            install(machine, unfinished / machine)
+        package = join([unfinished / machine for machine in MACHINES])
+        trim(package)
+        compile_tree(package, package)
+        package.rename(stage)
+        shutil.rmtree(unfinished)
     return stage
 
 
-def install(architecture: str, target: Path) -> None:
-    """Install the pinned wheels for the architecture that will run them."""
+def install(machine: str, target: Path) -> None:
+    """Install the pinned wheels for a kind of machine that will run them."""
     subprocess.run(  # noqa: S603 - our own arguments
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
             *("--require-hashes", "--only-binary=:all:", "--no-deps", "--implementation=cp", "--python-version=3.13"),
-            *(f"--platform={PLATFORMS[architecture]}", f"--target={target}", f"--requirement={REQUIREMENTS}"),
+            *(f"--platform=manylinux_2_17_{machine}", f"--target={target}", f"--requirement={REQUIREMENTS}"),
         ],
         check=True,
     )
 
 
+def join(installed: list[Path]) -> Path:
+    """Add what only the others have to the first: their native modules. Any other difference would be lost in silence."""
+    package, *others = installed
+    for other in others:
+        for path in [one for one in other.rglob("*") if one.is_file()]:
+            name = path.relative_to(other)
+            described = name.parts[0].endswith(".dist-info")
+            if not (package / name).exists():
+                (package / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, package / name)
+            elif not described and (package / name).read_bytes() != path.read_bytes():
+                sys.exit(f"{name} differs between {' and '.join(MACHINES)}: one artifact can't hold both.")
+    return package
+
+
 def trim(target: Path) -> None:
     """Drop what no function reads: other services, operations and endpoints, examples, paginators, command-line scripts."""
     shutil.rmtree(target / "bin", ignore_errors=True)
-    # Of resources, which nobody makes. boto3.docs looks like as little use, and every session imports it.
-    for name in ("data", "examples"):
-        shutil.rmtree(target / "boto3" / name)
+    for name in UNUSED:
+        path = target / name
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    # pip's own lists of files.
+    for record in target.glob("*.dist-info/RECORD"):
+        record.unlink()
     data = target / "botocore" / "data"
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in OPERATIONS:

@@ -99,8 +99,9 @@ MACHINE_NAME = re.compile(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1
 MACHINE_ARN = re.compile(
     rf"arn:[a-z-]+:states:[a-z0-9-]+:[0-9]{{12}}:stateMachine:{MACHINE_NAME.pattern}(:[A-Za-z0-9_-]+)?"
 )
-# https://docs.aws.amazon.com/glue/latest/webapi/API_CreateJob.html: at most 255 characters.
-JOB_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f{}]{1,255}")
+# https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-jobs-job.html: one line, at most 255 bytes of UTF-8.
+JOB_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f{}]+")
+LONGEST_JOB_NAME = 255
 
 KINDS = {
     str: "text in quotes",
@@ -163,9 +164,7 @@ def read_route(path: Path) -> Route:
     route = Route(
         name=path.stem,
         match=match,
-        job_name=file.text(
-            "job_name", JOB_NAME, "the name of one job: 1 to 255 characters, no placeholders or braces, no - first"
-        ),
+        job_name=file.job(),
         target=file.target(names),
         source=file.template("source", names) if "source" in file.content else None,
         state_machine_arn=file.machine(),
@@ -295,6 +294,14 @@ class _File:
                 raise self.refusal(field, f"{text!r} is there twice. Leave one out.")
             matches.append(match)
         return tuple(matches)
+
+    def job(self) -> str:
+        """Return the name of the job."""
+        wanted = f"the name of one job: 1 to {LONGEST_JOB_NAME} bytes of UTF-8, no placeholders or braces"
+        name = self.text("job_name", JOB_NAME, wanted)
+        if len(name.encode()) > LONGEST_JOB_NAME:
+            raise self.refusal("job_name", f"{name!r} is not {wanted}.")
+        return name
 
     def template(self, field: str, captures: list[str] | None) -> Template:
         """Return a field that is a template; with `captures`, one that uses them for an argument of the job."""

@@ -6,6 +6,7 @@ The interpreter holds nothing but that client, so whatever the artifact lacks is
 import http.client
 import json
 import os
+import platform
 import socket
 import subprocess
 import time
@@ -17,9 +18,10 @@ from typing import Any
 
 from local.emulator.process import REPOSITORY, free_port
 from local.procfs import children
-from local.stack import ARCHITECTURE
 
 PYTHON = REPOSITORY / ".venv" / "lambda" / "bin" / "python"
+# As SAM CLI calls this machine.
+ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
 class RuntimeFailedError(RuntimeError):

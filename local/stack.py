@@ -5,7 +5,6 @@ import functools
 import importlib.util
 import json
 import os
-import platform
 import py_compile
 import re
 import shutil
@@ -22,9 +21,6 @@ from local.emulator.process import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What runs here must be built for here.
-ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
-PARAMETERS = {} if ARCHITECTURE == "x86_64" else {"Architecture": ARCHITECTURE}
 # What `sam build` makes of the function that live events start.
 BUILD = REPOSITORY / ".aws-sam" / "build"
 ARTIFACT = BUILD / "StartExecutionFunction"
@@ -92,11 +88,11 @@ class Stack:
 
 
 def build(*arguments: str | Path) -> None:
-    """Run `sam build`, plain unless there are arguments or this machine isn't an x86_64.
+    """Run `sam build`.
 
     Raises SamError.
     """
-    _sam(["build", *map(str, arguments or _overrides(PARAMETERS))], {})
+    _sam(["build", *map(str, arguments)], {})
 
 
 def deploy(
@@ -114,7 +110,7 @@ def deploy(
     template = ["--template-file", str(zipped(with_routes(routes, name)))]
     # It is looked for beside the template.
     template += ["--config-file", str(REPOSITORY / "samconfig.toml")]
-    overrides = _overrides({**PARAMETERS, **(parameters or {})})
+    overrides = _overrides(parameters or {})
     _sam(["deploy", "--stack-name", name, *template, *overrides, *more], cloud.environment)
     described = client(cloud, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})

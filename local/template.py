@@ -2,6 +2,7 @@
 
 import functools
 import re
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def deployed(name: str = "glueworkshop", partition: str = "aws", **parameters: o
     assert not unknown, f"no such parameters: {unknown}"
     pseudo = {
         "AWS::StackName": name,
+        "AWS::StackId": f"arn:{partition}:cloudformation:us-east-2:123456789012:stack/{name}/{uuid.uuid5(uuid.NAMESPACE_DNS, name)}",
         "AWS::Partition": partition,
         "AWS::Region": {"aws": "us-east-2", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}[partition],
         "AWS::AccountId": "123456789012",

@@ -176,7 +176,7 @@ def test_a_success_is_told_and_the_job_got_all_it_needs(arrivals: Arrivals, key:
         "--TRG_PREFIX": "target/event-transformed",
     } == run["Arguments"]
     assert ("G.1X", 2) == (run["WorkerType"], run["NumberOfWorkers"])
-    assert f"{job} succeeded" == mail["Subject"]
+    assert "A Glue job succeeded" == mail["Subject"]
     assert (
         f"s3://{arrivals.bucket}/{key} was transformed by {job} and written under "
         f"s3://{arrivals.bucket}/target/event-transformed. Glue run: {run['Id']}. Execution: {execution['executionArn']}"

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import botocore
@@ -18,7 +18,6 @@ from artifact import build, route_files
 from artifact.pack import pack
 from tests.unit.builders import REPOSITORY
 
-ARCHITECTURES = ("arm64", "x86_64")
 EXAMPLES = REPOSITORY / "examples" / "routes"
 
 
@@ -28,30 +27,18 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = tmp_path / "stage"
     made.mkdir()
     (made / "dependency.py").write_text("")
-    monkeypatch.setattr(build, "dependencies", lambda architecture: made if architecture in ARCHITECTURES else None)
+    monkeypatch.setattr(build, "dependencies", lambda: made)
     return made
 
 
 def run(monkeypatch: pytest.MonkeyPatch, artifact: Path) -> None:
     """Build, as SAM calls it."""
-    monkeypatch.setattr(sys, "argv", ["build.py", "--architecture", "x86_64", str(artifact)])
+    monkeypatch.setattr(sys, "argv", ["build.py", str(artifact)])
     build.main()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_sam_builds_each_architecture_as_itself(architecture: str) -> None:
-    """Every function, by the same line; the template names the folder after its parameter."""
-    made = (REPOSITORY / "artifact" / architecture / "Makefile").read_text()
-
-    assert f'\nbuild-%:\n\tpython3.13 artifact/build.py --architecture {architecture} "$(ARTIFACTS_DIR)"\n' in made
-    assert sorted(ARCHITECTURES) == sorted(build.PLATFORMS)
-
-
-@pytest.mark.parametrize(("architecture", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
-def test_only_pinned_wheels_of_the_platform_are_installed(
-    monkeypatch: pytest.MonkeyPatch, architecture: str, machine: str
-) -> None:
-    """By hash, and nothing that pip would find besides or build here."""
+def test_only_pinned_wheels_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hash and for Lambda's platform, and nothing that pip would find besides or build here."""
     ran: list[list[str]] = []
 
     def note(words: list[str], *, check: bool) -> None:
@@ -59,42 +46,80 @@ def test_only_pinned_wheels_of_the_platform_are_installed(
         ran.append(words)
 
     monkeypatch.setattr(subprocess, "run", note)
-    build.install(architecture, Path("target"))
+    build.install("aarch64", Path("target"))
     [words] = ran
 
     assert [sys.executable, "-m", "pip", "install"] == words[:4]
     assert {
         *("--require-hashes", "--only-binary=:all:", "--no-deps", "--implementation=cp", "--python-version=3.13"),
-        *(f"--platform=manylinux_2_17_{machine}", "--target=target", "--no-compile"),
+        *("--platform=manylinux_2_17_aarch64", "--target=target", "--no-compile"),
         *("--quiet", "--disable-pip-version-check"),
         f"--requirement={REPOSITORY / 'src' / 'requirements.txt'}",
     } == set(words[4:])
 
 
-def test_what_is_installed_once_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other pins or another architecture are installed by themselves; what an unfinished build left is thrown away."""
-    made: list[str] = []
-    pins = tmp_path / "requirements.txt"
-    pins.write_text("a==1")
-    monkeypatch.setattr(build, "REQUIREMENTS", pins)
+class Wheels(NamedTuple):
+    """What was installed for which machine, and what an installation writes beside one native module."""
+
+    asked: list[str]
+    also: dict[str, str]
+
+    def install(self, machine: str, target: Path) -> None:
+        """Stand in for pip."""
+        self.asked.append(machine)
+        files = {
+            f"core/_core.cpython-313-{machine}-linux-gnu.so": machine,
+            "core/__init__.py": "",
+            "core-1.dist-info/WHEEL": machine,
+            **{name: text.format(machine=machine) for name, text in self.also.items()},
+        }
+        for name, text in files.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_text(text)
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheels:
+    """Stand in for the wheels of the pins."""
+    made = Wheels([], {})
+    (tmp_path / "requirements.txt").write_text("a==1")
+    monkeypatch.setattr(build, "REQUIREMENTS", tmp_path / "requirements.txt")
     monkeypatch.setattr(build, "STAGES", tmp_path / "stages")
-
-    def install(architecture: str, target: Path) -> None:
-        made.append(architecture)
-        target.mkdir(parents=True)
-
-    monkeypatch.setattr(build, "install", install)
+    monkeypatch.setattr(build, "install", made.install)
     monkeypatch.setattr(build, "trim", lambda _target: None)
-    first = build.dependencies("arm64")
-    (tmp_path / "stages" / f"x86_64-{first.name.partition('-')[2]}.unfinished").mkdir()
-    stages = [build.dependencies("arm64"), build.dependencies("x86_64")]
-    pins.write_text("a==2")
-    stages.append(build.dependencies("arm64"))
+    return made
 
-    assert first == stages[0]
-    assert 3 == len(set(stages))
-    assert ["arm64", "x86_64", "arm64"] == made
-    assert all(one.is_dir() and one.parent == tmp_path / "stages" for one in stages)
+
+def test_one_package_holds_the_native_modules_of_both_processors(wheels: Wheels) -> None:
+    """So a stack of either runs what was built: nobody has to tell `sam build` which."""
+    made = build.dependencies()
+
+    assert {"core/_core.cpython-313-x86_64-linux-gnu.so", "core/_core.cpython-313-aarch64-linux-gnu.so"} == {
+        path.relative_to(made).as_posix() for path in made.rglob("*.so")
+    }
+    assert ["x86_64", "aarch64"] == wheels.asked
+
+
+def test_code_that_differs_by_processor_is_not_built(wheels: Wheels) -> None:
+    """One of the two would run with the other's."""
+    wheels.also["core/constants.py"] = "MACHINE = '{machine}'"
+
+    with pytest.raises(SystemExit, match=r"core/constants\.py differs between x86_64 and aarch64"):
+        build.dependencies()
+
+
+def test_what_is_installed_once_is_used_again(wheels: Wheels) -> None:
+    """Other pins are installed by themselves; what an unfinished build left is thrown away."""
+    first = build.dependencies()
+    (first.parent / f"{first.name}.unfinished" / "x86_64").mkdir(parents=True)
+    again = build.dependencies()
+    build.REQUIREMENTS.write_text("a==2")
+    other = build.dependencies()
+
+    assert first == again != other
+    assert ["x86_64", "aarch64"] * 2 == wheels.asked
+    assert first.is_dir()
+    assert other.is_dir()
 
 
 def test_what_no_function_reads_is_cut_away(tmp_path: Path) -> None:
@@ -105,10 +130,11 @@ def test_what_no_function_reads_is_cut_away(tmp_path: Path) -> None:
         shutil.copytree(botocore_data / name, data / name)
     for name in ("endpoints.json", "partitions.json"):
         shutil.copy(botocore_data / name, data / name)
-    for name in ("bin", "boto3/data", "boto3/examples", "boto3/docs"):
+    for name in ("bin", "boto3/docs", *build.UNUSED):
         (tmp_path / name).mkdir(parents=True)
     build.trim(tmp_path)
 
+    assert [] == [name for name in build.UNUSED if (tmp_path / name).exists()]
     assert ["docs"] == [path.name for path in (tmp_path / "boto3").iterdir()]
     assert not (tmp_path / "bin").exists()
     assert {"s3", "stepfunctions"} == {path.name for path in data.iterdir() if path.is_dir()}

@@ -1,8 +1,11 @@
 """Every command that a page shows could be run as it stands: names, options, values, and what is read of the answer."""
 
 import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -28,15 +31,28 @@ RESOURCES, OUTPUTS, PARAMETERS = STACK["Resources"], STACK["Outputs"], read_temp
 NAMES = {name: one["Properties"].get("Name") for name, one in RESOURCES.items()}
 # Options of the AWS CLI itself.
 GLOBAL_OPTIONS = {"query", "output", "region", "profile", "max-items", "page-size", "starting-token"}
-# Options of SAM CLI that the pages use, by command.
-# https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-command-reference.html
-SAM_OPTIONS = {
-    "build": {"parameter-overrides"},
-    "deploy": {"config-env", "parameter-overrides", "s3-bucket", "resolve-s3", "stack-name"},
-    "delete": {"config-env"},
-    "local": {"add-host", "env-vars", "parameter-overrides"},
-    "remote": {"event"},
-}
+# Run where SAM CLI is: reads a command as SAM does, with samconfig.toml, and tells what it would do with it.
+PARSE = """
+import importlib, json, sys
+import click
+from samcli.cli.main import cli
+
+def parsed(words):
+    name, *words = words
+    command, context = importlib.import_module(cli._commands[name]).cli, click.Context(cli)
+    if isinstance(command, click.Group):
+        context, (name, *words) = click.Context(command, parent=context, info_name=name), words
+        command = command.get_command(context, name)
+    return command.make_context(name, words, parent=context).params
+
+def answer(words):
+    try:
+        return parsed(words)
+    except click.ClickException as refusal:
+        return {"refused": refusal.format_message()}
+
+print(json.dumps([answer(words) for words in json.load(sys.stdin)], default=str))
+"""
 # The most that a service takes where its model does not say so.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 MOST = {"max-number-of-messages": 10}
@@ -367,11 +383,10 @@ def test_an_option_that_is_told_is_the_modules(page: str, option: str, module: s
 
 @pytest.mark.parametrize("command", SAM, ids=str)
 def test_a_sam_command_names_what_is_there(command: Shown) -> None:
-    """Options, configurations, parameters, functions, and files."""
+    """Configurations, parameters, functions, and files."""
     called = command.words[1]
     options = command.options
 
-    assert options.keys() <= SAM_OPTIONS[called]
     for name in options.get("config-env", [])[:1]:
         assert name in CONFIGURATIONS
     for word in options.get("parameter-overrides", []):
@@ -384,9 +399,37 @@ def test_a_sam_command_names_what_is_there(command: Shown) -> None:
         assert (REPOSITORY / file).is_file() or "<" in file
 
 
+def test_sam_reads_every_command_as_it_was_meant(tmp_path: Path) -> None:
+    """It takes the options; no value is cut at a blank or dropped because it is empty; no two stacks share a prefix.
+
+    A shell takes one pair of quotes away, and SAM wants one too where a value is empty or has a blank.
+    """
+    commands = {one.words: one for one in SAM}
+    shutil.copy(REPOSITORY / "samconfig.toml", tmp_path)
+    # Its own stands for any: SAM would parse it once a command.
+    (tmp_path / "template.yaml").write_text("Resources: {}")
+    ran = subprocess.run(  # noqa: S603 - our own script
+        [str(REPOSITORY / ".venv" / "sam" / "bin" / "python"), "-c", PARSE],
+        cwd=tmp_path,
+        env={**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"},
+        input=json.dumps([words[1:] for words in commands]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    for command, answer in zip(commands.values(), json.loads(ran.stdout), strict=True):
+        overrides = [word.partition("=") for word in command.options.get("parameter-overrides", [])]
+        assert "refused" not in answer, f"{command}: {answer['refused']}"
+        if overrides:
+            assert {name: value.strip('"') for name, _, value in overrides} == answer["parameter_overrides"], command
+        if command.words[1] == "deploy":
+            assert answer["stack_name"] == answer["s3_prefix"], command
+
+
 def test_the_proof_in_an_account_uses_one_stack() -> None:
     """What is deployed is what is tested and what is deleted; no stack of anybody's."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL)
     [block] = [one for one in blocks if "make e2e" in one]
     stack = CONFIGURATIONS["e2e"]["global"]["parameters"]["stack_name"]
 

@@ -65,7 +65,8 @@ ARRIVES: dict[str, list[str]] = {
     "RouteJobArns": ["Resources.Workflow*[[]RunTheJobsOfRoutes].Resource[[]?]"],
     "AlarmEmail": ["Resources.AlarmSubscription*.Endpoint", "Resources.FailureSubscription*.Endpoint"],
     "MaxConcurrency": [f"{LIVE}.Properties.ReservedConcurrentExecutions"],
-    "Architecture": ["Globals.Function.Architectures[[]0]", "Resources.*Function.Metadata.ContextPath"],
+    # Not at the build: what it makes runs on both.
+    "Architecture": ["Globals.Function.Architectures[[]0]"],
     "ArtifactBucketName": [f"{JOB_ROLE}*[[]ReadTheScript].Resource", f"{JOB_ROLE}*[[]FindTheScript].Resource"],
     "ArchiveRetentionDays": ["Resources.Archive.Properties.RetentionDays"],
     "BackfillSchedule": ["Resources.BackfillScheduler.Properties.ScheduleExpression"],
@@ -119,7 +120,7 @@ KEY = "arn:aws:kms:us-east-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890
         ),
         # Empty: the whole bucket.
         ("SourcePrefix", ["", "input/", "a", "dt=2026 11/é"], ["/input/", "*", "?a", "-a"]),
-        ("JobName", ["a", "a.b_c-D1", "a" * 80], ["", "-a", "a b", "a/b", "a" * 81]),
+        ("JobName", ["a", "a.b_c-D1", "a" * 255], ["", "-a", "a b", "a/b", "a" * 256]),
         ("TargetPrefix", ["target", "target/a b"], ["", "/target", "-target"]),
         (
             "StateMachineArn",

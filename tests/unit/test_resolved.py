@@ -40,7 +40,7 @@ def test_every_parameter_is_tried_with_another_value() -> None:
     [
         ("SourceBucketName", ["s3://bucket", "Bucket", "a"]),
         ("SourcePrefix", ["/input/", "*", "?"]),
-        ("JobName", ["", "a job", "a" * 81]),
+        ("JobName", ["", "a job", "a" * 256]),
         ("TargetPrefix", ["", "/target"]),
         ("StateMachineArn", ["MyStateMachine", "arn:aws:states:us-east-2:123456789012:execution:a:b"]),
         ("AlarmEmail", ["nobody", "two@example.com, three@example.com"]),
@@ -297,7 +297,6 @@ SPECIFICATION: list[tuple[str, object, str]] = [
         MAIL,
         "what, by what, to where, and where to look",
     ),
-    ("*.Notify success.Parameters.Subject.$", "States.Format('{} succeeded', $.JOB_NAME)", "read in a list of mails"),
     ("*.Notify success.ResultPath", None, "the output is the input and the run"),
     ("*.Notify success.Parameters.TopicArn", "SuccessTopic", "and no other"),
     # The schedule does what a backfill is for.
@@ -348,7 +347,7 @@ ONLY = {
         *("Comment", "Type", "QueryLanguage", "Resource", "Arguments", "Output", "Retry", "Next"),
     },
     "Workflow.Properties.Definition.States.Notify success": {
-        *("Type", "Resource", "Parameters", "ResultPath", "Retry", "End"),
+        *("Comment", "Type", "Resource", "Parameters", "ResultPath", "Retry", "End"),
     },
     "BackfillStateMachine.Properties.Definition.States.Look at every object": {
         *("Comment", "Type", "Label", "ItemReader", "ItemSelector", "ItemBatcher", "MaxConcurrency", "ItemProcessor"),

@@ -142,6 +142,7 @@ REFUSED = {
     "slash first": ('match = "{a}"\njob_name = "j"\ntarget = "/y"', "target: it must not begin with a slash"),
     "dots in target": ('match = "{a}"\njob_name = "j"\ntarget = "y/../z"', "target: 'y/../z' has an empty, '.' or '..' segment"),
     "job with braces": ('match = "{a}"\njob_name = "j-{a}"\ntarget = "y"', "job_name: 'j-{a}' is not the name of one job"),
+    "long job in bytes": (f'match = "{{a}}"\njob_name = "{"é" * 128}"\ntarget = "y"', "job_name: 'ééé"),
     "no machine": (GOOD + 'state_machine_arn = "a b"', "state_machine_arn: 'a b' is not the ARN"),
     "no machine's ARN": (GOOD + 'state_machine_arn = "arn:aws:sqs:us-east-2:123456789012:q"', "state_machine_arn: 'arn:aws:sqs"),
     "window, file in the target": (

@@ -140,6 +140,8 @@ KEY = "arn:aws:kms:us-east-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890
 LONGEST = {
     "RuleName": 64,
     "AWS::CloudWatch::Dashboard": 255,
+    # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateArchive.html
+    "AWS::Events::Archive": 48,
     "AWS::Glue::Job": 255,
     "AWS::Logs::LogGroup": 512,
     "AWS::Logs::QueryDefinition": 255,
@@ -162,7 +164,7 @@ def physical_names(stack: dict[str, Any]) -> list[tuple[str, str]]:
     names = []
     for one in stack["Resources"].values():
         given = one.get("Properties", {})
-        names += [(one["Type"], given[key]) for key in ("Name", "LogGroupName", "DashboardName") if key in given]
+        names += [(one["Type"], given[key]) for key in ("Name", "LogGroupName", "DashboardName", "ArchiveName") if key in given]
         names += [("RuleName", event["Properties"]["RuleName"]) for event in given.get("Events", {}).values()]
     return names
 
@@ -190,7 +192,17 @@ def test_a_stacks_name_may_have_49_characters(characters: int, *, fits: bool) ->
     names = physical_names(deployed(name="s" * characters))
 
     assert fits == all(len(name) <= LONGEST[kind] for kind, name in names)
-    assert "49 characters" in (REPOSITORY / "README.md").read_text()
+    # CloudFormation would make a longer one of the stack's name.
+    assert "AWS::Events::Archive" in dict(names)
+    assert "49 characters" in (REPOSITORY / "docs" / "deploy.md").read_text()
+
+
+@pytest.mark.parametrize("target", ["curated/sales", "curated/sales/"])
+def test_old_versions_of_the_output_expire(target: str) -> None:
+    """Of exactly what lies in the target's folder, with or without a slash at the parameter's end."""
+    rules = properties("SourceBucket", TargetPrefix=target)["LifecycleConfiguration"]["Rules"]
+
+    assert ["curated/sales/"] == [one["Prefix"] for one in rules if "NoncurrentVersionExpiration" in one]
 
 
 def test_eventbridge_may_tell_the_failure_topic() -> None:
