@@ -406,6 +406,9 @@ def test_sam_reads_every_command_as_it_was_meant(tmp_path: Path) -> None:
     """
     commands = {one.words: one for one in SAM}
     shutil.copy(REPOSITORY / "samconfig.toml", tmp_path)
+    shutil.copytree(REPOSITORY / "events", tmp_path / "events")
+    (tmp_path / "local").mkdir()
+    shutil.copy(REPOSITORY / "local" / "sam-local.json", tmp_path / "local")
     # Its own stands for any: SAM would parse it once a command.
     (tmp_path / "template.yaml").write_text("Resources: {}")
     ran = subprocess.run(  # noqa: S603 - our own script
