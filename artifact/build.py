@@ -131,13 +131,7 @@ def join(installed: list[Path]) -> Path:
 
 def trim(target: Path) -> None:
     """Drop what no function reads: other services, operations and endpoints, examples, paginators, command-line scripts."""
-    shutil.rmtree(target / "bin", ignore_errors=True)
-    for name in UNUSED:
-        path = target / name
-        path.unlink() if path.is_file() else shutil.rmtree(path)
-    # pip's own lists of files.
-    for record in target.glob("*.dist-info/RECORD"):
-        record.unlink()
+    drop_unused(target)
     data = target / "botocore" / "data"
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in OPERATIONS:
@@ -158,6 +152,13 @@ def trim(target: Path) -> None:
     for partition in endpoints["partitions"]:
         partition["services"] = {name: one for name, one in partition["services"].items() if name in prefixes}
     write_json(data / "endpoints.json", endpoints)
+
+
+def drop_unused(target: Path) -> None:
+    """Drop what the table names, command-line scripts, and pip's own lists of files."""
+    shutil.rmtree(target / "bin", ignore_errors=True)
+    for path in [*(target / name for name in UNUSED), *target.glob("*.dist-info/RECORD")]:
+        path.unlink() if path.is_file() else shutil.rmtree(path)
 
 
 def with_only(model: dict[str, Any], operations: set[str]) -> dict[str, Any]:

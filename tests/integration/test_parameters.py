@@ -55,7 +55,9 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
         for prefix in ("/aws/lambda/other-", "/aws/vendedlogs/states/other")
         for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
     ]
-    [archive] = [one for one in events.list_archives()["Archives"] if one["ArchiveName"] == other.stack.physical_id("Archive")]
+    [archive] = [
+        one for one in events.list_archives()["Archives"] if one["ArchiveName"] == other.stack.physical_id("Archive")
+    ]
     target = schedule_of(other)
     subscriptions = other.client("sns").list_subscriptions_by_topic(TopicArn=other.stack.physical_id("AlarmTopic"))
 

@@ -248,15 +248,16 @@ def test_an_alarms_section_reads_the_log_that_tells_of_it(alarm: str) -> None:
 
 # The words before an input that is shown, the input, and whether it only says what it would do.
 BACKFILLS = [
-    ("README.md", "it starts nothing:", {"since": "PT1H"}),
-    ("README.md", "for what fell between:", {"since": "2026-11-24T05:20:00Z", "dry_run": False}),
-    ("README.md", "# What did I miss? Starts nothing.", {}),
-    ("README.md", "# Start it.", {"dry_run": False}),
+    ("docs/deploy.md", "it starts nothing:", {"since": "PT1H"}),
+    ("docs/deploy.md", "for what fell between:", {"since": "2026-11-24T05:20:00Z", "dry_run": False}),
     (
-        "README.md",
-        "exactly once per label.",
-        {"since": "2026-11-17", "until": "2026-11-18", "reprocess": "rates-fixed", "dry_run": False},
+        "docs/deploy.md",
+        "# 2. Start what came until then",
+        {"since": "P2D", "until": "2026-11-24T05:20:00Z", "dry_run": False},
     ),
+    ("docs/deploy.md", "# 6. Start what came since then.", {"since": "2026-11-24T05:20:00Z", "dry_run": False}),
+    ("README.md", "It starts what never started", {}),
+    ("README.md", "starts nothing", {"dry_run": False}),
     ("docs/runbook.md", "fix it, then run a backfill", {"since": "P7D", "dry_run": False}),
     ("docs/runbook.md", "a dry backfill starts nothing", {"since": "P1D"}),
     ("docs/runbook.md", "| what did I miss? |", {}),
@@ -411,7 +412,7 @@ def test_sam_reads_every_command_as_it_was_meant(tmp_path: Path) -> None:
     shutil.copy(REPOSITORY / "local" / "sam-local.json", tmp_path / "local")
     # Its own stands for any: SAM would parse it once a command.
     (tmp_path / "template.yaml").write_text("Resources: {}")
-    ran = subprocess.run(  # noqa: S603 - our own script
+    ran = subprocess.run(
         [str(REPOSITORY / ".venv" / "sam" / "bin" / "python"), "-c", PARSE],
         cwd=tmp_path,
         env={**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_EC2_METADATA_DISABLED": "true"},
@@ -432,7 +433,9 @@ def test_sam_reads_every_command_as_it_was_meant(tmp_path: Path) -> None:
 
 def test_the_proof_in_an_account_uses_one_stack() -> None:
     """What is deployed is what is tested and what is deleted; no stack of anybody's."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```$", (REPOSITORY / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     [block] = [one for one in blocks if "make e2e" in one]
     stack = CONFIGURATIONS["e2e"]["global"]["parameters"]["stack_name"]
 

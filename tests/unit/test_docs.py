@@ -23,7 +23,8 @@ BLOCKS = [
     for path in PAGES
     for number, block in enumerate(re.findall(r"^```sh\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL))
 ]
-README, RUNBOOK = (REPOSITORY / "README.md").read_text(), (REPOSITORY / "docs" / "runbook.md").read_text()
+README = (REPOSITORY / "README.md").read_text()
+DEPLOY, RUNBOOK = ((REPOSITORY / "docs" / f"{name}.md").read_text() for name in ("deploy", "runbook"))
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
 RESOURCES = TEMPLATE["Resources"]
@@ -115,7 +116,7 @@ def test_every_module_that_is_run_exists() -> None:
 
 def test_every_backfill_that_is_shown_is_understood() -> None:
     """Inputs of `--input` and `--event`, and of the runbook's table, through the reader itself."""
-    text = README + RUNBOOK
+    text = README + DEPLOY + RUNBOOK
     table = RUNBOOK.partition("# Backfill\n")[2]
     inputs = re.findall(r"--(?:input|event) '(\{.*?\})'", text) + re.findall(
         r"^\|[^|]+\| `(\{.*\})` \|$", table, re.MULTILINE
@@ -150,7 +151,7 @@ def test_outputs_are_the_templates(path: Path) -> None:
 
 def test_the_table_of_parameters_is_true() -> None:
     """Every parameter, and no other, with its default."""
-    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([^|]+) \|", section("## Deploy"), re.MULTILINE)
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([^|]+) \|", section(DEPLOY, "## Parameters"), re.MULTILINE)
     told = {
         name: value for names, cell in rows for name, value in zip(words(names), defaults(names, cell), strict=True)
     }
@@ -169,43 +170,27 @@ def words(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def section(heading: str) -> str:
-    """Return a section of the README, without those after it."""
-    return README.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+def section(page: str, heading: str) -> str:
+    """Return a section of a page, without those after it."""
+    return page.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
 
 
 def test_the_table_of_reasons_is_true() -> None:
     """Every reason of a skip, and no other."""
-    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section("## What the function answers"), re.MULTILINE)
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section(README, "## What the function answers"), re.MULTILINE)
 
     assert sorted(SkipReason) == sorted(name for row in rows for name in words(row))
 
 
-def test_alarms_are_counted_right() -> None:
-    """Whoever adds one has to say so."""
-    text = "".join(path.read_text() for path in PAGES if path.name != "CHANGELOG.md")
-    told = re.findall(r"(?i)\b(\w+) alarms\b", text)
-    counts = [NUMBERS.index(word.lower()) if word.lower() in NUMBERS else int(word) for word in told if number(word)]
+def test_the_map_lists_every_page() -> None:
+    """A page that nothing leads to is read by nobody."""
+    told = re.findall(r"\(docs/([\w-]+\.md)\)", README.partition("## Where things are")[2])
 
-    assert counts
-    assert {len(ALARMS)} == set(counts)
+    assert sorted(path.name for path in (REPOSITORY / "docs").glob("*.md")) == sorted(told)
 
 
-def number(word: str) -> bool:
-    """Return whether a word is a number."""
-    return word.isdigit() or word.lower() in NUMBERS[2:]
-
-
-def test_stacks_and_overrides_are_real() -> None:
-    """What `--config-env` names is in samconfig.toml; overrides name parameters, there and in the README."""
-    given = " ".join(
-        str(command["parameters"].get("parameter_overrides", ""))
-        for one in CONFIGURATIONS.values()
-        for command in one.values()
-    )
-    shown = " ".join(re.findall(r"--parameter-overrides ([^\n`]+)", README))
-
-    assert set(re.findall(r"--config-env (\w+)", README)) <= CONFIGURATIONS.keys()
-    assert set(re.findall(r"\b(\w+)=", f"{given} {shown}")) <= TEMPLATE["Parameters"].keys()
+def test_no_two_configurations_share_a_stack() -> None:
+    """The second would change the first one's."""
     stacks = [one["global"]["parameters"]["stack_name"] for one in CONFIGURATIONS.values()]
+
     assert len(stacks) == len(set(stacks))

@@ -164,7 +164,11 @@ def physical_names(stack: dict[str, Any]) -> list[tuple[str, str]]:
     names = []
     for one in stack["Resources"].values():
         given = one.get("Properties", {})
-        names += [(one["Type"], given[key]) for key in ("Name", "LogGroupName", "DashboardName", "ArchiveName") if key in given]
+        names += [
+            (one["Type"], given[key])
+            for key in ("Name", "LogGroupName", "DashboardName", "ArchiveName")
+            if key in given
+        ]
         names += [("RuleName", event["Properties"]["RuleName"]) for event in given.get("Events", {}).values()]
     return names
 

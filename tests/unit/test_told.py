@@ -42,9 +42,10 @@ RESOLVED = stack(parameters={"NoArrivalHours": 24, "SourceKmsKeyArn": "arn:aws:k
 RESOURCES = RESOLVED["Resources"]
 DEFAULTS = {name: one["Default"] for name, one in TEMPLATE["Parameters"].items()}
 FUNCTION, COLLECT = (RESOURCES[name]["Properties"] for name in ("StartExecutionFunction", "CollectWindowFunction"))
-README, RUNBOOK, OBSERVABILITY, ROUTES, COSTS, LOCAL, SPEED = (
-    "README.md",
-    *(f"docs/{name}.md" for name in ("runbook", "observability", "routes", "costs", "local-cloud", "performance")),
+README = "README.md"
+DEPLOY, WINDOWS, RUNBOOK, OBSERVABILITY, ROUTES, COSTS, LOCAL, SPEED = (
+    f"docs/{name}.md"
+    for name in ("deploy", "windows", "runbook", "observability", "routes", "costs", "local-cloud", "performance")
 )
 RETRIES = {
     error: one
@@ -104,30 +105,21 @@ MEMORY = (
 )
 
 TOLD = [
-    (README, f"the workshop's own job and rule `{rule('CloudTrail')}` exist already"),
-    (README, f"`{RESOURCES['GlueJob']['Properties']['Name']}`"),
+    (DEPLOY, f"the workshop's own job and rule `{rule('CloudTrail')}` exist already"),
+    (DEPLOY, f"`{RESOURCES['GlueJob']['Properties']['Name']}`"),
     (README, f"aws s3 cp green_tripdata.csv s3://BUCKET/{DEFAULTS['SourcePrefix']} "),
-    (README, f"The CloudTrail rule `{rule('CloudTrail').replace('glueworkshop', 'STACK')}` works"),
-    (README, f"for so long, at most {LONGEST}, and start one execution"),
-    (README, f"0: no limit; prod: {overrides('prod')['MaxConcurrency']} |"),
-    (README, f"for up to {hours(LATEST)} hours: {overrides('prod')['MaxConcurrency']} suffice for 100,000 files"),
-    (README, f"takes a burst of {Limits().bucket} and {Limits().refill} a second after it"),
-    (README, f"too many for its {int(COLLECT['Timeout']) // 60} minutes"),
-    (README, f"`GlueMaxConcurrentRuns` = {RUNS} do at most {60 * RUNS} files an hour"),
+    (DEPLOY, f"The CloudTrail rule `{rule('CloudTrail').replace('glueworkshop', 'STACK')}` works"),
+    (DEPLOY, f"for so long, at most {LONGEST}, and start one execution"),
+    (DEPLOY, f"0: no limit; prod: {overrides('prod')['MaxConcurrency']} |"),
+    (DEPLOY, f"for up to {hours(LATEST)} hours: {overrides('prod')['MaxConcurrency']} suffice for 100,000 files"),
+    (DEPLOY, f"takes a burst of {Limits().bucket} and {Limits().refill} a second after it"),
+    (WINDOWS, f"too many for its {int(COLLECT['Timeout']) // 60} minutes"),
+    (DEPLOY, f"`GlueMaxConcurrentRuns` = {RUNS} do at most {60 * RUNS} files an hour"),
     (README, f"as long as Step Functions keeps the name ({why.KEPT.days} days)"),
     (README, f"the SDK tries {NUMBERS[ATTEMPTS]} times, Lambda {LAMBDA_TRIES} times, then the failure queue"),
-    (README, "`PT26H` is 26 hours ago"),
-    (README, "| `BackfillSchedule`, `BackfillLookback` | `rate(1 day)`, `PT26H` |"),
-    (README, f"at most {60 + GRACE + 1} s, and the listing | at most {300 + GRACE + 1} s, and the listing"),
+    (WINDOWS, f"at most {60 + GRACE + 1} s, and the listing | at most {300 + GRACE + 1} s, and the listing"),
     (README, f"in the {len(COLUMNS)} columns of the CSV"),
-    (README, "hands its address to the job as `--MANIFEST`"),
-    (
-        README,
-        "with all versions. Note their names before, as the physical ids of `SourceBucket` and `BackfillResultsBucket`",
-    ),
-    (README, f"{NUMBERS[len(ALARMS)].title()} alarms go to one topic"),
-    (README, "`AlarmEmail` gets the first two"),
-    (README, "Glue's own (`/aws-glue/jobs/…`) stay"),
+    (WINDOWS, "hands its address to the job as `--MANIFEST`"),
     (README, "snappy-compressed Parquet"),
     (RUNBOOK, f"waits in the failure queue; it is kept {QUEUE_DAYS} days."),
     (RUNBOOK, f"can't reach the function for {RULE_AGE // 3600} h"),
@@ -156,8 +148,6 @@ TOLD = [
     (RUNBOOK, "as many hours as the parameter `NoArrivalHours` says"),
     (RUNBOOK, "The archive keeps the arrivals for `ArchiveRetentionDays`."),
     (RUNBOOK, "its machine is not in `RouteStateMachineArns`. On the Glue job: not in `RouteJobArns`."),
-    (RUNBOOK, "The scheduled one looks back `BackfillLookback`."),
-    (RUNBOOK, "deploy with an empty `BackfillSchedule`"),
     (RUNBOOK, "`describe-execution` says SUCCEEDED"),
     (RUNBOOK, "the alarm goes back to OK. A purge also takes what came since you looked: look once more before it."),
     (OBSERVABILITY, f"namespace is `{telemetry.NAMESPACE}`, written as EMF"),
@@ -214,6 +204,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 # In the pages' own examples; AWS's and ministack's names that no code of ours has; jq's, make's and AWS CLI's words.
 MADE_UP = {
     "HASH",
+    "Hold",
     "OLD_RULE",
     "ROLE",
     "Remove",
@@ -300,7 +291,7 @@ def blocks(page: str, kind: str) -> list[str]:
 
 def test_the_input_of_an_execution_is_the_plans() -> None:
     """Of the file of the README."""
-    given = json.loads(blocks(README, "json")[1])
+    given = json.loads(blocks(README, "json")[0])
     moment = datetime(2026, 11, 24, 5, 20, tzinfo=UTC)
     told = {name: given["object"][name] for name in ("size", "etag", "content_type", "metadata")}
     one = stored(last_modified=moment, **told)
@@ -310,7 +301,7 @@ def test_the_input_of_an_execution_is_the_plans() -> None:
 
 def test_the_input_of_a_windows_execution_is_the_plans() -> None:
     """But for the sizes and the digest."""
-    given = json.loads(blocks(README, "json")[2])
+    given = json.loads(blocks(WINDOWS, "json")[0])
     window = Window("r", make_stack().source_bucket_name, "input/lab2/eventdriven/", 1795497600, 60, None)
     file = File("input/lab2/eventdriven/a.csv", 12, "e", 1795497600)
     planned = plan_window(Generation(window, 0), write_manifest([file]), make_stack())
@@ -334,7 +325,7 @@ def test_the_input_of_a_windows_execution_is_the_plans() -> None:
 def test_a_manifest_is_what_is_stored() -> None:
     """The names of its members."""
     made = json.loads(write_manifest([File("k", 1, "e", 0)]))
-    [shown] = re.findall(r"A manifest is `(\{.*?\]\})`", read(README))
+    [shown] = re.findall(r"A manifest is `(\{.*?\]\})`", read(WINDOWS))
 
     assert [*made] == ["files"]
     assert ["files", *made["files"][0]] == re.findall(r'"(\w+)":', shown)
@@ -351,7 +342,7 @@ def test_the_answer_is_the_functions() -> None:
 
 def test_the_key_policy_allows_what_the_job_needs() -> None:
     """The same actions in the text, in the policy to copy, and in the role."""
-    policy = json.loads(blocks(README, "json")[0])
+    policy = json.loads(blocks(DEPLOY, "json")[0])
     [role] = [
         one["Action"]
         for one in RESOURCES["GlueJobRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
@@ -359,7 +350,7 @@ def test_the_key_policy_allows_what_the_job_needs() -> None:
     ]
 
     assert role == policy["Action"]
-    assert f"(`{role[0]}` to read, `{role[1]}` to write)" in read(README)
+    assert f"(`{role[0]}` to read, `{role[1]}` to write)" in plain(read(DEPLOY))
     assert "Allow" == policy["Effect"]
 
 
@@ -584,7 +575,7 @@ def test_a_storm_is_the_simulations() -> None:
     few = simulate(10_000, Limits(environments=20))
 
     assert f"| 10,000 | {lost:.0%}, {minutes:.1f} min | {few.lost:.0%}, {few.seconds / 60:.1f} min |" in read(SPEED)
-    assert f"(by simulation {lost:.0%} of 10,000)".replace("%", " %") in read(README)
+    assert f"(by simulation {lost:.0%} of 10,000)".replace("%", " %") in plain(read(DEPLOY))
 
 
 def test_the_settings_of_the_local_cloud_are_its_own() -> None:
