@@ -111,7 +111,7 @@ def deploy(
     # It is looked for beside the template.
     template += ["--config-file", str(REPOSITORY / "samconfig.toml")]
     overrides = _overrides(parameters or {})
-    _sam(["deploy", "--stack-name", name, *template, *overrides, *more], cloud.environment)
+    _sam(["deploy", "--stack-name", name, "--s3-prefix", name, *template, *overrides, *more], cloud.environment)
     described = client(cloud, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
 

@@ -1,10 +1,12 @@
 """A stack whose every parameter differs from its default, beside the default one."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import yaml
 
 from local import stack as local_stack
 from local.emulator import process
@@ -12,7 +14,7 @@ from local.template import read_template
 from shared.domain.backfill import read_request
 from tests.integration.conftest import Arrivals, until
 from tests.unit.builders import stack
-from tests.unit.resolved import OTHER, written_out
+from tests.unit.resolved import OTHER, leaves, written_out
 
 BUCKET = OTHER["SourceBucketName"]
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
@@ -94,6 +96,22 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
         read[name] for name in ("bucket", "prefix", "since", "until", "dry_run", "reprocess")
     )
     assert [OTHER["AlarmEmail"]] == [one["Endpoint"] for one in subscriptions["Subscriptions"]]
+
+
+def test_sam_delete_of_it_would_delete_no_other_stacks_files(other: Arrivals) -> None:
+    """Zip, definitions and script lie below the stack's own name; `sam delete` deletes whatever the template names."""
+    template = other.client("cloudformation").get_template(StackName="other", TemplateStage="Original")["TemplateBody"]
+    resources = (template if isinstance(template, dict) else yaml.safe_load(template))["Resources"]
+    # As an address, or as a bucket and a key.
+    keys = {
+        (kind, path): re.sub("^s3://[^/]+/", "", str(value))
+        for kind in ("CodeUri", "DefinitionUri", "ScriptLocation")
+        for path, value in leaves(resources)
+        if path.endswith((f".{kind}", f".{kind}.Key"))
+    }
+
+    assert {"CodeUri", "DefinitionUri", "ScriptLocation"} == {kind for kind, _ in keys}
+    assert [] == [key for key in keys.values() if not re.fullmatch(r"other/[^/]+", key)]
 
 
 def schedule_of(other: Arrivals) -> dict[str, Any]:

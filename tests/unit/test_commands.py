@@ -427,7 +427,7 @@ def test_sam_reads_every_command_as_it_was_meant(tmp_path: Path) -> None:
         assert "refused" not in answer, f"{command}: {answer['refused']}"
         if overrides:
             assert {name: value.strip('"') for name, _, value in overrides} == answer["parameter_overrides"], command
-        if command.words[1] == "deploy":
+        if command.words[1] in {"deploy", "delete"}:
             assert answer["stack_name"] == answer["s3_prefix"], command
 
 
