@@ -125,6 +125,7 @@ MAGIC = {
     b"\x00\x00\xfe\xff": "text in UTF-32",
 }
 HEAD = 1024
+BOM = b"\xef\xbb\xbf"
 
 
 class RefusedError(ValueError):
@@ -558,7 +559,7 @@ def look(tally: Tally, lines: Any, separator: str, *, begins: bool) -> None:
     tally.rows += len(lines)
     if len(lines):
         if b'"' in text_of(lines):  # what is left of a quoted value holds no separator
-            lines = pc.rechildsubstring_regex(lines, rf'(\A|{mark_of(separator)})"(?:[^"]|"")*"', r"\1")
+            lines = pc.replace_substring_regex(lines, rf'(\A|{mark_of(separator)})"(?:[^"]|"")*"', r"\1")
         found = pc.min_max(pc.count_substring(lines, separator)).as_py()
         tally.merge(Tally(least=found["min"], most=found["max"]))
 
@@ -827,6 +828,8 @@ def split(text: bytes, width: int, separator: str) -> list[Any]:
     from pyarrow import csv as arrow_csv
 
     names = [str(place) for place in range(width)]
+    if text.startswith(BOM):  # in the middle of a file it is a character, and Arrow would drop it
+        text = b"\n" + text
     table = arrow_csv.read_csv(
         pa.BufferReader(text),
         arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text) + 1),
@@ -1001,9 +1004,10 @@ def innermost(error: Exception) -> str:
     cause = getattr(error, "java_exception", None)
     while cause is not None and cause.getCause() is not None:
         cause = cause.getCause()
-    text = str(cause.toString() if cause is not None else error)
+    text = str(cause.toString() if cause is not None else error).strip()
     failed = re.search(r"executor \w+\): (?:[\w.]+: )?([^\n]+)", text)
-    return failed[1] if failed else text.partition("\n")[0]
+    said = failed[1] if failed else text
+    return said.rpartition("\n")[2] if "Traceback" in said else said.partition("\n")[0]
 
 
 def read_csvs(spark: "SparkSession", files: Sequence[File], options: Options) -> None:
@@ -1012,6 +1016,8 @@ def read_csvs(spark: "SparkSession", files: Sequence[File], options: Options) ->
     doubtful = []
     for file in files:
         tally = tallies[file.id]
+        if tally.header is None and not tally.odd:
+            raise file.refuse(NO_ROW)
         names = header_of(tally, options)
         if tally.odd or names is None:
             doubtful.append(file)

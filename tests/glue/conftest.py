@@ -20,6 +20,18 @@ TARGET = "target/event-transformed"
 KEY = "input/lab2/eventdriven/green_tripdata.csv"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass what others' code warns of."""
+    for warning in (
+        # Py4J closes some of its sockets late.
+        "ignore:unclosed <socket:ResourceWarning",
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+        # PySpark 3.5 is written for Pythons that have distutils.
+        "ignore:distutils Version classes are deprecated:DeprecationWarning",
+    ):
+        config.addinivalue_line("filterwarnings", warning)
+
+
 @dataclass(frozen=True)
 class Lake:
     """The bucket, the job and the Spark it runs on."""

@@ -6,32 +6,24 @@ DynamicFrames and job bookmarks, is not there. And no two runs are really under 
 there between a write and its check.
 """
 
+import bz2
 import gzip
-import json
-import runpy
-import sys
-import uuid
+import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
 
-from glue.ny_taxi_transformed import AMOUNTS, target_path
-from local import stack
-from local.emulator import process
+from glue.ny_taxi_transformed import target_path
 from local.trips import COLUMNS, green_trips
-
-# Py4J closes some of its sockets late.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
-]
-
-SCRIPT = Path("glue", "ny_taxi_transformed.py")
-TARGET = "target/event-transformed"
-KEY = "input/lab2/eventdriven/green_tripdata.csv"
+from tests.glue.conftest import KEY, TARGET, Lake
+from tests.glue.test_rows import files, strict
 
 DECOYS = ("ax.csv", "a1.csv", "ab.csv", "a.csv", "back.csv", "A.csv", "a b.csv", "a:b.csv")  # what a glob would match
 ODD_NAMES = (
@@ -50,401 +42,366 @@ ODD_NAMES = (
     "\\back.csv",
     "back\\",
     "12:30.csv",
-    "12:30[1].csv",
     "x:[y]/{z}:*.csv",
     "#&=@!$;,()|<>~`^.csv",
     "k=v/a.csv",
     " a ",
     "line\nbreak\t.csv",
 )
+MIDNIGHT = datetime(2020, 1, 1)  # noqa: DTZ001 - the records hold local times without a zone
 
 
-@dataclass(frozen=True)
-class Lake:
-    """The bucket, the job and the Spark it runs on."""
-
-    spark: Any
-    s3: Any
-    bucket: str
-    committed: list[str] = field(default_factory=list)
-    journal: list[str] = field(default_factory=list)
-
-    def put(self, key: str, content: str | bytes) -> None:
-        """Store an object; a key with a trailing slash is a folder marker."""
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
-
-    def keys(self, prefix: str) -> list[str]:
-        """List the keys that begin so."""
-        listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
-        return [found["Key"] for found in listed.get("Contents", [])]
-
-    def manifest(self, *keys: str) -> str:
-        """Store a window's manifest; return its address."""
-        key = f"windows/{uuid.uuid4().hex}/0.json"
-        files = [{"key": name, "size": 1, "etag": "e", "last_modified": "2026-11-24T05:20:00Z"} for name in keys]
-        self.put(key, json.dumps({"files": files}))
-        return f"s3://{self.bucket}/{key}"
-
-    def run(self, source: str = KEY, manifest: str = "") -> None:
-        """Run the script with the arguments of a job run."""
-        from awsglue.context import GlueContext  # noqa: PLC0415 - its names are known once the engine is
-        from awsglue.job import Job  # noqa: PLC0415 - likewise
-
-        arguments = {"JOB_NAME": "job", "BUCKET_NAME": self.bucket, "SRC_PREFIX": source, "TRG_PREFIX": TARGET}
-        if manifest:
-            arguments["MANIFEST"] = manifest
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Job, "commit", lambda _: self.committed.append("job"))
-            patch.setattr(GlueContext, "get_logger", lambda _: self)
-            argv = [part for name, value in arguments.items() for part in (f"--{name}", value)]
-            patch.setattr(sys, "argv", [str(SCRIPT), *argv])
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-
-    def info(self, said: str) -> None:
-        """Keep what the script logs; tests/glue/test_runs.py has the job's own logger."""
-        self.journal.append(said)
-
-    warn = info
-
-    def output(self, source: str | None = None) -> Any:
-        """Read what a source left behind, or all of them."""
-        everything = f"s3://{self.bucket}/{TARGET}"
-        return self.spark.read.parquet(target_path(self.bucket, TARGET, source) if source else everything)
-
-    def rows(self, source: str | None = None) -> list[tuple[Any, ...]]:
-        """Return the output's rows in order, without the name of their source."""
-        return sorted(tuple(row) for row in self.output(source).drop("source_id").collect())
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[process.Emulator]:
-    """Run a local cloud of its own, for its S3."""
-    with process.start(log=Path(".local") / "glue-s3.log") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def spark(cloud: process.Emulator) -> Iterator[Any]:
-    """Start Spark once, whose s3:// is the local cloud's."""
-    from pyspark.sql import SparkSession  # noqa: PLC0415 - lives in an environment of its own
-
-    from local.spark import engine  # noqa: PLC0415 - likewise
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "America/New_York")  # the job must not depend on it
-        context = engine.start(cloud.endpoint_url, process.REGION)
-    engine.use_credentials(context, cloud.environment)
-    context.setLogLevel("OFF")
-    session = SparkSession(context)
-    yield session
-    session.stop()
-
-
-@pytest.fixture
-def lake(spark: Any, cloud: process.Emulator) -> Lake:
-    """Return an empty bucket."""
-    bucket = f"lake-{uuid.uuid4().hex}"
-    stack.make_bucket(cloud, bucket)
-    spark.conf.unset("spark.sql.session.timeZone")
-    return Lake(spark, stack.client(cloud, "s3"), bucket)
+def parquet_of(columns: dict[str, Any], **options: Any) -> bytes:
+    """Write a Parquet file."""
+    file = io.BytesIO()
+    parquet.write_table(pa.table(columns), file, **options)
+    return file.getvalue()
 
 
 def test_trips_become_typed_parquet(lake: Lake) -> None:
-    """Every trip arrives with its times as timestamps, its money as doubles and no column that is null throughout."""
+    """Every trip arrives with its times as written, its money as doubles, and with the column that is null throughout."""
     lake.put(KEY, green_trips(1000, seed=1))
 
     lake.run()
 
     output = lake.output(KEY)
-    types = dict(output.dtypes)
-    assert 1000 == output.count()
-    assert [name for name in COLUMNS if name != "ehail_fee"] == output.columns
-    assert {"timestamp"} == {types[name] for name in types if name.endswith("_datetime")}
-    assert {"double"} == {types[name] for name in ("trip_distance", "fare_amount", "tolls_amount", "total_amount")}
-    assert {"int"} == {types[name] for name in ("VendorID", "PULocationID", "passenger_count")}
+    types = {field.name: str(field.type) for field in output.schema}
+    assert (1000, [*COLUMNS]) == (len(output), output.column_names)
+    assert {"timestamp[us]"} == {types[name] for name in types if name.endswith("_datetime")}
+    assert {"double"} == {types[name] for name in ("trip_distance", "fare_amount", "ehail_fee", "total_amount")}
+    assert {"int32"} == {types[name] for name in ("VendorID", "PULocationID", "passenger_count")}
     assert ["job"] == lake.committed
     assert [f"1000 rows from 's3://{lake.bucket}/{KEY}' to '{target_path(lake.bucket, TARGET, KEY)}'"] == lake.journal
 
 
-def test_times_are_kept_as_written(lake: Lake) -> None:
-    """A time that summer time skips in the machine's own zone stays what the file says."""
-    lake.put(KEY, "lpep_pickup_datetime\n2020-03-08 02:30:00\n")
+def test_a_window(lake: Lake) -> None:
+    """One run reads exactly the manifest's files: each its own source, in any form and under any key, as that key."""
+    forms = {
+        "plain.csv": b"a,b\n1,x\n2,\n",
+        "lines.csv": b'a,b\r\n1,"x\r\ny\rz"\r\n2,w\r\n',
+        "zip.csv.gz": gzip.compress(b"a,c\n1,x\n") + gzip.compress(b"2,y\n"),
+        "zip.csv.bz2": bz2.compress(b'b,a\n1,"6"" pipe, long"\n'),
+        **{name: b"a,b\n%d,x\n" % number for number, name in enumerate(ODD_NAMES)},
+    }
+    for name in (*DECOYS, "late.csv"):
+        lake.put(f"in/{name}", "wrong\n1\n")
+    for name, content in forms.items():
+        lake.put(f"in/{name}", content)
+    lake.put("in/p.csv", parquet_of({"vendorid": [1, 2], "x": ["a", "b"]}))
+    names = [*forms, "p.csv"]
+    manifest = lake.manifest(*(f"in/{name}" for name in names), "in/gone.csv", "elsewhere/gone.csv")
 
-    lake.run()
+    lake.run("in/", MANIFEST=manifest)
 
-    assert "2020-03-08 02:30:00" == lake.output(KEY).selectExpr("cast(lpep_pickup_datetime as string)").head()[0]
-
-
-@pytest.mark.parametrize("amount", [5, 3_000_000_000])
-def test_whole_amounts_are_doubles(lake: Lake, amount: int) -> None:
-    """Amounts are doubles even in a file that holds none but whole numbers, so that all sources share a schema."""
-    names = [*sorted(AMOUNTS - {"fare_amount"}), "Fare_Amount"]
-    lake.put(KEY, f"{','.join(names)},VendorID\n{f'{amount},' * len(names)}1\n")
-
-    lake.run()
-
-    assert [*((name, "double") for name in names), ("VendorID", "int")] == lake.output(KEY).dtypes
-
-
-@pytest.mark.parametrize("name", ODD_NAMES)
-def test_key_is_taken_verbatim(lake: Lake, name: str) -> None:
-    """A key with any character is read as that key, beside objects that it would match as a pattern."""
-    for decoy in DECOYS:
-        lake.put(f"in/{decoy}", "wrong\n1\n")
-    lake.put(f"in/{name}", "a,b\n1,x\n")
-
-    lake.run(f"in/{name}")
-
-    assert [(1, "x")] == lake.rows()
+    for name, content in forms.items():
+        unpacked = {"gz": gzip.decompress, "bz2": bz2.decompress}.get(name.rpartition(".")[2], bytes)(content)
+        header, *rows = strict(unpacked) or []
+        assert header == lake.output(f"in/{name}").column_names, name
+        assert [tuple(value or None for value in row) for row in rows] == lake.rows(f"in/{name}"), name
+    assert [(1, "a"), (2, "b")] == lake.rows("in/p.csv")
+    assert "VendorID" == lake.output("in/p.csv").column_names[0]
+    assert len(names) == len({key.split("/")[2] for key in lake.keys(TARGET) if "source_id" in key})
+    assert [
+        "Skipped 'in/gone.csv': deleted since the window closed",
+        "Skipped 'elsewhere/gone.csv': deleted since the window closed",
+        f"{len(ODD_NAMES) + 9} rows from {len(names)} files of '{manifest}' to 's3://{lake.bucket}/{TARGET}'",
+    ] == lake.journal
+    assert not [key for key in lake.keys(TARGET) if "/_" in key]
+    lake.run("in/", MANIFEST=lake.manifest("in/gone.csv"))
+    assert ["job", "job"] == lake.committed
 
 
 @pytest.mark.parametrize("prefix", ["in/[2020]*: {a}", "in/[2020]*: {a}/"])
-def test_prefix(lake: Lake, prefix: str) -> None:
-    """A folder is read with all below it; markers, empty files and a header alone add nothing, names of folders neither."""
+def test_a_folder(lake: Lake, prefix: str) -> None:
+    """A folder is read with all below it, whatever the order of the columns; markers and empty files add nothing."""
     folder = "in/[2020]*: {a}"
-    lake.put(f"{folder}/", "")
-    lake.put(f"{folder}/nested/", "")
-    lake.put(f"{folder}/0-empty.csv", "")
-    lake.put(f"{folder}/marker_$folder$", "")
-    lake.put(f"{folder}/1-header.csv", "a,b\n")
-    lake.put(f"{folder}/2: [x].csv", "a,b\n1,x\n")
-    lake.put(f"{folder}/k=v/12:30/*.csv", "a,b\n2,y\n")
+    for marker in ("/", "/nested/", "/0-empty.csv", "/marker_$folder$", "/_SUCCESS"):
+        lake.put(folder + marker, "")
+    lake.put(f"{folder}/2: [x].csv", "VENDORID,b\n1,x\n")
+    lake.put(f"{folder}/3.csv", "b,vendorid\ny,2.0\n")
+    lake.put(f"{folder}/4.csv.gz", gzip.compress(b'b,VendorID\n"y\nz",3\n'))
+    lake.put(f"{folder}/5", parquet_of({"b": ["p"], "VendorID": [4.0]}))
+    lake.put(f"{folder}/k=v/12:30/*.csv", "VendorID,b\n5,y\n")
     lake.put("in/2020/other.csv", "a,b\n9,z\n")
 
     lake.run(prefix)
 
-    assert ["a", "b"] == lake.output(folder).columns
-    assert [(1, "x"), (2, "y")] == lake.rows()
+    assert ["VendorID", "b"] == lake.output(folder).column_names
+    assert [(1, "x"), (2, "y"), (3, "y\nz"), (4, "p"), (5, "y")] == sorted(lake.rows(folder))
 
 
-def test_second_run_replaces_the_first(lake: Lake) -> None:
-    """A source that runs again, changed or not, leaves its output once."""
-    lake.put(KEY, green_trips(10, seed=1))
-    lake.run()
-    first = lake.rows()
-
-    lake.run()
-    assert first == lake.rows()
-
-    lake.put(KEY, green_trips(5, seed=2))
-    lake.run()
-    assert 5 == len(lake.rows())
-    assert not set(first) & set(lake.rows())
-
-
-def test_sources_are_independent(lake: Lake) -> None:
-    """A run leaves other sources' output alone, those with the same file name too; together they read as one table."""
-    other = "input/2021/green_tripdata.csv"
-    lake.put(KEY, green_trips(10, seed=1))
-    lake.put(other, green_trips(20, seed=2))
-    lake.run()
-    first = lake.rows(KEY)
-
-    lake.run(other)
-    lake.run(other)
-
-    assert first == lake.rows(KEY)
-    assert 20 == len(lake.rows(other))
-    assert 30 == lake.output().count()
-    assert 2 == lake.output().select("source_id").distinct().count()
+OLD = "VendorID,lpep_pickup_datetime,Lpep_dropoff_datetime,Store_and_fwd_flag,RateCodeID,Pickup_longitude,Pickup_latitude,Dropoff_longitude,Dropoff_latitude,Passenger_count,Trip_distance,Fare_amount,Extra,MTA_tax,Tip_amount,Tolls_amount,Ehail_fee,{}Total_amount,Payment_type,Trip_type"
+NEW = "VendorID,lpep_pickup_datetime,lpep_dropoff_datetime,store_and_fwd_flag,RatecodeID,PULocationID,DOLocationID,passenger_count,trip_distance,fare_amount,extra,mta_tax,tip_amount,tolls_amount,ehail_fee,improvement_surcharge,total_amount,payment_type,trip_type"
+OLD_ROW = "2,2013-08-01 08:14:37,2013-08-01 09:09:06,N,1,0,0,-73.9500,40.8,1,.00,21.25,0,0,0,0,,{}21.25,2,{}"
+NEW_ROW = "2,2017-01-01 00:01:15,2017-01-01 00:11:05,N,1,42,166,1,1.71,9,0,.5,0,0,,.3,9.8,2,1"
+YEARS = {
+    "2013-08.csv": f"{OLD.format('')} \r\n\r\n{OLD_ROW.format('', '')},,\r\n",
+    "2014-01.csv": f"{OLD.format('')} \r\n\r\n{OLD_ROW.format('', '1')},,\r\n",
+    "2015-01.csv": f"{OLD.format('Improvement_surcharge,')} \r\n\r\n{OLD_ROW.format('0.3,', '1')},,\r\n",
+    "2015-07.csv": f"{OLD.format('improvement_surcharge,')} \r\n{OLD_ROW.format('0.3,', '1')}\r\n",
+    "2016-07.csv": f"{NEW}\n\n{NEW_ROW},,\n",
+    "2017-01.csv": f"{NEW}\r\n\r\n{NEW_ROW}\r\n",
+    "2018-01.csv": f"{NEW}\n{NEW_ROW}\n",
+    "2019-01.csv": f"{NEW},congestion_surcharge\n{NEW_ROW},\n",
+    "2020-07.csv": f"{NEW},congestion_surcharge\n{NEW_ROW},2.75\n,2020-07-01 00:00:00,2020-07-01 00:00:01,,,1,2,,0,5,0,0,0,0,,0,5,,,\n",
+}
 
 
-@pytest.mark.parametrize("source", ["in/missing.csv", "in/*.csv", "in/{a,b}.csv", "in/_hidden.csv", "in/empty"])
+def trips_of_2022(**types: Any) -> bytes:
+    """Make a row of trips as the TLC publishes them: by default with the types of 2022."""
+    names = [*NEW.split(","), *(("congestion_surcharge", "cbd_congestion_fee") if types else ("congestion_surcharge",))]
+    found: dict[str, Any] = {}
+    for name in names:
+        kind = pa.float64()
+        if name in {"VendorID", "PULocationID", "DOLocationID"}:
+            kind = types.get("code", pa.int64())
+        elif name.endswith("datetime"):
+            kind = pa.timestamp("us")
+        elif name == "store_and_fwd_flag":
+            kind = types.get("flag", pa.string())
+        elif name == "ehail_fee":
+            kind = types.get("ehail", pa.null())
+        value = {"store_and_fwd_flag": "N", "ehail_fee": None}.get(name, MIDNIGHT if pa.types.is_timestamp(kind) else 1)
+        found[name] = pa.array([value, None], kind)
+    return parquet_of(found)
+
+
+def test_all_years_are_one_table(lake: Lake) -> None:
+    """What the TLC has published since 2013, CSV and Parquet, reads as one table, with pyarrow and with Spark."""
+    tables = {
+        "2022-01.parquet": trips_of_2022(),
+        "2025-01.parquet": trips_of_2022(code=pa.int32(), flag=pa.large_string(), ehail=pa.float64()),
+    }
+    for name, content in (YEARS | tables).items():
+        lake.put(f"in/{name}", content)
+
+    lake.run("in/", MANIFEST=lake.manifest(*(f"in/{name}" for name in YEARS | tables)))
+
+    outputs = [lake.output(f"in/{name}") for name in YEARS | tables]
+    one = pa.concat_tables(outputs, promote_options="default")
+    assert len(YEARS) + 1 + 4 == len(one)
+    by_spark = lake.spark.read.option("mergeSchema", True).parquet(f"s3://{lake.bucket}/{TARGET}").drop("source_id")  # noqa: FBT003
+    assert {
+        **{name: "int" for name in ("VendorID", "trip_type")},
+        "lpep_pickup_datetime": "timestamp_ntz",
+    }.items() <= dict(by_spark.dtypes).items()
+    key = ("lpep_pickup_datetime", "total_amount", "congestion_surcharge")
+    assert sorted(map(str, zip(*(one[name].to_pylist() for name in key), strict=True))) == sorted(
+        map(str, (tuple(row) for row in by_spark.select(*key).collect()))
+    )
+    assert {"-73.9500", None} == set(one["Dropoff_longitude"].to_pylist())
+
+
+def test_parquet(lake: Lake) -> None:
+    """The TLC's and SCHEMA's columns get their types where no value changes; the others keep theirs, old times too."""
+    others: dict[str, Any] = {
+        "id": pa.array([2**60, None]),
+        "day": pa.array([date(1, 1, 1), date(2020, 2, 29)]),
+        "old": pa.array([datetime(1899, 12, 30), None], pa.timestamp("us")),  # noqa: DTZ001
+        "utc": pa.array([datetime(1899, 12, 30), None], pa.timestamp("us", "UTC")),  # noqa: DTZ001
+        "money": pa.array([Decimal("1.10"), None]),
+        "list": pa.array([[1, 2], []]),
+        "_metadata": pa.array(["m", None]),
+    }
+    changed = {
+        "PAYMENT_TYPE": pa.array([2.0, None]),
+        "Fare_Amount": pa.array([5, None]),
+        "tip_amount": pa.array([Decimal("1.10"), None]),
+        "LPEP_pickup_datetime": pa.array([MIDNIGHT, None], pa.timestamp("ns")),
+        "lpep_dropoff_datetime": pa.array(["2020-01-01T00:00", None]),
+        "n": pa.array(["7.0", None]),
+    }
+    lake.put(KEY, parquet_of(others | changed))
+
+    lake.run(SCHEMA="N decimal(4,1)")
+
+    output = lake.output(KEY)
+    assert others == {name: output[name].combine_chunks() for name in others}
+    assert [
+        *others,
+        "payment_type",
+        "fare_amount",
+        "tip_amount",
+        "lpep_pickup_datetime",
+        "lpep_dropoff_datetime",
+        "N",
+    ] == output.column_names
+    assert (2, 5.0, 1.1, MIDNIGHT, MIDNIGHT, Decimal("7.0")) == lake.rows()[0][len(others) :]
+    assert ["int32", "double", "double", "timestamp[us]", "timestamp[us]", "decimal128(4, 1)"] == [
+        str(kind) for kind in output.schema.types[len(others) :]
+    ]
+
+
+REFUSED: dict[str, tuple[str, bytes, str]] = {
+    "zip": ("a.csv", b"PK\x03\x04\x14\0", "zip archive"),
+    "tar": ("a.tar.gz", gzip.compress(b"a\n1\n"), "archive. Unpack it"),
+    "utf-16": ("a.csv", "a,b\n1,x\n".encode("utf-16"), "UTF-16"),
+    "gzip by another name": ("a.csv", gzip.compress(b"a\n1\n"), "Give it a name that ends with .gz"),
+    ".GZ": ("a.csv.GZ", gzip.compress(b"a\n1\n"), "Give it a name that ends with .gz"),
+    "not gzip": ("a.csv.gz", b"a\n1\n", "another name"),
+    "a codec of Hadoop's": ("a.csv.snappy", b"a\n1\n", "another name"),
+    "cut gzip": ("a.csv.gz", gzip.compress(green_trips(1000, seed=1).encode())[:-9], "can't be read to its end"),
+    "cut Parquet": ("a.parquet", b"PAR1\x15\x04\x15\x10", "damaged"),
+    "Parquet without rows": ("a.parquet", parquet_of({"a": pa.array([], pa.int64())}), "no row"),
+    "a typed value": ("a.csv", b"x,trip_type\n1,1\n2,1.5\n", "line 3: In the column 'trip_type', '1.5' is no int"),
+    "a typed value of Parquet": (
+        "a.parquet",
+        parquet_of({"trip_type": [1.0, 1.5]}),
+        "row 2: In the column 'trip_type', 1.5 is no int",
+    ),
+    "a time between microseconds": ("a.parquet", parquet_of({"t": pa.array([1], pa.timestamp("ns"))}), "nanoseconds"),
+    "source_id in Parquet": ("a.parquet", parquet_of({"SOURCE_ID": [1]}), "'SOURCE_ID'"),
+    "an open quote": ("a.csv", b'a,b\n1,"x\n', "line 2: A quote is opened"),
+    "no text": ("a.csv", b"a\n1\n\xff\n", "line 3: The bytes are not text"),
+    "hidden": ("_a.csv", b"a\n1\n", "hidden"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(lake: Lake, name: str) -> None:
+    """What can't be kept fails the run, and names the file; of a window, nothing is replaced."""
+    key, content, reason = REFUSED[name]
+    lake.put("in/good.csv", "a\nnew\n")
+    lake.put(f"in/{key}", content)
+    old = f"{target_path(lake.bucket, TARGET, 'in/good.csv')}/old.parquet".removeprefix(f"s3://{lake.bucket}/")
+    lake.put(old, parquet_of({"a": ["old"]}))
+
+    with pytest.raises(ValueError, match=r"^'s3://.*/in/") as refused:
+        lake.run("in/", MANIFEST=lake.manifest("in/good.csv", f"in/{key}"))
+
+    assert f"/in/{key}'" in str(refused.value)
+    assert reason in str(refused.value)
+    assert [("old",)] == lake.rows("in/good.csv")
+    assert [old] == lake.keys(TARGET)
+    assert [] == lake.committed
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"1": "a,b\n1,2\n", "2": "a,c\n1,2\n"}, "/in/2': .* must have the same columns. 'b', 'c'"),
+        ({"1": "a\n1\n", "2": parquet_of({"a": [1]})}, "/in/2': The column 'a' is bigint, .* string. Give its type"),
+        ({"1": "a\n1\n", "2": "a\n"}, "/in/2': There is no row"),
+        ({"_1": "a\n1\n"}, "No data in the folder"),
+    ],
+)
+def test_a_folder_that_is_no_table(lake: Lake, files: dict[str, Any], reason: str) -> None:
+    """It fails and says which file differs and how."""
+    for name, content in files.items():
+        lake.put(f"in/{name}", content)
+
+    with pytest.raises(ValueError, match=reason):
+        lake.run("in")
+
+
+@pytest.mark.parametrize("source", ["in/missing.csv", "in/*.csv", "in/{a,b}.csv", "in/a"])
 def test_nothing_to_read(lake: Lake, source: str) -> None:
-    """A path without an object, or with one that Spark passes over in silence, fails the run and says which."""
+    """A path without an object fails the run and says which."""
     lake.put("in/a.csv", "a,b\n1,x\n")
-    lake.put("in/_hidden.csv", "a,b\n1,x\n")
-    lake.put("in/empty/", "")
 
     with pytest.raises(FileNotFoundError, match="Nothing to read at 's3://") as failure:
         lake.run(source)
 
     assert source in str(failure.value)
     assert [] == lake.committed
-    assert [] == lake.keys(TARGET)
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "a,b\n", "a,b\n,\n,\n"])
-def test_no_data(lake: Lake, text: str) -> None:
-    """A source without a single value fails the run, and what an earlier run wrote stands."""
-    lake.put(KEY, "a,b\n1,x\n")
-    lake.run()
-    lake.put(KEY, text)
+def test_options(lake: Lake) -> None:
+    """A run is told the types, the separator and the encoding; TIMESTAMP has no zone, as for the TLC's times."""
+    lake.put(KEY, "id\tday\tt\tソ|表\n2.0\t1899-12-30\t0001-01-01\tソ表\n".encode("shift_jis"))
 
-    with pytest.raises(ValueError, match="No data in 's3://"):
-        lake.run()
+    lake.run(SCHEMA="ID bigint, `day` DATE, t TIMESTAMP", SEPARATOR="tab", ENCODING="Shift_JIS")
 
-    assert [(1, "x")] == lake.rows()
-    assert ["job"] == lake.committed
+    assert ["ID", "day", "t", "ソ|表"] == lake.output(KEY).column_names
+    assert ["int64", "date32[day]", "timestamp[us]", "string"] == [str(kind) for kind in lake.output(KEY).schema.types]
+    assert [(2, date(1899, 12, 30), datetime(1, 1, 1), "ソ表")] == lake.rows()  # noqa: DTZ001
 
-
-@pytest.mark.parametrize("header", ["b,a", "a", "a,b,c"])
-def test_files_of_a_folder_disagree(lake: Lake, header: str) -> None:
-    """Files with other columns, or the same in another order, fail the run instead of mixing them up."""
-    lake.put("in/1.csv", "a,b\n1,x\n")
-    lake.put("in/2.csv", f"{header}\n2,y\n")
-
-    with pytest.raises(Exception, match="CSV header"):
-        lake.run("in")
-
-    assert [] == lake.committed
-
-
-def test_any_other_csv(lake: Lake) -> None:
-    """The columns are the header's, whatever it holds: quotes, dots, blanks, no name, the same name twice."""
-    lake.put(KEY, ',a.b," c `d`",a.b,null\n1,"x ""y"", z",2020-01-31,0.5,\n')
-
-    lake.run()
-
-    assert ["_c0", "a.b1", " c `d`", "a.b3"] == lake.output(KEY).columns
-    assert ["int", "string", "date", "double"] == [kind for _, kind in lake.output(KEY).dtypes]
-    assert 'x "y", z' == lake.rows()[0][1]
+    lake.put(KEY, b"a\n\x82\n")
+    with pytest.raises(ValueError, match="line 2: The bytes are not text in Shift_JIS"):
+        lake.run(ENCODING="Shift_JIS")
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("name", "value", "reason"),
     [
-        b"PAR1\x15\x04\x15\x10\x15\x14L\x15\x02",
-        b"PK\x03\x04\x14\x00\x06\x00\x08\x00",
-        gzip.compress(b"a,b\n1,x\n"),
-        "a,b\n1,x\n".encode("utf-16"),
-        "Straße,b\n1,x\n".encode("latin-1"),
+        ("SCHEMA", "id INT, day", "no Spark DDL"),
+        ("SCHEMA", "id ARRAY<INT>", "gives 'id' the type"),
+        ("SCHEMA", "id INT, ID INT", "twice"),
+        ("SCHEMA", "id INT NOT NULL", "NOT NULL"),
+        ("SEPARATOR", ";;", "one character"),
+        ("ENCODING", "utf-99", "not known to Java"),
+        ("ENCODING", "UTF-16", "ASCII"),
+        ("ENCODING", "Cp037", "ASCII"),
+        ("ENCODING", "ISO-2022-JP", "ASCII"),
+        ("MANIFEST", "", "no manifest"),
     ],
-    ids=["parquet", "zip", "gzip", "utf-16", "latin-1"],
 )
-def test_no_csv(lake: Lake, content: bytes) -> None:
-    """What is no text in UTF-8 fails the run and says so, and what an earlier run wrote stands."""
-    lake.put(KEY, "a,b\n1,x\n")
-    lake.run()
-    lake.put(KEY, content)
+def test_bad_options(lake: Lake, name: str, value: str, reason: str) -> None:
+    """A bad option fails the run and is named."""
+    lake.put("m.json", '{"files": [{}]}')
+    given_value = value or f"s3://{lake.bucket}/m.json"
 
-    with pytest.raises(ValueError, match="is no CSV in UTF-8") as failure:
-        lake.run()
+    with pytest.raises(ValueError, match=reason) as failure:
+        lake.run(**{name: given_value})
 
-    assert KEY in str(failure.value)
-    assert [(1, "x")] == lake.rows()
+    assert given_value in str(failure.value)
 
 
-def test_quoted_line_breaks(lake: Lake) -> None:
-    """A quoted value may go over several lines, as spreadsheets write it."""
-    lake.put(KEY, 'a,b\n1,"x\ny, ""z"""\n2,w\n')
+def test_a_run_replaces_its_own_source_alone(lake: Lake) -> None:
+    """A source that runs again leaves its output once; other sources' stays, that of the same file name too."""
+    other = "input/2021/green_tripdata.csv"
+    for key, seed in ((KEY, 1), (other, 2), (KEY, 3), (KEY, 3)):
+        lake.put(key, green_trips(10, seed))
+        lake.run(key)
 
-    lake.run()
-
-    assert [(1, 'x\ny, "z"'), (2, "w")] == lake.rows()
-
-
-@pytest.mark.parametrize("name", ["a*.csv", "12:30.csv", "{.csv"])
-def test_quoted_line_breaks_under_a_key_that_is_a_pattern(lake: Lake, name: str) -> None:
-    """The one thing that Spark can't do fails the run with a reason, rather than cut rows apart."""
-    lake.put(f"in/{name}", 'a,b\n1,"x\ny"\n')
-
-    with pytest.raises(ValueError, match="can't read line breaks in quoted values"):
-        lake.run("in")
+    assert 10 == len(lake.rows(KEY)) == len(lake.rows(other))
+    assert lake.rows(KEY) != lake.rows(other)
 
 
-def test_trips_as_published_in_2013(lake: Lake) -> None:
-    """The blank line below the header and the commas too many of the TLC's older files do no harm."""
-    lake.put(KEY, "\ufeffVendorID,Total_amount,Trip_type \r\n\r\n2,21.5,,,\r\n1,5,,,\r\n")
-
-    lake.run()
-
-    assert [("VendorID", "int"), ("Total_amount", "double")] == lake.output(KEY).dtypes
-    assert [(1, 5.0), (2, 21.5)] == lake.rows()
-
-
-@pytest.mark.parametrize("window", [False, True])
-def test_another_run_writes_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatch, *, window: bool) -> None:
+def test_another_run_writes_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs of one source at once must not end with its rows twice and a success: the later one fails."""
     from pyspark.sql import DataFrameWriter  # noqa: PLC0415 - only where it is installed
 
     write = DataFrameWriter.parquet
+    lake.put(KEY, "a,b\n1,x\n")
+    lake.run()
 
     def write_twice(self: Any, path: str) -> None:
         write(self, path)
-        write(self.mode("append"), path)
+        write(self, path)
 
     monkeypatch.setattr(DataFrameWriter, "parquet", write_twice)
-    lake.put(KEY, "a,b\n1,x\n")
+    with pytest.raises(RuntimeError, match=r"was to hold 1 rows, and 2 were written: another run"):
+        lake.run()
 
-    with pytest.raises(RuntimeError, match=r"holds 2 rows, .* had 1: another run"):
-        lake.run(manifest=lake.manifest(KEY) if window else "")
-
-    assert [] == lake.committed
-
-
-def test_a_window_is_read_by_its_manifest(lake: Lake) -> None:
-    """One run reads exactly the manifest's files, whatever their names, each into the folder it has without windows."""
-    names = ["a b.csv", "a+b.csv", "100%.csv", "é[1].csv", "12:30.csv", "'quotes\".csv"]
-    for number, name in enumerate(names):
-        lake.put(f"in/{name}", f"n,text\n{number},{name[0]}\n")
-    lake.put("in/late.csv", "n,text\n99,late\n")
-
-    lake.run("in/", lake.manifest(*(f"in/{name}" for name in names)))
-
-    assert {name: [(number, name[0])] for number, name in enumerate(names)} == {
-        name: lake.rows(f"in/{name}") for name in names
-    }
-    assert len(names) == lake.output().count()
+    assert [("1", "x")] == lake.rows()
     assert ["job"] == lake.committed
 
 
-def test_two_windows_of_one_folder(lake: Lake) -> None:
-    """Leave each other's output alone; a file in both is there once, as the later run read it."""
-    for name in "abc":
-        lake.put(f"in/{name}.csv", f"a\n{name}\n")
-    lake.run("in/", lake.manifest("in/a.csv", "in/b.csv"))
-    lake.put("in/b.csv", "a\nnewer\n")
-
-    lake.run("in/", lake.manifest("in/b.csv", "in/c.csv"))
-
-    assert [("a",), ("c",), ("newer",)] == lake.rows()
-
-
-def test_a_window_whose_files_were_deleted(lake: Lake) -> None:
-    """Those deleted since are skipped, the others are read; with none left the run succeeds."""
-    lake.put("in/a.csv", "a\n1\n")
-
-    manifest = lake.manifest("in/a.csv", "in/gone.csv", "elsewhere/gone.csv")
-    lake.run("in/", manifest)
-    assert [(1,)] == lake.rows()
-    assert [
-        "Skipped 'in/gone.csv': deleted since the window closed",
-        "Skipped 'elsewhere/gone.csv': deleted since the window closed",
-        f"1 rows from 1 files of '{manifest}' to 's3://{lake.bucket}/{TARGET}'",
-    ] == lake.journal
-
-    lake.run("in/", lake.manifest("in/gone.csv"))
-    assert [(1,)] == lake.rows()
-    assert ["job", "job"] == lake.committed
+def test_what_hypothesis_makes(lake: Lake) -> None:
+    """A window of generated files is what the strict reader finds in each; those that it refuses are tests/glue/test_rows.py's."""
+    for number, some in enumerate(drawn()):
+        good = {f"in/{number}-{index}.csv": data for index, data in enumerate(some) if strict(data)}
+        for key, data in good.items():
+            lake.put(key, data)
+        lake.run("in/", MANIFEST=lake.manifest(*good))
+        for key, data in good.items():
+            header, *rows = strict(data) or []
+            assert header == lake.output(key).column_names, data
+            assert [tuple(value or None for value in row[: len(header)]) for row in rows] == lake.rows(key), data
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("bad.csv", b"PAR1\x15\x04\x15\x10", "in/bad.csv' is no CSV"),
-        ("_bad.csv", b"a\n1\n", "Nothing to read at .*in/_bad.csv"),
-        # Which of two headers is the wrong one, nobody knows: it names one of them.
-        ("bad.csv", b"a,b\n1,2\n", "(?s)CSV header.*CSV file: s3://.*/in/(good|bad).csv"),
-        ("z-bad.csv", b"b\n1\n", "(?s)CSV header.*CSV file: s3://.*/in/(good|z-bad).csv"),
-    ],
-    ids=["no text", "hidden", "more columns", "another column"],
-)
-def test_a_window_with_a_file_that_can_t_be_read(lake: Lake, name: str, content: bytes, message: str) -> None:
-    """The run fails and names the file; nothing is written."""
-    lake.put("in/good.csv", "a\n1\n")
-    lake.put(f"in/{name}", content)
+def drawn() -> Iterator[list[bytes]]:
+    """Return some lists of files."""
+    lists: list[list[bytes]] = []
+    comma = files().filter(lambda data: b";" not in data.partition(b"\n")[0].partition(b"\r")[0])
 
-    with pytest.raises(Exception, match=message):
-        lake.run("in/", lake.manifest("in/good.csv", f"in/{name}"))
+    @settings(
+        max_examples=2, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
+    @given(st.lists(comma, min_size=60, max_size=60))
+    def draw(some: list[bytes]) -> None:
+        lists.append(some)
 
-    assert [] == [key for key in lake.keys(TARGET) if key.endswith(".parquet")]
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"files": [{}]}', '{"files": 1}'])
-def test_no_manifest(lake: Lake, text: str) -> None:
-    """What is no manifest fails the run and says which."""
-    lake.put("m.json", text)
-
-    with pytest.raises(ValueError, match=r"m\.json' is no manifest"):
-        lake.run("in/", f"s3://{lake.bucket}/m.json")
+    draw()
+    yield from lists

@@ -13,7 +13,7 @@ import pytest
 from artifact import build, route_files
 from artifact.route_files import parse_template, read_route
 from benchmarks.storm import Limits, simulate
-from glue.ny_taxi_transformed import AMOUNTS, target_path
+from glue.ny_taxi_transformed import TLC, target_path
 from local.emulator import seams, settings
 from local.stack import Stack
 from local.trips import COLUMNS
@@ -354,16 +354,14 @@ def test_the_key_policy_allows_what_the_job_needs() -> None:
     assert "Allow" == policy["Effect"]
 
 
-def test_the_table_of_columns_is_the_files() -> None:
-    """Every column once; those that become doubles are the job's."""
-    table_of_columns = read(README).partition("| columns | in the CSV |")[2].partition("\n\n")[0]
-    rows = [
-        re.findall(r"`(\w+)`", line.split("|")[1]) for line in table_of_columns.splitlines() if line.startswith("| `")
-    ]
-    [amounts] = [row for row in rows if "fare_amount" in row]
+def test_the_table_of_columns_is_the_jobs() -> None:
+    """Each column that the job knows, with its type."""
+    table_of_columns = read(REPOSITORY / "docs" / "job.md").partition("| columns | type |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table_of_columns.splitlines() if line.startswith("| `")]
+    told = {name: re.findall(r"\w+", kind)[0] for names, kind in rows for name in re.findall(r"`(\w+)`", names)}
 
-    assert sorted(COLUMNS) == sorted(name for row in rows for name in row)
-    assert sorted(AMOUNTS - {"ehail_fee"}) == sorted(amounts)
+    assert {column.name: column.kind for column in TLC.values()} == told
+    assert told.keys() >= set(COLUMNS)
 
 
 def test_the_target_is_the_jobs() -> None:

@@ -40,7 +40,7 @@ import org.w3c.dom.NodeList;
  * s3://bucket/key by S3's own API at fs.s3.endpoint, with the credentials fs.s3.access.key, .secret.key and .session.token.
  *
  * As EMRFS and S3A do: a folder is whatever has keys below it, a rename copies and deletes, nothing is visible before it is
- * closed. Not as they do: an object is held in memory as a whole, and mkdirs leaves no marker.
+ * closed. Not as they do: what is written is held in memory as a whole, and mkdirs leaves no marker.
  *
  * Janino compiles this: casts where a generic method returns, and no lambdas.
  */
@@ -75,7 +75,7 @@ public class S3FileSystem extends FileSystem {
     }
 
     public FSDataInputStream open(Path path, int bufferSize) throws IOException {
-        return new FSDataInputStream(new ObjectStream(call("GET", path, key(path), "", null, null).body));
+        return new FSDataInputStream(new ObjectStream(this, path));
     }
 
     public FSDataOutputStream create(Path path, FsPermission permission, boolean overwrite, int bufferSize,
@@ -229,8 +229,18 @@ public class S3FileSystem extends FileSystem {
         call("PUT", path, key(path), "", null, content);
     }
 
-    /** Send a signed request, its query sorted by name; 404 is a FileNotFoundException and 403 an AccessDeniedException. */
+    /** Read a part of an object; beyond its end is an empty one, whose headers tell the length. */
+    Answer read(Path path, long first, long length) throws IOException {
+        return call("GET", path, key(path), "", null, null, "bytes=" + first + "-" + (first + length - 1));
+    }
+
     private Answer call(String method, Path path, String key, String query, String copied, byte[] content) throws IOException {
+        return call(method, path, key, query, copied, content, null);
+    }
+
+    /** Send a signed request, its query sorted by name; 404 is a FileNotFoundException and 403 an AccessDeniedException. */
+    private Answer call(String method, Path path, String key, String query, String copied, byte[] content, String range)
+            throws IOException {
         String resource = "/" + bucket + "/" + encoded(key, true);
         URL url = new URL(endpoint + resource + (query.isEmpty() ? "" : "?" + query));
         HttpURLConnection connection = (HttpURLConnection) url.openConnection();
@@ -239,6 +249,9 @@ public class S3FileSystem extends FileSystem {
         headers.put("host", url.getAuthority());
         if (copied != null) {
             headers.put("x-amz-copy-source", copied);
+        }
+        if (range != null) {
+            headers.put("range", range);
         }
         sign(method, resource, query, headers);
         for (Object name : headers.keySet()) {
@@ -260,7 +273,9 @@ public class S3FileSystem extends FileSystem {
             throw new AccessDeniedException(path + ": Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied)"
                 + " on " + method + " of " + (key.isEmpty() ? "the bucket's list" : key));
         }
-        if (status >= 400) {
+        if (status == 416) {
+            body = new byte[0];
+        } else if (status >= 400) {
             throw new IOException(path + ": S3 answered " + method + " with " + status + ": " + new String(body, StandardCharsets.UTF_8));
         }
         Map received = new TreeMap();
@@ -361,44 +376,95 @@ public class S3FileSystem extends FileSystem {
         }
     }
 
-    private static class ObjectStream extends ByteArrayInputStream implements Seekable, PositionedReadable {
-        ObjectStream(byte[] content) {
-            super(content);
+    /** Reads an object part by part: a little first, since often no more is wanted. */
+    private static class ObjectStream extends InputStream implements Seekable, PositionedReadable {
+        private final S3FileSystem system;
+        private final Path path;
+        private final long length;
+        private byte[] part;
+        private long first;
+        private long position;
+
+        ObjectStream(S3FileSystem system, Path path) throws IOException {
+            this.system = system;
+            this.path = path;
+            Answer answer = system.read(path, 0, 1 << 16);
+            String range = (String) answer.headers.get("content-range");
+            part = answer.body;
+            length = range == null ? part.length : Long.parseLong(range.substring(range.indexOf('/') + 1));
         }
 
-        public void seek(long position) throws IOException {
-            if (position < 0 || position > count) {
-                throw new EOFException("no byte " + position + " in " + count);
+        /** Have the part in memory that the position lies in; false at the end of the object. */
+        private boolean fill() throws IOException {
+            if (position >= length) {
+                return false;
             }
-            pos = (int) position;
+            if (position < first || position >= first + part.length) {
+                part = system.read(path, position, 1 << 23).body;
+                first = position;
+                if (part.length == 0) {
+                    throw new EOFException(path + " has become shorter");
+                }
+            }
+            return true;
         }
 
-        public long getPos() {
-            return pos;
+        public int read() throws IOException {
+            return fill() ? part[(int) (position++ - first)] & 255 : -1;
         }
 
-        public boolean seekToNewSource(long position) {
-            return false;
-        }
-
-        public int read(long position, byte[] buffer, int offset, int length) {
-            if (position >= count) {
+        public int read(byte[] buffer, int offset, int most) throws IOException {
+            if (most == 0) {
+                return 0;
+            }
+            if (!fill()) {
                 return -1;
             }
-            int size = Math.min(length, count - (int) position);
-            System.arraycopy(buf, (int) position, buffer, offset, size);
+            int size = (int) Math.min(most, first + part.length - position);
+            System.arraycopy(part, (int) (position - first), buffer, offset, size);
+            position += size;
             return size;
         }
 
-        public void readFully(long position, byte[] buffer, int offset, int length) throws IOException {
-            if (position + length > count) {
-                throw new EOFException("no byte " + (position + length) + " in " + count);
-            }
-            System.arraycopy(buf, (int) position, buffer, offset, length);
+        public int available() {
+            return (int) Math.min(Integer.MAX_VALUE, length - position);
         }
 
-        public void readFully(long position, byte[] buffer) throws IOException {
-            readFully(position, buffer, 0, buffer.length);
+        public void seek(long to) throws IOException {
+            if (to < 0 || to > length) {
+                throw new EOFException("no byte " + to + " in " + length);
+            }
+            position = to;
+        }
+
+        public long getPos() {
+            return position;
+        }
+
+        public boolean seekToNewSource(long to) {
+            return false;
+        }
+
+        public synchronized int read(long from, byte[] buffer, int offset, int most) throws IOException {
+            long before = position;
+            position = from;
+            int size = read(buffer, offset, most);
+            position = before;
+            return size;
+        }
+
+        public void readFully(long from, byte[] buffer, int offset, int size) throws IOException {
+            for (int done = 0; done < size;) {
+                int some = read(from + done, buffer, offset + done, size - done);
+                if (some < 0) {
+                    throw new EOFException("no byte " + (from + size) + " in " + length);
+                }
+                done += some;
+            }
+        }
+
+        public void readFully(long from, byte[] buffer) throws IOException {
+            readFully(from, buffer, 0, buffer.length);
         }
     }
 }
