@@ -32,7 +32,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from functools import partial
@@ -104,7 +104,7 @@ SUPPORTED_WORDS = "TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL, STRIN
 
 # Spark and Parquet could do more; a table so wide is a table by mistake.
 MOST_COLUMNS = 10_000
-LINES_A_BATCH = 10_000
+LINES_A_BATCH = 5_000
 ROWS_A_TABLE = 2_000
 CHARACTERS_A_TABLE = 4_000_000
 NO_ROW = "There is no row in it, only a header or nothing at all. Upload it again, with its data"
@@ -322,9 +322,11 @@ def read_schema(spark: "SparkSession", text: str) -> tuple[Column, ...]:
     for found in fields:
         kind = DDL.get(str(found["type"]), str(found["type"]))
         if not SUPPORTED.fullmatch(kind):
-            raise ValueError(f"--SCHEMA gives {found['name']!r} the type {kind}. Give one of {SUPPORTED_WORDS}")
+            raise ValueError(
+                f"--SCHEMA {text!r} gives {found['name']!r} the type {kind}. Give one of {SUPPORTED_WORDS}"
+            )
         if not found["nullable"]:
-            raise ValueError(f"--SCHEMA says NOT NULL of {found['name']!r}, which the job does not check. Leave it out")
+            raise ValueError(f"--SCHEMA {text!r} says NOT NULL, which the job does not check. Leave it out")
         columns.append(Column(found["name"], kind))
     names = {recognised(column.name) for column in columns}
     if len(names) != len(columns) or "source_id" in names:
@@ -378,7 +380,7 @@ def converted(values: Any, kind: str) -> Any:
     return pa.array(result, arrow_type(kind))
 
 
-def quickly(values: Any, kind: str) -> Any:
+def quickly(values: Any, kind: str) -> Any:  # noqa: C901, PLR0911 - a case after the other
     """Convert an array where Arrow's rules and ours are certain to agree; otherwise return None."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -526,7 +528,7 @@ def scan(options: Options, batches: Iterable[Any]) -> Iterator[Any]:
     for batch in batches:
         for file, start, rows in runs(batch):
             look(tallies[file, start], rows.column(0), options.separator, begins=start == 0)
-    yield told([file, asdict(tally)] for (file, _), tally in tallies.items())
+    yield told([file, vars(tally)] for (file, _), tally in tallies.items())
 
 
 def told(found: Iterable[object]) -> Any:
@@ -1103,7 +1105,7 @@ def side_by_side(function: Callable[[Any], Any], things: Sequence[Any]) -> list[
         return list(pool.map(function, things))
 
 
-def sort_out(spark: "SparkSession", file: File) -> None:
+def sort_out(spark: "SparkSession", file: File) -> None:  # noqa: C901 - a case after the other
     """Look at the first bytes of a file; a RefusedError where they are neither Parquet nor text."""
     place = spark._jvm.org.apache.hadoop.fs.Path(file.path)
     stream = place.getFileSystem(spark._jsc.hadoopConfiguration()).open(place)
@@ -1178,6 +1180,8 @@ def read_footer(spark: "SparkSession", options: Options, file: File) -> None:
             nanos[place] = "timestamp" if "NANOS,true" in text else "timestamp_ntz"
     stated = [nanos.get(place, kind) for place, kind in enumerate(kinds)]
     file.layout = lay_out(names, options, stated)
+    if file.layout.nameless:
+        raise file.refuse("A column has no name. Give it one")
     file.nanos = frozenset(nanos)
     file.changed = frozenset(place for place, column in file.layout.columns if column.kind != kinds[place])
 
@@ -1240,7 +1244,7 @@ def output_of(file: File) -> tuple[str, Any]:
     return file.way, StructType(fields)
 
 
-def frame_of(
+def frame_of(  # noqa: PLR0913 - what a group of files is
     spark: "SparkSession", way: str, schema: Any, files: Sequence[File], options: Options, *, marked: bool
 ) -> "DataFrame":
     """Return the rows of files that are read in one way."""
@@ -1291,6 +1295,7 @@ def transform(spark: "SparkSession", sources: Mapping[str, str], options: Option
     Whatever goes wrong before the last step leaves the targets as they are.
     """
     files = [File(path, target) for path, target in sources.items()]
+    before = side_by_side(partial(state, spark), files)
     if len(files) > 1:
         identify(spark, files)
     side_by_side(partial(sort_out, spark), files)
@@ -1303,10 +1308,20 @@ def transform(spark: "SparkSession", sources: Mapping[str, str], options: Option
     remove(spark, staging)
     try:
         stage(spark, files, options, staging)
+        for file, was, is_now in zip(files, before, side_by_side(partial(state, spark), files), strict=True):
+            if was != is_now:
+                raise RuntimeError(f"{file.path!r} was replaced while it was read. Run it again")
         put_in_place(spark, staged_files(spark, files, staging))
     finally:
         remove(spark, staging)
     return sum(file.rows for file in files)
+
+
+def state(spark: "SparkSession", file: File) -> tuple[int, int]:
+    """Return what changes when a file is replaced: its length and time."""
+    system, path = file_system(spark, file.path)
+    status = system.getFileStatus(path(file.path))
+    return status.getLen(), status.getModificationTime()
 
 
 def stage(spark: "SparkSession", files: Sequence[File], options: Options, staging: str) -> None:

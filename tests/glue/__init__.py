@@ -1,0 +1,1 @@
+"""The Glue job, on Spark and without."""
