@@ -454,7 +454,7 @@ def exact_fraction(number: Decimal, kind: str, *, may_round: bool) -> float:
 
     result: float = pa.array([str(number)]).cast(arrow_type(kind))[0].as_py()
     changed = not may_round and Decimal(repr(result) if kind == "double" else result) != number
-    return unfit(str(number)) if abs(result) == float("inf") or changed else result  # type: ignore[no-any-return]
+    return unfit(str(number)) if abs(result) == float("inf") or changed else result
 
 
 def exact_decimal(number: Decimal, kind: str) -> Decimal:
@@ -478,7 +478,8 @@ def exact_time(text: str) -> datetime:
     """Return a time without a zone, to the microsecond."""
     found = TIME.fullmatch(text) or unfit(text)
     *parts, fraction = found.groups()
-    return datetime(*(int(part or 0) for part in parts), int((fraction or "").ljust(6, "0")))  # noqa: DTZ001 - it has none
+    year, month, day, hour, minute, second = (int(part or 0) for part in parts)
+    return datetime(year, month, day, hour, minute, second, int((fraction or "").ljust(6, "0")))  # noqa: DTZ001 - it has none
 
 
 def written(value: object) -> str:
@@ -902,8 +903,8 @@ class File:
     rows: int = 0
     skip: int = 0
     layout: Layout = Layout(0, ())
-    types: tuple[Any, ...] = ()
-    """Of a Parquet file: Spark's types of its columns."""
+    fields: tuple[tuple[str, Any], ...] = ()
+    """Of a Parquet file: the names of its columns, and Spark's types."""
     changed: frozenset[int] = frozenset()
     nanos: frozenset[int] = frozenset()
     order: tuple[int, ...] = ()
@@ -1167,8 +1168,8 @@ def read_footer(spark: "SparkSession", options: Options, file: File) -> None:
         raise file.refuse(str(error)) from error
     except Exception as error:
         raise file.refuse(f"Spark can't read this Parquet file: {innermost(error)}") from error
-    file.types = tuple(whole[name].dataType for name in names)
-    kinds = [kind.simpleString() for kind in file.types]
+    file.fields = tuple((name, whole[name].dataType) for name in names)
+    kinds = [kind.simpleString() for _, kind in file.fields]
     nanos = {}
     for place, field in enumerate(fields):
         text = field.toString()
@@ -1240,7 +1241,7 @@ def output_of(file: File) -> tuple[str, Any]:
     for name, index in zip(file.names, file.order, strict=True):
         place, column = file.layout.columns[index]
         kept = file.way == "recast" and place not in file.changed
-        fields.append(StructField(name, file.types[place] if kept else spark_type(column.kind)))
+        fields.append(StructField(name, file.fields[place][1] if kept else spark_type(column.kind)))
     return file.way, StructType(fields)
 
 
@@ -1327,21 +1328,22 @@ def state(spark: "SparkSession", file: File) -> tuple[int, int]:
 def stage(spark: "SparkSession", files: Sequence[File], options: Options, staging: str) -> None:
     """Write files beside their targets."""
     marked = len({file.target for file in files}) > 1
-    groups: dict[tuple[object, ...], list[File]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[File]] = defaultdict(list)
     for file in files:
         way, schema = output_of(file)
-        # Parquet files are read together where they have the same columns in the same order.
-        groups[way, schema.json(), str(file.types), file.nanos, file.way == "recast" and file.order].append(file)
-    for (way, *_), some in groups.items():
+        # Parquet files are read together where they have the same columns, of the same types, in the same order.
+        same = (file.layout, file.fields, file.nanos, file.order) if way == "recast" else ()
+        groups[way, f"{schema.json()} {same}"].append(file)
+    for (way, _), some in groups.items():
         try:
-            frame = frame_of(spark, str(way), output_of(some[0])[1], some, options, marked=marked)
+            frame = frame_of(spark, way, output_of(some[0])[1], some, options, marked=marked)
             writer = frame.write.mode("append").option("compression", "snappy")
             if marked:
                 writer.partitionBy("source_id").parquet(staging)
             else:
                 writer.parquet(f"{staging}/{some[0].target.rpartition('/')[2]}")
         except Exception:
-            diagnose(spark, str(way), some, options)
+            diagnose(spark, way, some, options)
             raise
 
 

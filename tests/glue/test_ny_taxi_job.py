@@ -121,13 +121,14 @@ def test_a_folder(lake: Lake, prefix: str) -> None:
     lake.put(f"{folder}/3.csv", "b,vendorid\ny,2.0\n")
     lake.put(f"{folder}/4.csv.gz", gzip.compress(b'b,VendorID\n"y\nz",3\n'))
     lake.put(f"{folder}/5", parquet_of({"b": ["p"], "VendorID": [4.0]}))
+    lake.put(f"{folder}/6", parquet_of({"b": ["q"], "VENDORID": [6.0]}))
     lake.put(f"{folder}/k=v/12:30/*.csv", "VendorID,b\n5,y\n")
     lake.put("in/2020/other.csv", "a,b\n9,z\n")
 
     lake.run(prefix)
 
     assert ["VendorID", "b"] == lake.output(folder).column_names
-    assert [(1, "x"), (2, "y"), (3, "y\nz"), (4, "p"), (5, "y")] == sorted(lake.rows(folder))
+    assert [(1, "x"), (2, "y"), (3, "y\nz"), (4, "p"), (5, "y"), (6, "q")] == sorted(lake.rows(folder))
 
 
 OLD = "VendorID,lpep_pickup_datetime,Lpep_dropoff_datetime,Store_and_fwd_flag,RateCodeID,Pickup_longitude,Pickup_latitude,Dropoff_longitude,Dropoff_latitude,Passenger_count,Trip_distance,Fare_amount,Extra,MTA_tax,Tip_amount,Tolls_amount,Ehail_fee,{}Total_amount,Payment_type,Trip_type"

@@ -53,7 +53,7 @@ def read(data: bytes, options: Options = Options()) -> tuple[str, list[Column], 
         patch.setattr(job, "asked", asked)  # what Spark does: to bring lines to workers
         patch.setattr(job, "lines_of", lambda *_: None)
         patch.setattr(job, "whole_files", lambda *_, **__: None)
-        job.read_csvs(None, [file], options)  # type: ignore[arg-type] # no Spark
+        job.read_csvs(None, [file], options)
         job.agree([file])
         plans = {FILE: Plan(file.layout, file.order, file.skip)}
         lines = batches(data, options.encoding)
@@ -67,7 +67,7 @@ def read(data: bytes, options: Options = Options()) -> tuple[str, list[Column], 
                 row for batch in found for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
             ]
         except Exception:
-            job.diagnose(None, file.way, [file], options)  # type: ignore[arg-type] # no Spark
+            job.diagnose(None, file.way, [file], options)
             raise
     assert file.rows == len(rows)
     return file.way, [file.layout.columns[index][1] for index in file.order], rows
