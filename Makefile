@@ -97,6 +97,7 @@ bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 	$(dev)/python -m benchmarks
 	$(dev)/python -m benchmarks.throughput
 	$(dev)/python -m benchmarks.routes
+	.venv/spark/bin/python -m benchmarks.job
 
 .PHONY: lock
 lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; needs uv.
