@@ -1363,7 +1363,7 @@ def staged_files(spark: "SparkSession", files: Sequence[File], staging: str) -> 
         ]
     rows = counted(spark, list(chain.from_iterable(found.values())))
     for target, parts in found.items():
-        written_rows = sum(rows[part.getName()] for part in parts)
+        written_rows = sum(rows[f"{part.getParent().getName()}/{part.getName()}"] for part in parts)
         if written_rows != expected[target]:
             raise RuntimeError(
                 f"{target!r} was to hold {expected[target]} rows, and {written_rows} were written: another run of this "
@@ -1373,13 +1373,13 @@ def staged_files(spark: "SparkSession", files: Sequence[File], staging: str) -> 
 
 
 def counted(spark: "SparkSession", parts: Sequence[Any]) -> Mapping[str, int]:
-    """Return the number of rows of each Parquet file, by its name, which Spark makes unique."""
+    """Return the number of rows of each Parquet file, by its folder and name."""
     from pyspark.sql import functions as sql
 
     if not parts:
         return {}
     frame = spark.read.options(**VERBATIM).parquet(*(part.toString() for part in parts))
-    rows = frame.select(sql.element_at(sql.split(sql.input_file_name(), "/"), -1).alias("name")).groupBy("name").count()
+    rows = frame.select(sql.substring_index(sql.input_file_name(), "/", -2).alias("name")).groupBy("name").count()
     return defaultdict(int, dict(rows.collect()))
 
 
