@@ -26,7 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # Py4J closes some of its sockets late.
         "ignore:unclosed <socket:ResourceWarning",
         "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
-        # PySpark 3.5 is written for Pythons that have distutils.
+        # PySpark 3.5 is written for older Pythons.
+        "ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning",
         "ignore:distutils Version classes are deprecated:DeprecationWarning",
     ):
         config.addinivalue_line("filterwarnings", warning)
