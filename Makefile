@@ -76,11 +76,6 @@ routes: .venv/dev/.ready  ## All routes: what they match, run and write.
 resolved: .venv/dev/.ready  ## Write the reviewed stack of tests/unit/resolved/ again, after a meant change of the template.
 	$(dev)/python -m tests.unit.resolved
 
-.PHONY: mutants
-mutants: $(envs) .venv/mutants/.ready  ## Plant bugs one by one, list those no test notices: docs/testing.md. DEEP=1, ARGS="--sample 20"
-	-$(dev)/python -m tests.mutants $(ARGS)
-	.venv/mutants/bin/python -m tests.mutants.functions
-
 .PHONY: simulate
 simulate: .venv/dev/.ready  ## Run the simulation at length.
 	$(dev)/python -m tests.simulation
@@ -96,12 +91,11 @@ e2e: .venv/dev/.ready  ## The integration tests on a stack in your account: make
 bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 	$(dev)/python -m benchmarks
 	$(dev)/python -m benchmarks.throughput
-	$(dev)/python -m benchmarks.routes
 	.venv/spark/bin/python -m benchmarks.job
 
 .PHONY: lock
 lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; needs uv.
-	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda requirements/peers requirements/spark requirements/mutants; do \
+	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda requirements/peers requirements/spark; do \
 		uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --no-emit-index-url \
 			--no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
 
