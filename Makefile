@@ -50,7 +50,7 @@ build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python
 
 .PHONY: unit
 unit: .venv/dev/.ready .venv/sam/.ready
-	$(dev)/python -m pytest -n 2 tests/unit tests/simulation tests/test_make.py
+	$(dev)/python -m pytest -n 2 tests/unit tests/docs tests/simulation tests/test_make.py
 
 .PHONY: integration
 integration: $(envs)
@@ -73,7 +73,7 @@ routes: .venv/dev/.ready  ## All routes: what they match, run and write.
 	@PYTHONPATH=src:. $(dev)/python -m tools.routes --table
 
 .PHONY: resolved
-resolved: .venv/dev/.ready  ## Write the reviewed stack of tests/unit/resolved/ again, after a meant change of the template.
+resolved: .venv/dev/.ready  ## Write the reviewed stack of tests/unit/reviewed/ again, after a meant change of the template.
 	$(dev)/python -m tests.unit.resolved
 
 .PHONY: simulate
@@ -93,9 +93,10 @@ bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 	$(dev)/python -m benchmarks.throughput
 	.venv/spark/bin/python -m benchmarks.job
 
+lists := src/requirements $(addprefix requirements/,dev sam cloud lambda peers spark)
 .PHONY: lock
-lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; needs uv.
-	for name in src/requirements requirements/dev requirements/sam requirements/cloud requirements/lambda requirements/peers requirements/spark; do \
+lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; one list: ONLY=cloud. Needs uv.
+	for name in $(if $(ONLY),requirements/$(ONLY),$(lists)); do \
 		uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --no-emit-index-url \
 			--no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
 

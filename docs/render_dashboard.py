@@ -1,8 +1,11 @@
-# ruff: noqa: INP001 - a script, not a package
+# /// script
+# requires-python = ">=3.13"
+# dependencies = ["matplotlib==3.10.*", "pyyaml==6.*"]
+# ///
 """Draw the dashboard of template.yaml over made-up data, as docs/dashboard.png.
 
-A tool of the docs only, and no part of the requirements: run `python -m docs.render_dashboard` in the repository's root,
-in an environment of its own that has matplotlib and PyYAML. The layout, titles, metrics and labels are the template's;
+A tool of the docs only: `PYTHONPATH=. uv run docs/render_dashboard.py` in the repository's root makes the environment that
+the lines above ask for. The layout, titles, metrics and labels are the template's;
 the numbers are invented.
 """
 
@@ -17,7 +20,7 @@ from typing import Any
 import matplotlib as mpl  # type: ignore[import-not-found]
 from matplotlib import pyplot as plt
 
-from local.template import deployed
+from tools.template import deployed
 
 mpl.use("Agg")
 

@@ -32,7 +32,7 @@ INPUTS = [REPOSITORY / "src" / "requirements.in", *sorted((REPOSITORY / "require
 
 
 @cache
-def commands(target: str) -> list[str]:
+def commands(*words: str) -> list[str]:
     """Return what `make` would run, in order; the environments count as made."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     made = subprocess.run(
@@ -42,7 +42,7 @@ def commands(target: str) -> list[str]:
             "-o",
             "setup",
             *(f"-o.venv/{name}/.ready" for name in environments()),
-            target,
+            *words,
         ],
         cwd=REPOSITORY,
         env=environment,
@@ -72,6 +72,19 @@ def test_make_test_runs_every_test() -> None:
 
     assert folders == given
     assert 2 == sum("tests/test_make.py" in words for words in pytests())
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_helpers_have_homes(path: Path) -> None:
+    """No file imports a file of tests: what two need is in builders.py, conftest.py, or a module beside them."""
+    text = path.read_text()
+
+    assert [] == re.findall(
+        r"^(?:from [\w.]*\.test_\w+ import|from [\w.]+ import test_|import [\w.]*test_).*", text, re.MULTILINE
+    )
+    assert path.name.startswith("test_") or not re.search(r"^def test_", text, re.MULTILINE), (
+        "pytest would not run its tests"
+    )
 
 
 def test_make_test_lints_and_builds() -> None:
@@ -115,13 +128,14 @@ def test_environments_hold_what_is_pinned_by_hash() -> None:
 
 
 def test_lock_pins_every_list() -> None:
-    """All of them, with hashes, for the Python that runs them; it stops at the first that can't be pinned."""
-    recipe = MAKEFILE.partition("\nlock:")[2].partition("\n\n")[0]
-    [listed] = re.findall(r"for name in ([^;]+);", recipe)
+    """All of them or the one that is asked for, with hashes, for our Python; it stops at the first that can't be pinned."""
+    every, one = ("\n".join(commands("lock", *more)) for more in ([], ["ONLY=cloud"]))
+    [listed], [only] = (re.findall(r"for name in ([^;]+);", recipe) for recipe in (every, one))
 
     assert {str(path.relative_to(REPOSITORY).with_suffix("")) for path in INPUTS} == set(listed.split())
-    for option in ("--upgrade", "--generate-hashes", "--python-version 3.13", "$$name.in -o $$name.txt || exit 1"):
-        assert option in recipe
+    assert "requirements/cloud" == only
+    for option in ("--upgrade", "--generate-hashes", "--python-version 3.13", "$name.in -o $name.txt || exit 1"):
+        assert option in every
 
 
 def wanted(path: Path) -> dict[str, str]:

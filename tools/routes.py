@@ -15,13 +15,13 @@ from pathlib import Path
 
 from artifact.pack import pack
 from artifact.route_files import FOLDER, RouteFileError, read_routes
-from local.template import read_template
 from shared.domain.arrival import ObjectCreated, Skip, StoredObject
 from shared.domain.choose import Stack, choose, screen_object
 from shared.domain.errors import ArrivalError
 from shared.domain.pattern import Pattern, Template
 from shared.domain.plan import execution_input
 from shared.domain.routes import Choice, Route, RouteTable
+from tools.template import read_template
 
 NEAREST = 3
 PARAMETERS = {

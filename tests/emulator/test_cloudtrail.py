@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulator.conftest import QUIET, Cloud, allow
-from tests.emulator.test_s3_events import post_form
+from tests.emulator.conftest import QUIET, Cloud, allow, post_form
 
 CALLS = {"detail-type": ["AWS API Call via CloudTrail"]}
 

@@ -2,14 +2,13 @@
 
 import json
 import re
-import urllib.request
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.emulator.conftest import QUIET, Cloud, until
+from tests.emulator.conftest import Cloud, post_form, until
 
 CREATED = {"source": ["aws.s3"], "detail-type": ["Object Created"]}
 
@@ -106,20 +105,3 @@ def test_events_are_archived_and_replayed_once(cloud: Cloud) -> None:
     assert original | {"replay-name": "replay"} == replayed
     until(lambda: events.describe_replay(ReplayName="replay")["State"] == "COMPLETED")
     assert 1 == events.describe_archive(ArchiveName="archive")["EventCount"]
-
-
-def post_form(form: dict[str, Any]) -> None:
-    """Upload a file as a browser does."""
-    boundary = uuid.uuid4().hex
-    fields = "".join(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in form["fields"].items()
-    )
-    file = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nx\r\n--{boundary}--\r\n'
-    request = urllib.request.Request(  # noqa: S310 - the loopback address
-        form["url"],
-        data=(fields + file).encode(),
-        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
-    )
-    with urllib.request.urlopen(request, timeout=QUIET * 10) as answer:  # noqa: S310 - likewise
-        answer.read()

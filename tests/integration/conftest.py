@@ -31,8 +31,8 @@ class Pace:
     # What an archive lags behind.
     archive: float = 0
     # Files that a backfill has to find, and the batches that they make: several where files cost nothing.
-    many: int = 130
-    batches: int = 3
+    many: int = 80
+    batches: int = 2
 
 
 PACE = Pace()
@@ -69,10 +69,10 @@ class Arrivals:
         )
         return answer
 
-    def decided(self, key: str, count: int = 1) -> list[str]:
+    def decided(self, key: str, count: int = 1, quiet: float | None = None) -> list[str]:
         """Wait for that many decisions on a key, and a moment for one too many; give them as words."""
         until(lambda: len(self.log(key)) >= count)
-        time.sleep(PACE.quiet if count else 2 * PACE.quiet)
+        time.sleep((PACE.quiet if count else 2 * PACE.quiet) if quiet is None else quiet)
         return sorted(
             f"{line['message']} {line['reason']}" if "reason" in line else line["message"] for line in self.log(key)
         )
@@ -160,10 +160,20 @@ class Arrivals:
         return message
 
     def run(self, machine: str, request: object) -> dict[str, Any]:
-        """Start an execution and wait for its end."""
+        """Start an execution and wait for its end, as long as it goes on."""
         states = self.client("stepfunctions")
         arn = states.start_execution(stateMachineArn=machine, input=json.dumps(request))["executionArn"]
-        until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+
+        def ended() -> bool:
+            return bool(states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+
+        def steps() -> object:
+            """Return how far it came: its last event, and the batches that are done."""
+            runs = states.list_map_runs(executionArn=arn)["mapRuns"]
+            done = [states.describe_map_run(mapRunArn=one["mapRunArn"])["executionCounts"] for one in runs]
+            return states.get_execution_history(executionArn=arn, reverseOrder=True, maxResults=1)["events"], done
+
+        waiting.until(ended, PACE.patience, PACE.pause, steps)
         described: dict[str, Any] = states.describe_execution(executionArn=arn)
         return described
 

@@ -1,4 +1,4 @@
-"""What each role may do and what it may not, by the policies that were deployed: the table of tests/unit/test_roles.py."""
+"""What each role may do and what it may not, by the policies that were deployed: the table of tests/unit/permissions.py."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from local.stack import Stack
 from tests.integration.conftest import Arrivals
 from tests.unit.builders import ACCOUNT
-from tests.unit.test_roles import MUST, MUST_NOT
+from tests.unit.permissions import MUST, MUST_NOT
 
 OWNERS = sorted({owner for owner, *_ in MUST})
 # The local cloud's simulator hears nothing of a request's words; tests of windows list folders for real.

@@ -19,7 +19,13 @@ from shared.gates.aws import code_of
 from tests.simulation.machine import BadDay, RoutedDay
 
 SLICE = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    # `make simulate` makes what it finds small.
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 
 
@@ -132,4 +138,4 @@ def test_a_planted_fault_is_caught(
     plant(monkeypatch)
 
     with pytest.raises(AssertionError, match=caught):
-        run_state_machine_as_test(BadDay, settings=settings(SLICE, max_examples=3_000, phases=[Phase.generate]))
+        run_state_machine_as_test(BadDay, settings=settings(SLICE, max_examples=3_000))

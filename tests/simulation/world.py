@@ -13,8 +13,7 @@ from shared.domain.errors import ArrivalError
 from shared.gates import step_functions
 from shared.gates.live import make_gates
 from tests.simulation.fakes import Clock, FakeS3, FakeStepFunctions, Fault, Killed, Wire
-from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, stack
-from tests.unit.test_routes import table
+from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, stack, table
 
 PREFIX = "input/lab2/eventdriven/"
 ATTEMPTS = 3

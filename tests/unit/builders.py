@@ -2,6 +2,7 @@
 
 import copy
 import json
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,10 +11,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from artifact.pack import pack
+from artifact.route_files import read_routes
 from shared.domain.arrival import ObjectCreated, StoredObject
 from shared.domain.choose import Stack, choose
-from shared.domain.routes import Choice
+from shared.domain.pattern import Pattern, Template
+from shared.domain.routes import Choice, Route, RouteTable
 from shared.gates.live import make_gates
+from tests.unit.patterns import parsed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVENTS = {path.stem: path for path in sorted((REPOSITORY / "events").glob("*.json"))}
@@ -22,6 +27,14 @@ ACCOUNT = "123456789012"
 BUCKET = "glueworkshop-123456789012-us-east-2"
 KEY = "input/lab2/eventdriven/green_tripdata.csv"
 MACHINE = "arn:aws:states:us-east-2:123456789012:stateMachine:glueworkshop"
+PREFIX = "input/lab2/eventdriven/"
+# When a backfill is asked, and what for.
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+REQUEST = {"bucket": BUCKET, "prefix": PREFIX, "since": None, "until": None, "dry_run": False, "reprocess": None}
+CONTEXT: Any = SimpleNamespace(aws_request_id="request-1")
+# What S3 says of any object, and Step Functions of any start.
+HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC), "ContentLength": 12}
+STARTED = {"executionArn": "arn:aws:states:r:a:execution:m:name", "startDate": datetime(2999, 1, 1, tzinfo=UTC)}
 
 ENVIRONMENT = {
     "ACCOUNT_ID": ACCOUNT,
@@ -97,6 +110,46 @@ def chosen(**changes: object) -> Choice:
     choice = choose(created(), stack(**changes))
     assert isinstance(choice, Choice)
     return choice
+
+
+def item(name: str, modified: datetime = NOW, **request: Any) -> dict[str, Any]:
+    """List one object, as the Map's ItemSelector does."""
+    return {"Key": PREFIX + name, "LastModified": int(modified.timestamp()), "request": REQUEST | request}
+
+
+def route(match: str | tuple[Pattern, ...] = "raw/{file}", target: str | Template = "out", **changes: object) -> Route:
+    """Make a route."""
+    plain = {
+        "name": "r",
+        "match": (Pattern(parsed(match)),) if isinstance(match, str) else match,
+        "job_name": "j",
+        "target": parsed(target) if isinstance(target, str) else target,
+    }
+    return Route(**(plain | changes))  # type: ignore[arg-type]
+
+
+def table(**files: str) -> RouteTable:
+    """Make the table of route files, given by name; job and target are theirs, or plain ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            missing = {"job_name": f"{name}-job", "target": f"out/{name}"}
+            head = "".join(f'{field} = "{value}"\n' for field, value in missing.items() if f"{field} =" not in text)
+            Path(folder, f"{name}.toml").write_text(head + text)
+        return RouteTable(pack(read_routes(Path(folder))))
+
+
+def states(name: str) -> dict[str, dict[str, Any]]:
+    """Read the states of a definition."""
+    found: dict[str, dict[str, Any]] = json.loads((REPOSITORY / "statemachine" / f"{name}.asl.json").read_text())[
+        "States"
+    ]
+    return found
+
+
+def lines(printed: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Split what was printed into log lines and EMF lines."""
+    read = [json.loads(line) for line in printed.splitlines()]
+    return [one for one in read if "_aws" not in one], [one for one in read if "_aws" in one]
 
 
 def give(handlers: ModuleType, patch: pytest.MonkeyPatch, **clients: object) -> None:

@@ -1,22 +1,32 @@
 """What every unit test gets: an environment like template.yaml's, a clock far from UTC, no sockets, and all the time it takes."""
 
+import importlib
 import os
+import sys
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from pytest_socket import disable_socket, enable_socket
 
-from tests.unit.builders import ENVIRONMENT
+from tests.unit.builders import ENVIRONMENT, HEAD, STARTED, Client, give
 
 os.environ.update(ENVIRONMENT)
 # Wherever the code takes local time for UTC, it is five and three quarter hours wrong.
 os.environ["TZ"] = "Asia/Kathmandu"
 time.tzset()
-# A busy machine is no failure.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+# A busy machine is no failure. A mistake that ten properties notice is told at once, as it was found; to have each example
+# made small, which takes minutes: pytest --hypothesis-profile=small FILE
+settings.register_profile("small", deadline=None)
+settings.register_profile(
+    "quick",
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    report_multiple_bugs=False,
+)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +35,18 @@ def no_sockets() -> Iterator[None]:
     disable_socket(allow_unix_socket=True)
     yield
     enable_socket()
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Give the handler an S3 that has every object and a Step Functions that starts everything; the logger prints."""
+    live = importlib.import_module("handlers.start_execution")  # once the environment is there
+    both = SimpleNamespace(s3=Client(HEAD), sfn=Client(STARTED))
+    give(live, monkeypatch, s3=both.s3, sfn=both.sfn)
+    # The logger keeps the stream it was made with, pytest changes it for each test.
+    monkeypatch.setattr(live.logger.handlers[0], "stream", SimpleNamespace(write=_print, flush=lambda: None))
+    return both
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)

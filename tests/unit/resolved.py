@@ -1,28 +1,41 @@
 """The stack that the template becomes, whole, as reviewed files: `make resolved` writes them, test_resolved.py compares.
 
-`resolved/defaults.yaml` is the stack without parameters, its state machines with their definitions. `resolved/follows.yaml`
+`reviewed/defaults.yaml` is the stack without parameters, its state machines with their definitions. `reviewed/follows.yaml`
 is what follows from each parameter: what another value of it, alone, changes in that stack, and nothing besides.
 """
 
 import json
 import re
+import shlex
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from local.template import deployed, read_template
+from tools.template import deployed, read_template
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RESOLVED = Path(__file__).parent / "resolved"
+REVIEWED = Path(__file__).parent / "reviewed"
 GONE = "(gone)"
-PARAMETERS: dict[str, dict[str, Any]] = read_template()["Parameters"]
+TEMPLATE = read_template()
+PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
+GLOBALS = TEMPLATE["Globals"]["Function"]
+FUNCTIONS = {
+    name: one["Properties"] for name, one in TEMPLATE["Resources"].items() if one["Type"] == "AWS::Serverless::Function"
+}
+CONFIGURATIONS: dict[str, Any] = {
+    name: one
+    for name, one in tomllib.loads((REPOSITORY / "samconfig.toml").read_text()).items()
+    if isinstance(one, dict)
+}
 # One other value of each parameter: no default, and no two alike, so that what it reaches is seen.
 OTHER: dict[str, str | int | list[str]] = {
     "SourceBucketName": "attached-bucket",
     "SourceKmsKeyArn": "arn:aws:kms:us-east-2:123456789012:key/0123",
-    "SourcePrefix": "raw/sales/",
+    # It ends inside a name, so that its folder is shorter.
+    "SourcePrefix": "raw/sales/dt=",
     "JobName": "sales-to-parquet",
     "TargetPrefix": "curated/sales",
     "GlueMaxCapacityDpus": 7,
@@ -59,6 +72,12 @@ def stack(
         if one["Type"] == "AWS::CloudWatch::Dashboard" and isinstance(properties["DashboardBody"], str):
             properties["DashboardBody"] = json.loads(properties["DashboardBody"])
     return resolved
+
+
+def overrides(configuration: str) -> dict[str, str]:
+    """Read the parameters that `sam deploy --config-env` sets."""
+    given = CONFIGURATIONS[configuration]["deploy"]["parameters"].get("parameter_overrides", "")
+    return dict(one.split("=", 1) for one in shlex.split(given))
 
 
 def _definition(uri: str, substitutions: dict[str, str]) -> Any:
@@ -145,5 +164,5 @@ def written(content: Any) -> str:
 
 
 if __name__ == "__main__":
-    (RESOLVED / "defaults.yaml").write_text(written(defaults()))
-    (RESOLVED / "follows.yaml").write_text(written(follows()))
+    (REVIEWED / "defaults.yaml").write_text(written(defaults()))
+    (REVIEWED / "follows.yaml").write_text(written(follows()))

@@ -3,7 +3,6 @@
 import contextlib
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta, tzinfo
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,17 +12,7 @@ from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
 from shared.domain.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError, SettingsError
 from shared.domain.outcome import Duplicate, Outcome, Started
-from tests.unit.builders import ACCOUNT, BUCKET, Client, give, refusal, stack
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-PREFIX = "input/lab2/eventdriven/"
-REQUEST = {"bucket": BUCKET, "prefix": PREFIX, "since": None, "until": None, "dry_run": False, "reprocess": None}
-CONTEXT: Any = SimpleNamespace(aws_request_id="r")
-
-
-def item(name: str, modified: datetime = NOW, **request: Any) -> dict[str, Any]:
-    """List one object, as the Map's ItemSelector does."""
-    return {"Key": PREFIX + name, "LastModified": int(modified.timestamp()), "request": REQUEST | request}
+from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, NOW, PREFIX, REQUEST, Client, give, item, refusal, stack
 
 
 def test_by_default_a_backfill_can_not_hurt() -> None:

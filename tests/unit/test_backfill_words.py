@@ -12,9 +12,8 @@ from shared.domain.arrival import ObjectCreated, SkipReason
 from shared.domain.backfill import read_batch, read_request, report, run_batch
 from shared.domain.errors import MalformedEventError
 from shared.domain.outcome import Outcome, Started
-from tests.unit.builders import stack
-from tests.unit.test_backfill import NOW, PREFIX, REQUEST, item
-from tests.unit.test_parse import json_values
+from tests.unit.builders import NOW, PREFIX, REQUEST, item, stack
+from tests.unit.payloads import json_values
 
 
 @given(

@@ -1,17 +1,6 @@
 """What the state machines must be for AWS's own features to work on them."""
 
-import json
-from typing import Any
-
-from tests.unit.builders import REPOSITORY
-
-
-def states(name: str) -> dict[str, dict[str, Any]]:
-    """Read the states of a definition."""
-    found: dict[str, dict[str, Any]] = json.loads((REPOSITORY / "statemachine" / f"{name}.asl.json").read_text())[
-        "States"
-    ]
-    return found
+from tests.unit.builders import states
 
 
 def test_a_failed_run_can_be_redriven() -> None:

@@ -4,11 +4,9 @@ import contextlib
 import io
 import json
 import runpy
-import sys
 from collections import Counter
 from datetime import UTC, datetime, tzinfo
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,35 +20,25 @@ from shared.domain.errors import ForeignObjectError, MalformedEventError, Retrya
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, as_response
 from shared.gates import telemetry
 from shared.gates.settings import VARIABLES, this_stack
-from tests.unit import test_routes
-from tests.unit.builders import EVENTS, KEY, Client, event, give, refusal
-from tests.unit.test_parse import json_values, mutated
+from tests.unit.builders import (
+    CONTEXT,
+    EVENTS,
+    HEAD,
+    KEY,
+    STARTED,
+    Client,
+    event,
+    give,
+    lines,
+    refusal,
+    route,
+    stack,
+    table,
+)
+from tests.unit.payloads import json_values, mutated
 
-CONTEXT: Any = SimpleNamespace(aws_request_id="request-1")
-HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC), "ContentLength": 12}
-STARTED = {"executionArn": "arn:aws:states:r:a:execution:m:name", "startDate": datetime(2999, 1, 1, tzinfo=UTC)}
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 ENDINGS = ("Started", "Duplicates", "Skipped", "Failed")
-
-
-@pytest.fixture
-def clients(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Put an S3 that has every object and a Step Functions that starts everything in the handler's place for them."""
-    both = SimpleNamespace(s3=Client(HEAD), sfn=Client(STARTED))
-    give(live, monkeypatch, s3=both.s3, sfn=both.sfn)
-    # The logger keeps the stream it was made with, pytest changes it for each test.
-    monkeypatch.setattr(live.logger.handlers[0], "stream", SimpleNamespace(write=_print, flush=lambda: None))
-    return both
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text)
-
-
-def lines(printed: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Split what was printed into log lines and EMF lines."""
-    read = [json.loads(line) for line in printed.splitlines()]
-    return [one for one in read if "_aws" not in one], [one for one in read if "_aws" in one]
 
 
 def test_an_arrival_is_started(clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +78,7 @@ def test_a_cold_start_tells_of_routes_without_keys(
 ) -> None:
     """Once, whatever arrives; a wrong environment is left to the first arrival, which tells of it."""
     request.addfinalizer(this_stack.cache_clear)
-    monkeypatch.setattr(packed, "ROUTES", pack([test_routes.route("elsewhere/{file}")]))
+    monkeypatch.setattr(packed, "ROUTES", pack([route("elsewhere/{file}")]))
     this_stack.cache_clear()
     runpy.run_path(live.__file__)
     [embedded] = [one for one in lines(capsys.readouterr().out)[1] if "UnreachableRoutes" in one]
@@ -284,3 +272,58 @@ def test_a_replay_has_no_latency(capsys: pytest.CaptureFixture[str]) -> None:
     assert "after-the-outage-of-20-november" == line["replay_name"]
     assert "latency_ms" not in line
     assert "ArrivalLatency" not in embedded
+
+
+def test_the_log_and_the_metrics_name_the_route(
+    clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dimension of Started alone, a field everywhere else, also of failures."""
+    sales = table(sales='match = "input/lab2/{path...}"\n')
+    monkeypatch.setattr(live, "this_stack", lambda: stack(table=sales))
+    arrived = event(detail__object={"key": KEY})
+
+    assert "started" == live.handler(arrived, CONTEXT)["outcome"]
+    clients.s3.answer = refusal("404", 404, "HeadObject")
+    assert "object_gone" == live.handler(arrived, CONTEXT)["reason"]
+    clients.s3.answer = refusal("503", 503, "HeadObject")
+    with pytest.raises(RetryableCallError):
+        live.handler(arrived, CONTEXT)
+    said, embedded = lines(capsys.readouterr().out)
+
+    assert ["sales"] * 3 == [one["route"] for one in said] == [one["route"] for one in embedded]
+    first, second = embedded[0]["_aws"]["CloudWatchMetrics"]
+    assert [["service"], ["service", "source"]] == first["Dimensions"]
+    assert {
+        "Namespace": "FileArrival",
+        "Dimensions": [["service", "route"]],
+        "Metrics": [{"Name": "Started", "Unit": "Count"}],
+    } == second
+    for one in embedded[1:]:
+        assert "route" not in {name for names in one["_aws"]["CloudWatchMetrics"][0]["Dimensions"] for name in names}
+        assert 1 == len(one["_aws"]["CloudWatchMetrics"])
+
+
+def test_without_files_nothing_is_as_if_there_were_routes(
+    clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No field, no dimension, no key of the input."""
+    live.handler(event(), CONTEXT)
+    [line], [embedded] = lines(capsys.readouterr().out)
+
+    assert "route" not in line
+    assert "route" not in json.dumps(embedded)
+    [call] = clients.sfn.calls
+    assert {"route", "captures", "parameters"}.isdisjoint(json.loads(str(call["input"])))
+    assert not this_stack().table
+
+
+def test_a_paused_route_asks_nobody(clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other route takes its keys instead; after the pause the same upload has its free name."""
+    match = 'match = "input/lab2/{path...}"\n'
+    paused = table(sales="paused = true\n" + match, others="priority = -1\n" + match)
+    monkeypatch.setattr(live, "this_stack", lambda: stack(table=paused))
+
+    answer = live.handler(event(), CONTEXT)
+
+    assert {"outcome": "skipped", "reason": "paused", "execution_arn": None} == answer
+    assert [] == clients.s3.calls + clients.sfn.calls

@@ -14,11 +14,7 @@ from shared.domain.errors import UnsafeArgumentError
 from shared.domain.gather import belongs
 from shared.domain.routes import Choice
 from shared.domain.windows import File, Window
-from tests.unit.builders import BUCKET, created, event, stack
-from tests.unit.test_handler import CONTEXT, clients
-from tests.unit.test_routes import table
-
-__all__ = ["clients"]  # a fixture
+from tests.unit.builders import BUCKET, CONTEXT, created, event, stack, table
 
 
 def routed(prefix: str, *fields: str) -> Stack:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
-from local.template import deployed
 from shared.domain.arrival import Skip, SkipReason
 from shared.domain.errors import (
     ArrivalError,
@@ -30,9 +29,9 @@ from shared.domain.parse import read_announcement
 from shared.domain.plan import Execution
 from shared.domain.windows import File, Generation, Window, write_manifest
 from shared.gates import telemetry
-from tests.unit.builders import BUCKET, KEY, MACHINE, REPOSITORY, created, event, stack
-from tests.unit.test_routes import table
-from tests.unit.test_template import TEMPLATE
+from tests.unit.builders import BUCKET, KEY, MACHINE, REPOSITORY, created, event, stack, table
+from tests.unit.resolved import TEMPLATE
+from tools.template import deployed
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="r")
 # One route that no key under the stack's prefix can match.

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason, Source
 from shared.domain.errors import MalformedEventError
 from shared.domain.parse import parse_announcement, read_announcement
 from shared.gates.telemetry import describe
-from tests.unit.builders import ACCOUNT, BUCKET, EVENTS, KEY, event
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, event
+from tests.unit.payloads import json_values, mutated
 
 ARRIVALS = {
     "object-created-put": None,
@@ -273,40 +273,6 @@ def test_a_blank_at_either_end_belongs_to_the_key(key: str) -> None:
     recorded["detail"]["requestParameters"]["key"] = key
 
     assert [key, key] == [getattr(parse_event(one), "key", None) for one in (native, recorded)]
-
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text(st.characters(exclude_categories=[])),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def _paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return [path, *(deeper for name, value in below for deeper in _paths(value, (*path, name)))]
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> Any:
-    """Take a real event and replace or delete some of its values."""
-    mutant: Any = event(draw(st.sampled_from(sorted(EVENTS))))
-    for _ in range(draw(st.integers(1, 3))):
-        *parents, last = draw(st.sampled_from([path for path in _paths(mutant) if path]))
-        node = mutant
-        for parent in parents:
-            node = node[parent]
-        if draw(st.booleans()):
-            node[last] = draw(json_values)
-        else:
-            del node[last]
-        if not mutant:
-            break
-    return mutant
 
 
 @given(json_values | mutated())

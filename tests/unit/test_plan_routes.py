@@ -2,24 +2,17 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from artifact.route_files import read_routes
-from handlers import start_execution as live
 from shared.domain.arrival import Skip, SkipReason
 from shared.domain.backfill import Item, Request, run_batch
 from shared.domain.choose import Stack, choose, screen_object
-from shared.domain.errors import RetryableCallError, UnsafeTargetError
+from shared.domain.errors import UnsafeTargetError
 from shared.domain.plan import Execution, plan
-from shared.gates.settings import this_stack
-from tests.unit.builders import BUCKET, MACHINE, REPOSITORY, created, event, refusal, stack, stored
-from tests.unit.test_handler import CONTEXT, clients, lines
-from tests.unit.test_routes import table
-
-__all__ = ["clients"]  # a fixture
+from tests.unit.builders import BUCKET, MACHINE, REPOSITORY, created, stack, stored, table
 
 SALES = 'match = "raw/sales/dt={dt}/{file}.csv"\ntarget = "curated/sales/dt={dt}"\n'
 LADDER = 'capacity = [{ up_to = "100 B", dpus = 5 }, { dpus = 9 }]\n'
@@ -117,19 +110,8 @@ def test_a_key_that_no_route_takes_is_skipped() -> None:
     assert Skip(SkipReason.NO_ROUTE, why) == skip
 
 
-def test_a_paused_route_takes_its_keys_and_starts_nothing(
-    clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """S3 is not asked, no other route takes them instead, and after the pause the same upload has its free name."""
-    files = {"sales": "paused = true\n" + SALES, "others": OTHERS}
-    monkeypatch.setattr(live, "this_stack", lambda: routed(**files))
-
-    answer = live.handler(event(detail__object={"key": KEY}), CONTEXT)
-
-    assert {"outcome": "skipped", "reason": "paused", "execution_arn": None} == answer
-    assert not clients.s3.calls
-    assert not clients.sfn.calls
-    # Whose target is unsafe waits as well; only what no route takes is no arrival of this one.
+def test_a_paused_route_keeps_its_keys() -> None:
+    """No other route takes them instead, nor does an unsafe target fail; only what no route takes is no arrival of this one."""
     unsafe = routed(tenants='paused = true\nmatch = "raw/{path...}/{file}"\ntarget = "out/{path}"')
     skips = [planned("raw/../x", unsafe), planned("raw/x", unsafe)]
     assert ["paused", "no_route"] == [skip.reason for skip in skips if isinstance(skip, Skip)]
@@ -219,48 +201,6 @@ def test_a_backfill_goes_on_after_an_unsafe_target() -> None:
 
 def _skipped(_chosen: object) -> Skip:
     return Skip(SkipReason.OBJECT_GONE, "a decision")
-
-
-def test_the_log_and_the_metrics_name_the_route(
-    clients: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A dimension of Started alone, a field everywhere else, also of failures."""
-    monkeypatch.setattr(live, "this_stack", lambda: ROUTES)
-    arrived = event(detail__object={"key": KEY})
-
-    assert "started" == live.handler(arrived, CONTEXT)["outcome"]
-    clients.s3.answer = refusal("404", 404, "HeadObject")
-    assert "object_gone" == live.handler(arrived, CONTEXT)["reason"]
-    clients.s3.answer = refusal("503", 503, "HeadObject")
-    with pytest.raises(RetryableCallError):
-        live.handler(arrived, CONTEXT)
-    said, embedded = lines(capsys.readouterr().out)
-
-    assert ["sales"] * 3 == [one["route"] for one in said] == [one["route"] for one in embedded]
-    first, second = embedded[0]["_aws"]["CloudWatchMetrics"]
-    assert [["service"], ["service", "source"]] == first["Dimensions"]
-    assert {
-        "Namespace": "FileArrival",
-        "Dimensions": [["service", "route"]],
-        "Metrics": [{"Name": "Started", "Unit": "Count"}],
-    } == second
-    for one in embedded[1:]:
-        assert "route" not in {name for names in one["_aws"]["CloudWatchMetrics"][0]["Dimensions"] for name in names}
-        assert 1 == len(one["_aws"]["CloudWatchMetrics"])
-
-
-def test_without_files_nothing_is_as_if_there_were_routes(
-    clients: SimpleNamespace, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No field, no dimension, no key of the input."""
-    live.handler(event(), CONTEXT)
-    [line], [embedded] = lines(capsys.readouterr().out)
-
-    assert "route" not in line
-    assert "route" not in json.dumps(embedded)
-    [call] = clients.sfn.calls
-    assert {"route", "captures", "parameters"}.isdisjoint(json.loads(str(call["input"])))
-    assert not this_stack().table
 
 
 def test_the_examples_are_built() -> None:

@@ -1,39 +1,15 @@
 """Routes: the one that takes a key, and what it says."""
 
-import tempfile
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from artifact.pack import pack
-from artifact.route_files import parse_template, read_routes
+from artifact.route_files import parse_template
 from shared.domain.pattern import Pattern, Template
 from shared.domain.routes import Route, RouteTable, Rung, is_unsafe
-from tests.unit.builders import MACHINE
+from tests.unit.builders import MACHINE, route
 from tests.unit.patterns import keys, parsed, patterns
-
-
-def route(match: str | tuple[Pattern, ...] = "raw/{file}", target: str | Template = "out", **changes: object) -> Route:
-    """Make a route."""
-    plain = {
-        "name": "r",
-        "match": (Pattern(parsed(match)),) if isinstance(match, str) else match,
-        "job_name": "j",
-        "target": parsed(target) if isinstance(target, str) else target,
-    }
-    return Route(**(plain | changes))  # type: ignore[arg-type]
-
-
-def table(**files: str) -> RouteTable:
-    """Make the table of route files, given by name; job and target are theirs, or plain ones."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in files.items():
-            missing = {"job_name": f"{name}-job", "target": f"out/{name}"}
-            head = "".join(f'{field} = "{value}"\n' for field, value in missing.items() if f"{field} =" not in text)
-            Path(folder, f"{name}.toml").write_text(head + text)
-        return RouteTable(pack(read_routes(Path(folder))))
 
 
 @given(st.lists(st.lists(patterns(), min_size=1, max_size=3), max_size=8), keys())

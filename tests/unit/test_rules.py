@@ -6,8 +6,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from tests.unit.builders import BUCKET, EVENTS, KEY, event
-from tests.unit.resolved import stack
-from tests.unit.test_template import FUNCTIONS, TEMPLATE
+from tests.unit.resolved import FUNCTIONS, TEMPLATE, stack
 
 RULES = {
     name: one["Properties"]["Pattern"]

@@ -8,8 +8,7 @@ from artifact.pack import pack
 from shared.domain import packed
 from shared.domain.errors import SettingsError
 from shared.gates.settings import read_stack, trace_header
-from tests.unit import test_routes
-from tests.unit.builders import ENVIRONMENT, stack
+from tests.unit.builders import ENVIRONMENT, route, stack
 
 
 @pytest.mark.parametrize(
@@ -43,7 +42,7 @@ def test_without_route_files_the_parameters_are_the_route() -> None:
 
 def test_packed_routes_are_the_routes(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that the artifact holds, beside the parameters, which bound them."""
-    sales = test_routes.route("raw/{file}", name="sales")
+    sales = route("raw/{file}", name="sales")
     monkeypatch.setattr(packed, "ROUTES", pack([sales]))
 
     read = read_stack(ENVIRONMENT)

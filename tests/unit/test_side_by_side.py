@@ -2,29 +2,16 @@
 
 import re
 import shlex
-import tomllib
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from tests.integration import account
 from tests.unit.builders import BUCKET, MACHINE, REPOSITORY
-from tests.unit.resolved import PARAMETERS, stack
+from tests.unit.resolved import CONFIGURATIONS, PARAMETERS, overrides, stack
 
-CONFIGURATIONS: dict[str, Any] = {
-    name: one
-    for name, one in tomllib.loads((REPOSITORY / "samconfig.toml").read_text()).items()
-    if isinstance(one, dict)
-}
 # Properties that name a resource for the whole account and region.
 NAMES = ("DashboardName", "LogGroupName", "Name", "RuleName")
-
-
-def overrides(configuration: str) -> dict[str, str]:
-    """Read the parameters that `sam deploy --config-env` sets."""
-    given = CONFIGURATIONS[configuration]["deploy"]["parameters"].get("parameter_overrides", "")
-    return dict(one.split("=", 1) for one in shlex.split(given))
 
 
 def names(configuration: str) -> list[tuple[str, str]]:
@@ -50,19 +37,6 @@ def test_no_two_stacks_share_a_name() -> None:
     assert {"default", "dev", "prod"} <= CONFIGURATIONS.keys()
     assert len(CONFIGURATIONS) * 14 <= all_names.total()
     assert [] == [name for name, count in all_names.items() if count > 1]
-
-
-def test_each_deploys_with_one_command() -> None:
-    """Whatever `sam deploy` would ask for is answered, and production asks before it changes anything."""
-    for name, one in CONFIGURATIONS.items():
-        deploy = one["deploy"]["parameters"]
-        assert (True, "CAPABILITY_IAM", False) == (
-            deploy["resolve_s3"],
-            deploy["capabilities"],
-            deploy["fail_on_empty_changeset"],
-        )
-        assert (name == "prod") == deploy.get("confirm_changeset", False)
-        assert overrides(name).keys() <= PARAMETERS.keys()
 
 
 # Configuration: its stack, what it sets beside the defaults, and what else `sam deploy` is told.
@@ -111,19 +85,6 @@ def test_a_configuration_tells_no_more(configuration: str) -> None:
         assert re.fullmatch(declared.get("AllowedPattern", ".*"), value)
         assert value in map(str, declared.get("AllowedValues", [value]))
     assert one.keys() <= {"global", "deploy", "local_invoke"}
-
-
-def test_what_each_keeps() -> None:
-    """Development forgets after a week, production keeps a quarter of a year."""
-    days = {"default": 30, "dev": 7, "prod": 90}
-    for name, expected in days.items():
-        resolved = stack(parameters=overrides(name))["Resources"]
-        kept = {
-            int(one["Properties"]["RetentionInDays"])
-            for one in resolved.values()
-            if one["Type"] == "AWS::Logs::LogGroup"
-        }
-        assert {expected} == kept | {int(resolved["Archive"]["Properties"]["RetentionDays"])}
 
 
 def test_sam_local_pretends_to_be_the_stack_of_the_events() -> None:

@@ -12,18 +12,12 @@ from typing import Any
 import pytest
 
 from artifact import build
-from local.template import deployed, read_template
 from shared.domain import errors
 from shared.domain.errors import ArrivalError
 from shared.gates.settings import VARIABLES
 from tests.unit.builders import REPOSITORY
-from tests.unit.test_side_by_side import CONFIGURATIONS, overrides
-
-TEMPLATE = read_template()
-FUNCTIONS = {
-    name: one["Properties"] for name, one in TEMPLATE["Resources"].items() if one["Type"] == "AWS::Serverless::Function"
-}
-GLOBALS = TEMPLATE["Globals"]["Function"]
+from tests.unit.resolved import FUNCTIONS, GLOBALS, TEMPLATE
+from tools.template import deployed
 
 
 def test_the_environment_is_the_routes() -> None:
@@ -123,16 +117,6 @@ def test_every_line_can_be_compared() -> None:
     assert [] == [line for line in lines if len(line) > 120]
 
 
-def test_the_functions_of_a_backfill_are_tried_again_alike() -> None:
-    """The definition can't share the block, so that it stands there three times."""
-    definition = json.loads((REPOSITORY / "statemachine" / "backfill.asl.json").read_text())
-    states = {**definition["States"], **definition["States"]["Look at every object"]["ItemProcessor"]["States"]}
-    retries = [one["Retry"] for one in states.values() if str(one.get("Resource", "")).endswith("lambda:invoke")]
-
-    assert 3 == len(retries)
-    assert all(retries[0] == one for one in retries)
-
-
 MACHINE = "arn:aws:states:us-east-2:123456789012:stateMachine:MyStateMachine"
 ATTACHED = {"SourceBucketName": "my-bucket", "StateMachineArn": MACHINE}
 KEY = "arn:aws:kms:us-east-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -173,23 +157,6 @@ def physical_names(stack: dict[str, Any]) -> list[tuple[str, str]]:
     return names
 
 
-def configurations() -> dict[str, dict[str, Any]]:
-    """Return stack name and parameters of each configuration of samconfig.toml."""
-    return {
-        name: {"name": one["global"]["parameters"]["stack_name"], **overrides(name)}
-        for name, one in CONFIGURATIONS.items()
-    }
-
-
-def test_stacks_of_one_account_and_region_share_no_name() -> None:
-    """Dev and prod deploy beside the default stack; the second of a name would fail."""
-    names = [name for one in configurations().values() for name in physical_names(deployed(**one))]
-
-    assert {"default", "dev", "e2e", "prod"} == configurations().keys()
-    assert len(names) > 3 * len(LONGEST)
-    assert len(names) == len(set(names))
-
-
 @pytest.mark.parametrize(("characters", "fits"), [(49, True), (50, False)])
 def test_a_stacks_name_may_have_49_characters(characters: int, *, fits: bool) -> None:
     """All names that are made from it are legal then; the README says so."""
@@ -207,14 +174,6 @@ def test_old_versions_of_the_output_expire(target: str) -> None:
     rules = properties("SourceBucket", TargetPrefix=target)["LifecycleConfiguration"]["Rules"]
 
     assert ["curated/sales/"] == [one["Prefix"] for one in rules if "NoncurrentVersionExpiration" in one]
-
-
-def test_eventbridge_may_tell_the_failure_topic() -> None:
-    """It can't satisfy any condition in a topic's policy."""
-    [statement] = properties("FailureTopicPolicy")["PolicyDocument"]["Statement"]
-
-    assert {"Service": "events.amazonaws.com"} == statement["Principal"]
-    assert "Condition" not in statement
 
 
 @pytest.mark.parametrize("parameters", [{}, ATTACHED])
@@ -309,22 +268,6 @@ def test_a_day_long_queue_succeeds() -> None:
     assert "TimeoutSeconds" not in definition
 
 
-def test_the_workflow_waits_and_not_glue() -> None:
-    """A refused start is tried again; a run that Glue itself queues can fail for want of a place."""
-    job = properties("GlueJob", GlueMaxConcurrentRuns=7)
-
-    assert (False, 0, 7) == (
-        job["JobRunQueuingEnabled"],
-        job["MaxRetries"],
-        job["ExecutionProperty"]["MaxConcurrentRuns"],
-    )
-
-
-def test_glue_writes_no_metrics_that_nobody_looks_at() -> None:
-    """Each costs, and neither dashboard nor alarms show one."""
-    assert {"--job-language": "python"} == properties("GlueJob")["DefaultArguments"]
-
-
 def test_a_key_of_ones_own_may_be_used_by_the_job_alone() -> None:
     """HEAD and listings need no key; without SourceKmsKeyArn nobody may use any."""
     with_key, without = deployed(SourceKmsKeyArn=KEY), deployed()
@@ -348,23 +291,6 @@ def test_a_storm_waits_in_lambdas_queue() -> None:
     """Only where it is asked for: an account with little concurrency could not deploy otherwise."""
     assert 20 == properties("StartExecutionFunction", MaxConcurrency=20)["ReservedConcurrentExecutions"]
     assert "ReservedConcurrentExecutions" not in properties("StartExecutionFunction")
-    assert "20" == configurations()["prod"]["MaxConcurrency"]
-
-
-def test_the_output_keeps_no_old_versions() -> None:
-    """What the job replaced expires; versions of uploads never do."""
-    rules = properties("SourceBucket")["LifecycleConfiguration"]["Rules"]
-
-    assert ["target/event-transformed/"] == [rule["Prefix"] for rule in rules if "NoncurrentVersionExpiration" in rule]
-    assert all("ExpirationInDays" not in rule for rule in rules)
-
-
-def test_a_backfill_may_follow_its_own_executions_and_its_maps() -> None:
-    """As AWS's page on a Distributed Map's permissions has it."""
-    follow = statements(properties("BackfillStateMachine")["Policies"])["FollowAndRedriveBatches"]["Resource"]
-    execution = "arn:aws:states:us-east-2:123456789012:execution:glueworkshop-backfill"
-
-    assert {f"{execution}:*", f"{execution}/*"} == set(follow)
 
 
 @pytest.mark.parametrize(
@@ -385,26 +311,6 @@ def test_somebody_hears_the_topics(parameters: dict[str, str], topics: set[str])
     assert {name for name, one in stack["Resources"].items() if one["Type"] == "AWS::SNS::Topic"} == {
         one["Value"] for name, one in stack["Outputs"].items() if name.endswith("TopicArn")
     }
-
-
-@pytest.mark.parametrize(
-    ("parameter", "good", "bad"),
-    [
-        (
-            "BackfillLookback",
-            ["P1D", "PT26H", "PT90M", "P1DT2H", "P1DT2H3M", "PT1H30M", "P1DT5M"],
-            ["", "P", "PT", "P1DT"],
-        ),
-        ("BackfillFrom", ["", "2026-11-24T05:20:00Z", "2026-11-24T05:20+01:00"], ["2026-11-24", "yesterday", "PT26H"]),
-        ("SourceKmsKeyArn", ["", KEY], ["alias/mine", KEY.replace("key/", "alias/"), "1234abcd"]),
-    ],
-)
-def test_a_parameter_takes_what_it_means(parameter: str, good: list[str], bad: list[str]) -> None:
-    """CloudFormation refuses the rest before it makes anything; its patterns match the whole value."""
-    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
-
-    assert [] == [value for value in good if not re.fullmatch(pattern, value)]
-    assert [] == [value for value in bad if re.fullmatch(pattern, value)]
 
 
 @pytest.mark.parametrize(

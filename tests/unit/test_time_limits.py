@@ -7,7 +7,7 @@ import pytest
 from botocore.retries.standard import ExponentialBackoff
 
 from handlers import backfill_batch, backfill_report, backfill_request, start_execution
-from tests.unit.test_template import FUNCTIONS, GLOBALS
+from tests.unit.resolved import FUNCTIONS, GLOBALS
 
 # Seconds. What an invocation needs beside its calls: the cold start of 512 MB, the log line, and some air.
 COLD_START = 10

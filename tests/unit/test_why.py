@@ -12,13 +12,13 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 from moto import mock_aws
 
-from local.template import read_template
 from shared.domain.arrival import Skip, SkipReason
 from shared.domain.gather import gather, plan_window
 from shared.domain.plan import Execution, plan
 from shared.domain.windows import Generation, Window, write_manifest
 from tests.unit.builders import BUCKET, KEY, MACHINE, chosen, event, refusal, stack, stored
 from tools import why
+from tools.template import read_template
 from tools.why import Deployed, Facts, Said, Upload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

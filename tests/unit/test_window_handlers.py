@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.s3.models import s3_backends
 
 from artifact.pack import pack
 from artifact.route_files import read_routes
@@ -31,8 +32,7 @@ from shared.domain.start import foresee, plan_arrival, start
 from shared.domain.windows import Generation, parse_generation
 from shared.gates.live import make_gates
 from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest
-from tests.unit.builders import ACCOUNT, BUCKET, KEY, Client, created, event, give, refusal, stack
-from tests.unit.test_backfill import CONTEXT, item
+from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, KEY, Client, created, event, give, item, refusal, stack
 
 ROUTE = stack(window_seconds=60, results_bucket_name="results", account_id=ACCOUNT)
 FOLDER = KEY.rsplit("/", 1)[0] + "/"
@@ -249,12 +249,36 @@ def test_two_puts_at_once_are_tried_again() -> None:
 
 def test_a_folder_is_listed_page_by_page(sfn: StepFunctions) -> None:
     """A thousand names a page, without what lies deeper."""
-    put(*(f"{number:04}.csv" for number in range(1001)), "deep/x.csv")
+    bucket = s3_backends[ACCOUNT]["aws"]
+    for number in range(1001):
+        bucket.put_object(BUCKET, f"{FOLDER}{number:04}.csv", b"x")
+    put("deep/x.csv")
     listing = Listing(BUCKET, ACCOUNT, FOLDER, deep=False)
     first, token = list_page(live.s3, listing, None)
     rest, end = list_page(live.s3, listing, token)
     assert (1001, None) == (len(first) + len(rest), end)
     assert token
+
+
+@pytest.mark.parametrize(
+    ("source_prefix", "listed"), [(FOLDER + "2026", FOLDER + "2026"), (FOLDER, FOLDER), (FOLDER[:-3], FOLDER)]
+)
+def test_no_more_is_listed_than_may_be(
+    sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch, source_prefix: str, listed: str
+) -> None:
+    """The role may list what begins with SourcePrefix, which may end without a slash; a longer folder lists less."""
+    for handlers in (live, collect_window):
+        monkeypatch.setattr(handlers, "this_stack", lambda: replace(ROUTE, source_prefix=source_prefix))
+    asked: list[str] = []
+    events = collect_window.s3.meta.events
+    events.register("provide-client-params.s3.ListObjectsV2", lambda params, **_: asked.append(params["Prefix"]))
+    put("2026-a.csv")
+    arrive("2026-a.csv")
+
+    [window] = sfn.of(ROUTE.window_machine_arn)
+    answer = collect_window.handler(window, CONTEXT)
+
+    assert ([listed], 1) == (asked, answer["files"])
 
 
 @pytest.fixture

@@ -18,14 +18,13 @@ import jmespath  # type: ignore[import-untyped]
 import pytest
 from botocore import xform_name
 
-from local.template import deployed, read_template
 from shared.domain.backfill import read_request
-from tests.unit import test_docs
+from tests.docs.pages import MAKEFILE, PAGES, blocks, read, without_blocks, words
 from tests.unit.builders import REPOSITORY, event, stack
-from tests.unit.test_docs import MAKEFILE, RUNBOOK
-from tests.unit.test_side_by_side import CONFIGURATIONS
+from tests.unit.resolved import CONFIGURATIONS
+from tools.template import deployed, read_template
 
-PAGES = [*test_docs.PAGES, REPOSITORY / "examples" / "routes" / "README.md"]
+RUNBOOK = read("docs/runbook.md")
 STACK = deployed(NoArrivalHours=1)
 RESOURCES, OUTPUTS, PARAMETERS = STACK["Resources"], STACK["Outputs"], read_template()["Parameters"]
 NAMES = {name: one["Properties"].get("Name") for name, one in RESOURCES.items()}
@@ -99,9 +98,9 @@ class Shown(NamedTuple):
 def text_of(page: Path) -> Iterator[str]:
     """Yield the lines of a page's commands, and what its text has in backticks."""
     text = page.read_text()
-    for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    for block in blocks(text, "sh"):
         yield from block.replace("\\\n", " ").splitlines()
-    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+    yield from words(without_blocks(text))
 
 
 def shown(program: str, *, alone: bool = False) -> list[Shown]:

@@ -53,7 +53,8 @@ def deployed(name: str = "glueworkshop", partition: str = "aws", **parameters: o
     template = _with_functions()
     defaults = {one: declared["Default"] for one, declared in template["Parameters"].items()}
     unknown = parameters.keys() - defaults.keys()
-    assert not unknown, f"no such parameters: {unknown}"
+    if unknown:
+        raise KeyError(f"no such parameters: {unknown}")
     pseudo = {
         "AWS::StackName": name,
         "AWS::StackId": f"arn:{partition}:cloudformation:us-east-2:123456789012:stack/{name}/{uuid.uuid5(uuid.NAMESPACE_DNS, name)}",

@@ -1,4 +1,4 @@
-"""Numbers, names and examples of the pages are those of the code: each row is a phrase of a page, made from the code."""
+"""Figures, names, tables and examples of the pages are those of the code. No sentence is pinned."""
 
 import json
 import re
@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from artifact import build, route_files
+from artifact import route_files
 from artifact.route_files import parse_template, read_route
 from benchmarks.storm import Limits, simulate
 from glue.ny_taxi_transformed import TLC, target_path
 from local.emulator import seams, settings
-from local.stack import Stack
 from local.trips import COLUMNS
 from shared.domain.arrival import SkipReason, Source
 from shared.domain.errors import Cause
@@ -23,46 +22,68 @@ from shared.domain.gather import plan_window
 from shared.domain.outcome import Started, as_response
 from shared.domain.pattern import Pattern
 from shared.domain.plan import execution_input
-from shared.domain.windows import GRACE, LONGEST_WINDOW, MANIFESTS, File, Generation, Window, write_manifest
-from shared.gates import telemetry
-from shared.gates.aws import ATTEMPTS
-from tests.unit.builders import REPOSITORY, chosen, event, stored
+from shared.domain.windows import GRACE, LONGEST_WINDOW, File, Generation, Window, write_manifest
+from tests.docs.pages import PAGES, blocks, read
+from tests.unit.builders import REPOSITORY, chosen, stored, table
 from tests.unit.builders import stack as make_stack
-from tests.unit.resolved import stack
-from tests.unit.test_alarms import ALARMS
-from tests.unit.test_commands import PAGES as ALL_PAGES
-from tests.unit.test_docs import NUMBERS
-from tests.unit.test_error_codes import CODES, STATUSES
-from tests.unit.test_routes import table
-from tests.unit.test_side_by_side import overrides
-from tests.unit.test_template import TEMPLATE
+from tests.unit.resolved import GLOBALS, PARAMETERS, overrides, stack
+from tests.unit.wire import CODES, STATUSES
 from tools import why
 
 RESOLVED = stack(parameters={"NoArrivalHours": 24, "SourceKmsKeyArn": "arn:aws:kms:us-east-2:123456789012:key/0123"})
 RESOURCES = RESOLVED["Resources"]
-DEFAULTS = {name: one["Default"] for name, one in TEMPLATE["Parameters"].items()}
-FUNCTION, COLLECT = (RESOURCES[name]["Properties"] for name in ("StartExecutionFunction", "CollectWindowFunction"))
+DEFAULTS = {name: one["Default"] for name, one in PARAMETERS.items()}
 README = "README.md"
 DEPLOY, WINDOWS, RUNBOOK, OBSERVABILITY, ROUTES, COSTS, LOCAL, SPEED = (
     f"docs/{name}.md"
     for name in ("deploy", "windows", "runbook", "observability", "routes", "costs", "local-cloud", "performance")
 )
-RETRIES = {
-    error: one
-    for state in RESOURCES["Workflow"]["Properties"]["Definition"]["States"].values()
-    for one in state.get("Retry", [])
-    for error in one["ErrorEquals"]
-}
-BUSY = RETRIES["Glue.ConcurrentRunsExceededException"]
-
-
 TIMES = "\N{MULTIPLICATION SIGN}"
-
-
-@cache
-def read(page: str) -> str:
-    """Read a page."""
-    return (REPOSITORY / page).read_text()
+MEMORY = GLOBALS["MemorySize"]
+ALARMS = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
+EVENTS = RESOURCES["StartExecutionFunction"]["Properties"]["Events"].values()
+RUNS = int(DEFAULTS["GlueMaxConcurrentRuns"])
+[KEPT_OUTPUT] = [
+    int(one["NoncurrentVersionExpiration"]["NoncurrentDays"])
+    for one in RESOURCES["SourceBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    if "NoncurrentVersionExpiration" in one
+]
+DAY = 86400
+BATCH = RESOURCES["BackfillStateMachine"]["Properties"]["Definition"]["States"]["Look at every object"]["ItemBatcher"]
+PROD = overrides("prod")
+# What a figure stands in, on whichever page; the figure.
+FIGURES: list[tuple[str, object]] = [
+    (r"keeps the name \((\d+) days\)", why.KEPT.days),
+    (
+        r"in the failure queue; it is kept (\d+) days",
+        RESOURCES["FailureQueue"]["Properties"]["MessageRetentionPeriod"] // DAY,
+    ),
+    (
+        r"can't reach the function for (\d+) h",
+        max(one["Properties"]["RetryPolicy"]["MaximumEventAgeInSeconds"] for one in EVENTS) // 3600,
+    ),
+    (r"at most (\d+), and start one execution", LONGEST_WINDOW),
+    (r"prod: (\d+) \|", PROD["MaxConcurrency"]),
+    (r"hours: (\d+) suffice for", PROD["MaxConcurrency"]),
+    (r"takes a burst of (\d+) and", Limits().bucket),
+    (r"and (\d+) a second after it", Limits().refill),
+    (r"`GlueMaxConcurrentRuns` = (\d+) do", RUNS),
+    (r"do at most (\d+) files an hour", 60 * RUNS),
+    (r"in the (\d+) columns of the CSV", len(COLUMNS)),
+    (r"(\d+) to \d+ DPUs", route_files.FEWEST_DPUS),
+    (r"\d+ to (\d+) DPUs", route_files.MOST_DPUS),
+    (r"billed at (\d+) MB", MEMORY),
+    (r"\| \*\*(\d+) MB\*\* \|", MEMORY),
+    (r"(\d+) MB: ten times the peak memory", MEMORY),
+    (r"one child execution for each (\d+) objects", BATCH["MaxItemsPerBatch"]),
+    (r"\| (\d+) alarms \|", len(ALARMS)),
+    (r"\| \d+ alarms \| \$([\d.]+) \|", f"{len(ALARMS) * 0.10:.2f}"),
+    (r"expire after (\d+) days", KEPT_OUTPUT),
+    (r"A queue of ([\d,]+) files", f"{RUNS * 60 * 24:,}"),
+    (r"Seen in ([\d.]+\d)", seams.MINISTACK_VERSION),
+    (r"at most (6\d) s, and the listing", 60 + GRACE + 1),
+    (r"at most (30\d) s, and the listing", 300 + GRACE + 1),
+]
 
 
 def plain(text: str) -> str:
@@ -70,141 +91,24 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def hours(seconds: object) -> str:
-    """Return so many seconds as whole hours, in words."""
-    return NUMBERS[int(str(seconds)) // 3600] if int(str(seconds)) < 16 * 3600 else str(int(str(seconds)) // 3600)
+@pytest.mark.parametrize(("pattern", "figure"), FIGURES, ids=[row[0] for row in FIGURES])
+def test_a_figure_is_the_codes(pattern: str, figure: object) -> None:
+    """Wherever a page tells it."""
+    told = {found for page in PAGES for found in re.findall(pattern, plain(page.read_text()))}
 
-
-def rule(pattern: str) -> str:
-    """Return the name of the rule that takes these events."""
-    [found] = [
-        one["Properties"]["RuleName"]
-        for one in FUNCTION["Events"].values()
-        if pattern in json.dumps(one["Properties"]["Pattern"])
-    ]
-    return str(found)
-
-
-LATEST = int(FUNCTION["EventInvokeConfig"]["MaximumEventAgeInSeconds"])
-LAMBDA_TRIES = NUMBERS[int(FUNCTION["EventInvokeConfig"]["MaximumRetryAttempts"]) + 1]
-[RULE_AGE] = {int(one["Properties"]["RetryPolicy"]["MaximumEventAgeInSeconds"]) for one in FUNCTION["Events"].values()}
-QUEUE_DAYS = int(RESOURCES["FailureQueue"]["Properties"]["MessageRetentionPeriod"]) // 86400
-RUNS = int(DEFAULTS["GlueMaxConcurrentRuns"])
-LONGEST = TEMPLATE["Parameters"]["WindowSeconds"]["MaxValue"]
-WORKFLOWS = len(RESOURCES["Workflow"]["Properties"]["Definition"]["States"])
-[DAYS_OF_OUTPUT] = [
-    int(one["NoncurrentVersionExpiration"]["NoncurrentDays"])
-    for one in RESOURCES["SourceBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    if "NoncurrentVersionExpiration" in one
-]
-BATCH = RESOURCES["BackfillStateMachine"]["Properties"]["Definition"]["States"]["Look at every object"]
-MEMORY = (
-    RESOLVED["Globals"]["Function"]["MemorySize"]
-    if "Globals" in RESOLVED
-    else TEMPLATE["Globals"]["Function"]["MemorySize"]
-)
-
-TOLD = [
-    (DEPLOY, f"the workshop's own job and rule `{rule('CloudTrail')}` exist already"),
-    (DEPLOY, f"`{RESOURCES['GlueJob']['Properties']['Name']}`"),
-    (README, f"aws s3 cp green_tripdata.csv s3://BUCKET/{DEFAULTS['SourcePrefix']} "),
-    (DEPLOY, f"The CloudTrail rule `{rule('CloudTrail').replace('glueworkshop', 'STACK')}` works"),
-    (DEPLOY, f"for so long, at most {LONGEST}, and start one execution"),
-    (DEPLOY, f"0: no limit; prod: {overrides('prod')['MaxConcurrency']} |"),
-    (DEPLOY, f"for up to {hours(LATEST)} hours: {overrides('prod')['MaxConcurrency']} suffice for 100,000 files"),
-    (DEPLOY, f"takes a burst of {Limits().bucket} and {Limits().refill} a second after it"),
-    (WINDOWS, f"too many for its {int(COLLECT['Timeout']) // 60} minutes"),
-    (DEPLOY, f"`GlueMaxConcurrentRuns` = {RUNS} do at most {60 * RUNS} files an hour"),
-    (README, f"as long as Step Functions keeps the name ({why.KEPT.days} days)"),
-    (README, f"the SDK tries {NUMBERS[ATTEMPTS]} times, Lambda {LAMBDA_TRIES} times, then the failure queue"),
-    (WINDOWS, f"at most {60 + GRACE + 1} s, and the listing | at most {300 + GRACE + 1} s, and the listing"),
-    (README, f"in the {len(COLUMNS)} columns of the CSV"),
-    (WINDOWS, "hands its address to the job as `--MANIFEST`"),
-    (README, "snappy-compressed Parquet"),
-    (RUNBOOK, f"waits in the failure queue; it is kept {QUEUE_DAYS} days."),
-    (RUNBOOK, f"can't reach the function for {RULE_AGE // 3600} h"),
-    (RUNBOOK, f"{LAMBDA_TRIES} tries failed, or {hours(LATEST)} hours old"),
-    (RUNBOOK, f"it hides them for {NUMBERS[why.HIDDEN]} seconds and deletes none"),
-    (RUNBOOK, "**Means** an event waited more than an hour for the function."),
-    (RUNBOOK, f"Lambda keeps trying for {hours(LATEST)} hours, then the event goes to the failure queue"),
-    (RUNBOOK, f"the function could not run for {hours(LATEST)} hours"),
-    (RUNBOOK, f"Lambda tries it {LAMBDA_TRIES} times; then the event waits"),
-    (RUNBOOK, f"at {overrides('prod')['MaxConcurrency']} environments"),
-    (RUNBOOK, f"JOB={DEFAULTS['JobName']} aws glue get-job-runs --job-name $JOB"),
-    (RUNBOOK, "for an hour without a pause"),
-    (RUNBOOK, f"somebody deletes objects under `{MANIFESTS}/` in the results bucket"),
-    ("CHANGELOG.md", "The job's argument `--MANIFEST`: it reads exactly the files of a window"),
-    (RUNBOOK, "look at `requestPayload`, fix the sender, delete the message"),
-    (RUNBOOK, "raise `GlueMaxConcurrentRuns`; redrive"),
-    (RUNBOOK, "lower `GlueMaxConcurrentRuns` or ask for more; redrive"),
-    (RUNBOOK, "deploy with `SourceKmsKeyArn`, or complete the key's policy"),
-    (RUNBOOK, "raise the parameter `MaxConcurrency`"),
-    (RUNBOOK, "as for [ExecutionsFailedAlarm](#executionsfailedalarm), with `--status-filter TIMED_OUT`"),
-    (RUNBOOK, "as for [ExecutionsFailedAlarm](#executionsfailedalarm), with `--status-filter ABORTED`"),
-    (RUNBOOK, "Within 14 days redrive the execution"),  # AWS's own limit of RedriveExecution
-    (RUNBOOK, "redrive it within 14 days, later reprocess it under a label"),
-    (RUNBOOK, "Then redrive it, within 14 days"),
-    (RUNBOOK, f"is safe for {why.KEPT.days} days"),
-    (RUNBOOK, "as many hours as the parameter `NoArrivalHours` says"),
-    (RUNBOOK, "The archive keeps the arrivals for `ArchiveRetentionDays`."),
-    (RUNBOOK, "its machine is not in `RouteStateMachineArns`. On the Glue job: not in `RouteJobArns`."),
-    (RUNBOOK, "`describe-execution` says SUCCEEDED"),
-    (RUNBOOK, "the alarm goes back to OK. A purge also takes what came since you looked: look once more before it."),
-    (OBSERVABILITY, f"namespace is `{telemetry.NAMESPACE}`, written as EMF"),
-    (OBSERVABILITY, f"fails up to {LAMBDA_TRIES} times"),
-    (OBSERVABILITY, "sorted by `latency_ms`"),
-    (OBSERVABILITY, r"write a quote as `\"` and *é* as `" + json.dumps("é").strip('"') + "`"),
-    (ROUTES, f"for so many seconds, at most {LONGEST_WINDOW}, and start one execution"),
-    (ROUTES, f"{route_files.FEWEST_DPUS} to {route_files.MOST_DPUS} DPUs. ```toml capacity"),
-    (ROUTES, f"with other capacities than {route_files.FEWEST_DPUS} to {route_files.MOST_DPUS} DPUs"),
-    (ROUTES, "`TargetPrefix` only; jobs of your own"),
-    (ROUTES, "in `RouteJobArns` and `RouteStateMachineArns`"),
-    (ROUTES, "set `SourcePrefix` so that it covers all routes"),
-    (ROUTES, "gives `DAY` to Glue as `--DAY`"),
-    (ROUTES, "of two routes that match, the higher one takes the key"),
-    (ROUTES, f"holds {NUMBERS[len(list((REPOSITORY / 'examples' / 'routes').glob('*.toml')))]} routes to copy from"),
-    (ROUTES, "Such an arrival fails as `unsafe_target`"),
-    (COSTS, f"billed at {MEMORY} MB"),
-    (COSTS, f"one child execution for each {BATCH['ItemBatcher']['MaxItemsPerBatch']} objects"),
-    (COSTS, f"| {len(ALARMS)} alarms | ${len(ALARMS) * 0.10:.2f} |"),
-    (COSTS, f"tries again every {BUSY['MaxDelaySeconds'] / 2 / 60:.1f} minutes on average"),
-    (COSTS, f"that a later run replaced expire after {NUMBERS[DAYS_OF_OUTPUT]} days"),
-    (COSTS, f"A queue of {RUNS * 60 * 24:,} files, a day's work at {NUMBERS[RUNS]} runs at a time"),
-    (COSTS, "such as `rate(7 days)` and `P8D`: a seventh of the price"),
-    (LOCAL, f"Seen in {seams.MINISTACK_VERSION}."),
-    (LOCAL, "every duration is a tenth of what it says"),
-    (LOCAL, "With `GLUE_RUNS=spark` (the demo"),
-    (LOCAL, f'`Stack.{Stack.can.__name__}("StartExecutionFunctionRole", "states:StartExecution", arn)` asks'),
-    (SPEED, f"{MEMORY} MB: ten times the peak memory"),
-    ("CONTRIBUTING.md", "five environments in .venv/, pinned by hash"),
-    ("CONTRIBUTING.md", "a golden test in `tests/unit/test_plan.py` fails first"),
-]
-
-
-@pytest.mark.parametrize(("page", "phrase"), TOLD, ids=str)
-def test_what_is_told_is_so(page: str, phrase: str) -> None:
-    """A number that changes in the code has to change here."""
-    assert phrase in plain(read(page))
-
-
-def test_the_numbers_above_are_the_codes() -> None:
-    """Those that a phrase holds in words."""
-    assert "> 3600000" == ALARMS["EventAgeAlarm"][4]
-    throttled = ALARMS["ExecutionsThrottledAlarm"]
-    assert 3600 == int(str(throttled[5])) * int(str(throttled[6]))
-    assert "0.1" == settings.DEFAULTS["SFN_WAIT_SCALE"]
-    assert LONGEST_WINDOW == LONGEST
-    assert {"rate(1 day)", "PT26H"} == {DEFAULTS["BackfillSchedule"], DEFAULTS["BackfillLookback"]}
+    assert {str(figure)} == told
 
 
 # ---- names ----
 
-PAGES = [one for one in ALL_PAGES if one.name not in {"decisions.md", "testing.md"}]
+NAMING = [one for one in PAGES if one.name not in {"decisions.md", "testing.md"}]
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 # In the pages' own examples; AWS's and ministack's names that no code of ours has; jq's, make's and AWS CLI's words.
 MADE_UP = {
     "HASH",
     "Hold",
+    "aaa",
+    "dsN",
     "OLD_RULE",
     "ROLE",
     "Remove",
@@ -259,11 +163,15 @@ def known() -> frozenset[str]:
         if path.is_file() and path.suffix not in {".md", ".png", ".pyc", ".txt"} and path != Path(__file__)
     ]
     return frozenset(
-        {name for path in texts for name in NAME.findall(path.read_text())} | {path.stem for path in texts}
+        {
+            Path(__file__).stem,
+            *(path.stem for path in texts),
+            *(name for path in texts for name in NAME.findall(path.read_text())),
+        }
     )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", NAMING, ids=lambda path: path.name)
 def test_every_name_is_somebodys(page: Path) -> None:
     """What is in backticks or in a block of code is called so in the code, too."""
     text = re.sub(r"^### Removed\n.*?^#", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -284,14 +192,9 @@ def test_what_was_removed_is_gone() -> None:
 # ---- examples ----
 
 
-def blocks(page: str, kind: str) -> list[str]:
-    """Return a page's blocks of code."""
-    return re.findall(rf"^```{kind}\n(.*?)^```$", read(page), re.MULTILINE | re.DOTALL)
-
-
 def test_the_input_of_an_execution_is_the_plans() -> None:
     """Of the file of the README."""
-    given = json.loads(blocks(README, "json")[0])
+    given = json.loads(blocks(read(README), "json")[0])
     moment = datetime(2026, 11, 24, 5, 20, tzinfo=UTC)
     told = {name: given["object"][name] for name in ("size", "etag", "content_type", "metadata")}
     one = stored(last_modified=moment, **told)
@@ -301,7 +204,7 @@ def test_the_input_of_an_execution_is_the_plans() -> None:
 
 def test_the_input_of_a_windows_execution_is_the_plans() -> None:
     """But for the sizes and the digest."""
-    given = json.loads(blocks(WINDOWS, "json")[0])
+    given = json.loads(blocks(read(WINDOWS), "json")[0])
     window = Window("r", make_stack().source_bucket_name, "input/lab2/eventdriven/", 1795497600, 60, None)
     file = File("input/lab2/eventdriven/a.csv", 12, "e", 1795497600)
     planned = plan_window(Generation(window, 0), write_manifest([file]), make_stack())
@@ -341,8 +244,8 @@ def test_the_answer_is_the_functions() -> None:
 
 
 def test_the_key_policy_allows_what_the_job_needs() -> None:
-    """The same actions in the text, in the policy to copy, and in the role."""
-    policy = json.loads(blocks(DEPLOY, "json")[0])
+    """The same actions in the policy to copy and in the role."""
+    policy = json.loads(blocks(read(DEPLOY), "json")[0])
     [role] = [
         one["Action"]
         for one in RESOURCES["GlueJobRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
@@ -350,7 +253,6 @@ def test_the_key_policy_allows_what_the_job_needs() -> None:
     ]
 
     assert role == policy["Action"]
-    assert f"(`{role[0]}` to read, `{role[1]}` to write)" in plain(read(DEPLOY))
     assert "Allow" == policy["Effect"]
 
 
@@ -409,7 +311,7 @@ def test_lists_of_words_are_whole() -> None:
     assert "Received = Started + Duplicates + Coalesced + Skipped + Failed" in plain(read(OBSERVABILITY))
 
 
-def test_the_saved_queries_are_counted_and_named() -> None:
+def test_the_saved_queries_are_named() -> None:
     """Each by its name."""
     names = [
         one["Properties"]["Name"].partition("/")[2]
@@ -417,7 +319,6 @@ def test_the_saved_queries_are_counted_and_named() -> None:
         if one["Type"] == "AWS::Logs::QueryDefinition"
     ]
 
-    assert f"{NUMBERS[len(names)].title()} saved queries" in read(OBSERVABILITY)
     assert [] == [name for name in names if name not in plain(read(OBSERVABILITY))]
 
 
@@ -436,10 +337,10 @@ def test_the_table_of_fields_is_the_builds() -> None:
     )
 
 
-@pytest.mark.parametrize("number", range(len(blocks(ROUTES, "toml"))))
+@pytest.mark.parametrize("number", range(len(blocks(read(ROUTES), "toml"))))
 def test_every_route_that_is_shown_is_built(tmp_path: Path, number: int) -> None:
     """As it stands, or with what every route has."""
-    text = blocks(ROUTES, "toml")[number]
+    text = blocks(read(ROUTES), "toml")[number]
     given = tomllib.loads(text)
     others = {"match": '"raw/{dt}/{file}"', "job_name": '"job"', "target": '"out"'}
     missing = "".join(f"{name} = {value}\n" for name, value in others.items() if name not in given)
@@ -472,7 +373,7 @@ def test_the_readings_that_are_shown_are_the_patterns() -> None:
     [(match, key, a, b)] = re.findall(r"`(\{a\}-\{b\})` reads `([\w-]+)` as `([\w-]+)` and `([\w-]+)`", read(ROUTES))
     assert {"a": a, "b": b} == Pattern(parse_template(match, deep_allowed=True)).match(key)
 
-    sales = table(sales=blocks(ROUTES, "toml")[0])
+    sales = table(sales=blocks(read(ROUTES), "toml")[0])
     taken = sales.find(KEY)
     assert taken
     [shown] = re.findall(r'^`("route": .*)`', read(ROUTES), re.MULTILINE)
@@ -484,7 +385,6 @@ KEY = "raw/sales/dt=2026-11-24/store-17.csv"
 
 def test_a_routes_name_has_the_length_that_is_told() -> None:
     """And a size the units."""
-    assert "a route name that is not 1 to 64 of a-z, 0-9 and `-`" in read(ROUTES)
     assert (True, False) == tuple(bool(route_files.ROUTE_NAME.fullmatch("a" * length)) for length in (64, 65))
     for unit, size in route_files.UNITS.items():
         assert unit in plain(read(ROUTES))
@@ -540,33 +440,6 @@ def test_a_price_is_its_own_arithmetic(item: str, how: str, sum_of: float) -> No
     assert f"| {item} | {how.replace('*', TIMES)} | ${sum_of:.2f} |" in read(COSTS)
 
 
-@pytest.mark.parametrize(
-    "price",
-    [
-        "Lambda: $0.20 a million requests, $0.0000166667 a GB-second (x86)",
-        "Step Functions, Standard: $0.025 a thousand transitions;",
-        "Glue: $0.44 a DPU-hour",
-        "CloudTrail: $0.10 a hundred thousand data events",
-        "EventBridge: $1.00 a million opt-in events, of 64 kB each",
-        "EventBridge: archive $0.10 a GB, and $0.023 a GB and month",
-        "S3: $0.0004 a thousand HEAD and GET, $0.005 a thousand PUT and LIST",
-        "CloudWatch: logs $0.50 a GB; custom metric $0.30, alarm $0.10, dashboard $3.00 a month",
-        "X-Ray: $5.00 a million traces",
-        "SNS: $0.50 a million messages",
-    ],
-)
-def test_the_price_list_is_what_is_reckoned_with(price: str) -> None:
-    """A price that changes changes the sums above."""
-    assert f"\n| {price}" in read(COSTS)
-
-
-def test_the_memory_that_is_deployed_is_priced_as_in_the_costs() -> None:
-    """The row in bold."""
-    assert f"| **{MEMORY} MB** | 59 ms | $0.49 | 176 ms |" in read(SPEED)
-    assert "59 ms billed" in read(COSTS)
-    assert "(176 ms where it needs new connections)" in read(COSTS)
-
-
 def test_a_storm_is_the_simulations() -> None:
     """A row of the table, the same as the README tells."""
     lost, minutes = (one := simulate(10_000, Limits())).lost, one.seconds / 60
@@ -591,13 +464,3 @@ def test_the_local_clouds_modules_are_told() -> None:
 
     assert len(told) >= 11
     assert [] == [name for name in told if not (REPOSITORY / "local" / "emulator" / name).exists()]
-
-
-def test_the_artifact_is_what_contributors_are_told() -> None:
-    """The names of the two tables that cut botocore's models, and of the table of advice."""
-    assert {"OPERATIONS", "MEMBERS"} <= vars(build).keys()
-    assert "`OPERATIONS` and `MEMBERS` in `artifact/build.py`" in read("CONTRIBUTING.md")
-    assert "`SKIPPED` in `tools/why.py`" in read("CONTRIBUTING.md")
-    assert "as `MINISTACK_VERSION` in `local/emulator/seams.py`" in plain(read("CONTRIBUTING.md"))
-    assert why.SKIPPED.keys() == set(SkipReason)
-    assert event()

@@ -11,42 +11,18 @@ import pytest
 
 from shared.domain.arrival import SkipReason
 from shared.domain.backfill import read_request
+from tests.docs.pages import MAKEFILE, PAGES, blocks, read, section, without_blocks, words
 from tests.unit.builders import REPOSITORY, stack
-from tests.unit.test_side_by_side import CONFIGURATIONS
-from tests.unit.test_template import TEMPLATE
+from tests.unit.resolved import CONFIGURATIONS, TEMPLATE
 
-PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "events/README.md")] + sorted(
-    (REPOSITORY / "docs").glob("*.md")
-)
+README, DEPLOY, RUNBOOK = read("README.md"), read("docs/deploy.md"), read("docs/runbook.md")
 BLOCKS = [
     pytest.param(block, id=f"{path.name}-{number}")
     for path in PAGES
-    for number, block in enumerate(re.findall(r"^```sh\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL))
+    for number, block in enumerate(blocks(path.read_text(), "sh"))
 ]
-README = (REPOSITORY / "README.md").read_text()
-DEPLOY, RUNBOOK = ((REPOSITORY / "docs" / f"{name}.md").read_text() for name in ("deploy", "runbook"))
-MAKEFILE = (REPOSITORY / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
 RESOURCES = TEMPLATE["Resources"]
-ALARMS = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
-NUMBERS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -73,7 +49,7 @@ def test_every_make_target_is_there_for_somebody() -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_path_and_link_exists(path: Path) -> None:
     """Files in backticks by their path in the repository, links from where they stand, anchors as headings."""
-    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = without_blocks(path.read_text())
     roots = {one.name for one in REPOSITORY.iterdir()} - {".venv", ".aws-sam", ".local", "target"}
     for named in re.findall(r"`([\w./-]+/[\w./-]*)`", text):
         if named.split("/")[0] in roots:
@@ -163,16 +139,6 @@ def defaults(names: str, cell: str) -> list[str]:
     """Read the defaults of a row: words in backticks, a number, or empty; one stands for all of the row."""
     found = words(cell) if cell.startswith("`") else [re.split(r"[: ]", cell)[0].replace("empty", "")]
     return found if len(found) > 1 else found * len(words(names))
-
-
-def words(cell: str) -> list[str]:
-    """Return what a cell has in backticks."""
-    return re.findall(r"`([^`]+)`", cell)
-
-
-def section(page: str, heading: str) -> str:
-    """Return a section of a page, without those after it."""
-    return page.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
 
 
 def test_the_table_of_reasons_is_true() -> None:

@@ -1,0 +1,1 @@
+"""The pages: what they link to, show and tell is so."""

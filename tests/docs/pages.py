@@ -1,0 +1,39 @@
+"""The pages, and ways to read them."""
+
+import re
+from functools import cache
+
+from tests.unit.builders import REPOSITORY
+
+PAGES = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "events/README.md")),
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+    REPOSITORY / "examples" / "routes" / "README.md",
+]
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+
+
+@cache
+def read(page: str) -> str:
+    """Read a page, as it is written."""
+    return (REPOSITORY / page).read_text()
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    """Return the blocks of code of a kind: sh, json or toml."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def without_blocks(text: str) -> str:
+    """Return what is not in a block of code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def section(text: str, heading: str) -> str:
+    """Return a section, without those after it."""
+    return text.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+
+
+def words(cell: str) -> list[str]:
+    """Return what is in backticks."""
+    return re.findall(r"`([^`\n]+)`", cell)
