@@ -255,7 +255,7 @@ def test_e2e_asks_before_it_begins() -> None:
 @pytest.mark.parametrize(
     ("target", "modules"),
     [
-        ("bench", ["benchmarks", "benchmarks.throughput"]),
+        ("bench", ["benchmarks", "benchmarks.throughput", "benchmarks.job"]),
         ("demo", ["local.demo"]),
         ("local", ["local.playground"]),
         ("resolved", ["tests.unit.resolved"]),

@@ -23,7 +23,7 @@ from pyarrow import parquet
 from glue.ny_taxi_transformed import target_path
 from local.trips import COLUMNS, green_trips
 from tests.glue.conftest import KEY, TARGET, Lake
-from tests.glue.test_rows import files, strict
+from tests.glue.judge import files, strict
 
 DECOYS = ("ax.csv", "a1.csv", "ab.csv", "a.csv", "back.csv", "A.csv", "a b.csv", "a:b.csv")  # what a glob would match
 ODD_NAMES = (

@@ -1,0 +1,62 @@
+"""CSV files of any kind, and the judge of what is in them: Python's own csv.reader(strict=True)."""
+
+import codecs
+import csv
+import io
+
+from hypothesis import strategies as st
+
+
+def strict(data: bytes, separator: str = ",", encoding: str = "utf-8-sig") -> list[list[str]] | None:
+    """Return the rows that the judge finds, blank lines aside; None where it refuses, or they have no place below the header."""
+    try:
+        text = io.StringIO(data.decode(encoding), newline="")
+        rows = [row for row in csv.reader(text, delimiter=separator, strict=True) if row]
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    width = len(rows[0]) if rows else 0
+    return rows if len(rows) > 1 and all(len(row) >= width and not any(row[width:]) for row in rows[1:]) else None
+
+
+PIECES = [
+    "a",
+    '"',
+    '""',
+    ",",
+    ";",
+    "\n",
+    "\r\n",
+    "\r",
+    " ",
+    "\t",
+    "é",
+    "\0",
+    '"q"',
+    "\ufeff",
+    "1",
+    '"\n"',
+    "|",
+    "\u2028",
+    "\x85",
+    "\x1c",
+]
+BARE = st.sampled_from(["", "", "a", "b c", '6" pipe', "é", " ", "\x85", "\u2028x", "\ufeff", "0012"])
+QUOTED = st.lists(st.sampled_from(PIECES), max_size=4).map(lambda parts: '"' + "".join(parts).replace('"', '""') + '"')
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    """Make a file: mostly well-formed, of one width and one kind of line end or of several, now and then neither."""
+    separator = draw(st.sampled_from([",", ",", ";"]))
+    width = draw(st.integers(1, 4))
+    cells = st.one_of(BARE, BARE, QUOTED) if draw(st.booleans()) else BARE
+    widths = st.just(width) if draw(st.integers(0, 3)) else st.sampled_from([width, width + 1, max(1, width - 1)])
+    row = widths.flatmap(lambda count: st.lists(cells, min_size=count, max_size=count)).map(separator.join)
+    rows = draw(st.lists(st.one_of(row, row, row, st.just("")), max_size=8))
+    ends = st.sampled_from(draw(st.sampled_from([["\n"], ["\r\n"], ["\r"], ["\n", "\r\n", "\r"]])))
+    text = "".join(line + draw(ends) for line in (separator.join("hijk"[:width]), *rows))
+    if not draw(st.integers(0, 3)):
+        text += "".join(draw(st.lists(st.sampled_from(PIECES), max_size=6)))
+    text = text.rstrip("\r\n") if not draw(st.integers(0, 3)) else text
+    data = (codecs.BOM_UTF8 if not draw(st.integers(0, 4)) else b"") + text.encode()
+    return data + b"\xff" if not draw(st.integers(0, 15)) else data
