@@ -16,9 +16,13 @@ envs := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready
 	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes $(options) -r $<
 	touch $@
 
+# The command from this checkout. No build and no absolute path: the script finds its checkout by where it lies.
+$(dev)/arrivals: tools/arrivals .venv/dev/.ready
+	install -m 755 $< $@
+
 .PHONY: setup
-setup:  ## Make the five environments, two at a time.
-	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j2) $(envs)
+setup:  ## Make the five environments, two at a time, and the command: .venv/dev/bin/arrivals
+	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j2) $(envs) $(dev)/arrivals
 
 .PHONY: demo
 demo: setup  ## Build, deploy to a local cloud, upload a CSV, and watch it become Parquet.
@@ -53,24 +57,27 @@ unit: .venv/dev/.ready .venv/sam/.ready
 	$(dev)/python -m pytest -n 2 tests/unit tests/docs tests/simulation tests/test_make.py
 
 .PHONY: integration
-integration: $(envs)
+integration: $(envs) $(dev)/arrivals
 	$(dev)/python -m pytest -n 2 --dist loadfile tests/emulator tests/integration tests/test_make.py
 
+# Aliases of `arrivals`. Values come from the environment, where make puts them, so that a key may hold any character.
+stack = $${STACK:+--stack "$$STACK"} $${ROUTES:+--routes "$$ROUTES"}
+
 .PHONY: why
-why: .venv/dev/.ready  ## What became of an object: make why KEY=… STACK=glueworkshop; or KEY='…' make why
-	@PYTHONPATH=src:. $(dev)/python -m tools.why
+why: $(dev)/arrivals  ## What became of an object: make why KEY=… STACK=glueworkshop; or KEY='…' make why
+	@$(dev)/arrivals why $(stack) -- "$$KEY" || test $$? -eq 1
 
 .PHONY: spark
 spark: $(envs)  ## The Glue job on a real Spark, alone and as the local cloud's Glue runs it; needs `make build` before.
 	.venv/spark/bin/python -m pytest tests/glue
 
 .PHONY: route
-route: .venv/dev/.ready  ## Which route takes a key: make route KEY=… SIZE=bytes; or KEY='…' make route
-	@PYTHONPATH=src:. $(dev)/python -m tools.routes
+route: $(dev)/arrivals  ## Which route takes a key: make route KEY=… SIZE=bytes; or KEY='…' make route
+	@$(dev)/arrivals route $(stack) $${SIZE:+--size "$$SIZE"} -- "$$KEY" || test $$? -eq 1
 
 .PHONY: routes
-routes: .venv/dev/.ready  ## All routes: what they match, run and write.
-	@PYTHONPATH=src:. $(dev)/python -m tools.routes --table
+routes: $(dev)/arrivals  ## All routes: what they match, run and write; of a deployed stack with STACK=…
+	@$(dev)/arrivals routes $(stack)
 
 .PHONY: resolved
 resolved: .venv/dev/.ready  ## Write the reviewed stack of tests/unit/reviewed/ again, after a meant change of the template.
@@ -83,7 +90,7 @@ simulate: .venv/dev/.ready  ## Run the simulation at length.
 # What needs the local cloud is marked local_only.
 E2E ?= $(addprefix tests/integration/test_,arrivals.py failures.py roles.py second_chances.py why.py)
 .PHONY: e2e
-e2e: .venv/dev/.ready  ## The integration tests on a stack in your account: make e2e STACK=glueworkshop-e2e, then YES=1
+e2e: $(dev)/arrivals  ## The integration tests on a stack in your account: make e2e STACK=glueworkshop-e2e, then YES=1
 	@test -n "$(STACK)" || { echo "Which stack? make e2e STACK=glueworkshop-e2e"; exit 1; }
 	$(dev)/python -m pytest -s --stack "$(STACK)" $(if $(filter 1,$(YES)),--yes) $(E2E)
 

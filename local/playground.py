@@ -37,9 +37,11 @@ The local cloud answers at {cloud.endpoint_url}; its log is .local/local.log. In
 
   export {variables} SAM_CLI_TELEMETRY=0
 
-Three commands to try:
+Some commands to try:
 
   .venv/dev/bin/python -m local.upload {bucket}
+  .venv/dev/bin/arrivals status
+  .venv/dev/bin/arrivals why input/lab2/eventdriven/green_tripdata.csv
   .venv/sam/bin/sam remote invoke StartExecutionFunction --event-file events/object-created-put.json
   .venv/sam/bin/sam remote invoke BackfillStateMachine --event '{{}}'
 

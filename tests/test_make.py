@@ -94,7 +94,7 @@ def test_make_test_lints_and_builds() -> None:
     assert LINT == [line for line in ran if line in LINT]
     [build] = [number for number, line in enumerate(ran) if line.endswith(".venv/sam/bin/sam build")]
     assert all(build < number for number, line in enumerate(ran) if "tests/integration" in line or "tests/glue" in line)
-    assert any("tools.routes --table" in line for line in ran)
+    assert any("arrivals routes " in line for line in ran)
 
 
 def test_sam_builds_with_the_python_that_lambda_runs() -> None:
@@ -243,7 +243,7 @@ def test_e2e_asks_before_it_begins() -> None:
     """`--yes` only with YES=1, and a stack has to be named; what needs the local cloud is left out, and no more."""
     recipe = MAKEFILE.partition("\ne2e:")[2].partition("\n\n")[0]
     [listed] = re.findall(r"^E2E \?= \$\(addprefix tests/integration/test_,([^)]+)\)$", MAKEFILE, re.MULTILINE)
-    local = {"account.py", "parameters.py", "routes.py", "runtime.py", "windows.py"}
+    local = {"account.py", "command.py", "parameters.py", "routes.py", "runtime.py", "windows.py"}
 
     assert {path.name.removeprefix("test_") for path in (TESTS / "integration").glob("test_*.py")} - local == set(
         listed.split()
@@ -259,15 +259,11 @@ def test_e2e_asks_before_it_begins() -> None:
         ("demo", ["local.demo"]),
         ("local", ["local.playground"]),
         ("resolved", ["tests.unit.resolved"]),
-        ("route", ["tools.routes"]),
-        ("routes", ["tools.routes"]),
         ("simulate", ["tests.simulation"]),
-        ("why", ["tools.why"]),
     ],
 )
 def test_a_target_runs_its_modules(target: str, modules: list[str]) -> None:
-    """In order; those of tools/ find the sources."""
+    """In order."""
     ran = [line for line in commands(target) if "python -m" in line]
 
     assert modules == [line.partition("python -m ")[2].split()[0] for line in ran]
-    assert all(line.startswith("PYTHONPATH=src:. ") for line in ran if " tools." in line)

@@ -1,128 +1,93 @@
-"""Which route takes a key, and what all routes are: `make route KEY=… [SIZE=bytes]` and `make routes`.
+"""Which route takes a key, and what all routes are: `arrivals route KEY [--size]` and `arrivals routes`.
 
-They read src/routes/*.toml (or another folder, ROUTES) and the defaults of template.yaml, and ask nobody. SOURCE_PREFIX, JOB_NAME and so on, in the
-environment, stand for a stack's own parameters.
+Of a checkout they read src/routes/*.toml and the defaults of template.yaml, and ask nobody; of a deployed stack, what its
+function holds.
 """
 
 import json
-import os
-import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import takewhile
-from pathlib import Path
+from typing import Any
 
-from artifact.pack import pack
-from artifact.route_files import FOLDER, RouteFileError, read_routes
 from shared.domain.arrival import ObjectCreated, Skip, StoredObject
 from shared.domain.choose import Stack, choose, screen_object
 from shared.domain.errors import ArrivalError
 from shared.domain.pattern import Pattern, Template
 from shared.domain.plan import execution_input
-from shared.domain.routes import Choice, Route, RouteTable
-from tools.template import read_template
+from shared.domain.routes import Choice, Route
+from tools.cloud import NotKnownError
+from tools.paper import Answer, Listing, shown
 
 NEAREST = 3
-PARAMETERS = {
-    "source_prefix": "SourcePrefix",
-    "job_name": "JobName",
-    "target_prefix": "TargetPrefix",
-    "glue_max_capacity_dpus": "GlueMaxCapacityDpus",
-}
-PARTITION = "arn:aws:states:REGION:ACCOUNT:stateMachine:"
 
 
-def main() -> int:
-    """Print the answer; exit code 1 means that the files or the question can't be read."""
-    table, key = sys.argv[1:2] == ["--table"], os.environ.get("KEY", "")
-    try:
-        routes = read_routes(Path(os.environ.get("ROUTES") or FOLDER))
-        print(
-            "\n".join(
-                show_table(routes, template_stack()) if table else tell(key, read_size(), routes, template_stack())
-            )
-        )
-    except (RouteFileError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last arrival that a route took."""
+
+    when: str
+    outcome: str
+    key: str
 
 
-def template_stack() -> Stack:
-    """Return the template's parameters, with the environment's values where there are some."""
-    defaults = {field: read_template()["Parameters"][name]["Default"] for field, name in PARAMETERS.items()}
-    given = {field: os.environ.get(field.upper(), default) for field, default in defaults.items()}
-    return Stack(
-        account_id="ACCOUNT",
-        source_bucket_name="BUCKET",
-        source_prefix=given["source_prefix"],
-        state_machine_arn=PARTITION + "the-stack's",
-        job_name=given["job_name"],
-        target_prefix=given["target_prefix"],
-        glue_max_capacity_dpus=int(given["glue_max_capacity_dpus"]),
-        window_seconds=0,
-        window_machine_arn="",
-        results_bucket_name="",
-    )
+def tell(key: str, size: int | None, stack: Stack, *, prefix_known: bool) -> Answer:
+    """Return which route takes the key and the input it would get, or why none does.
 
-
-def read_size() -> int | None:
-    """Return the object's size in bytes, if one is given.
-
-    Raises ValueError.
+    Unless the prefix is known to be the stack's, a key outside of it is looked up all the same, with a note.
+    Raises NotKnownError for a key that is none.
     """
-    given = os.environ.get("SIZE", "")
-    if given and not (given.isascii() and given.isdigit()):
-        raise ValueError(f"SIZE={given}: write the object's size as a whole number of bytes.")
-    return int(given) if given else None
-
-
-def tell(key: str, size: int | None, routes: tuple[Route, ...], stack: Stack) -> Iterator[str]:
-    """Yield which route takes the key and the input it would get, or why none does.
-
-    Raises ValueError for a question that is none.
-    """
-    if not key:
-        raise ValueError("Which key? make route KEY=raw/sales/file.csv SIZE=1000; odd keys: KEY='…' make route")
-    try:
-        key.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("KEY is not UTF-8, which every key is.") from error
-    # Where there are files, the prefix is hardly the default's: the key is looked up all the same, with a note.
-    prefix_known = not routes or "SOURCE_PREFIX" in os.environ
-    asked = replace(stack, table=RouteTable(pack(routes)), source_prefix=stack.source_prefix if prefix_known else "")
-    created = ObjectCreated("BUCKET", key, None, "ACCOUNT")
-    yield f"Key       {shown(key)}"
+    check_key(key)
+    asked = stack if prefix_known else replace(stack, source_prefix="")
+    created = ObjectCreated(stack.source_bucket_name, key, None, stack.account_id)
+    head = f"Key       {shown(key)}"
     try:
         choice = choose(created, asked)
     except ArrivalError as error:
-        yield f"Fails     {error}"
-        return
+        return Answer([head, f"Fails     {error}"], {"key": key, "fails": str(error)}, to_do=True)
     if isinstance(choice, Skip):
-        yield f"Starts    nothing: {choice.reason.value}, {choice.why}"
-        yield from (f"Near      {line}" for line in nearest(key, routes))
-        return
-    yield from tell_route(choice, asked, size)
-    stored = StoredObject(
-        "BUCKET", key, None, "(its ETag)", datetime(2026, 1, 1, tzinfo=UTC), 1 if size is None else size
-    )
+        near = nearest(key, stack.table.routes)
+        told = [head, f"Starts    nothing: {choice.reason.value}, {choice.why}", *(f"Near      {one}" for one in near)]
+        return Answer(told, {"key": key, "skipped": choice.reason.value, "why": choice.why, "near": near}, to_do=True)
+    told = [head, *tell_route(choice, asked, size)]
+    data: dict[str, Any] = {
+        "key": key,
+        "route": choice.name,
+        "job_name": choice.route.job_name,
+        "target": choice.target,
+    }
+    created_at = datetime(2026, 1, 1, tzinfo=UTC)
+    stored = StoredObject(created.bucket, key, None, "(its ETag)", created_at, 1 if size is None else size)
     if skip := screen_object(stored.size, choice):
-        yield f"Starts    nothing: {skip.reason.value}, {skip.why}"
-        return
+        told.append(f"Starts    nothing: {skip.reason.value}, {skip.why}")
+        return Answer(told, data | {"skipped": skip.reason.value, "why": skip.why}, to_do=True)
     if not key.startswith(stack.source_prefix):
-        yield (
+        told.append(
             f"Note      the stack's SourcePrefix must cover the key: the default, {shown(stack.source_prefix)}, does not. "
-            "SOURCE_PREFIX=… says what yours is."
+            "SOURCE_PREFIX=… in the environment says what yours is."
         )
-    yield "Input"
     written = json.loads(execution_input(stored, choice, asked))
     written["object"] |= {"version_id": "(its version, or null)", "last_modified": "(its time)"}
     written["object"] |= {"content_type": "(its content type)", "metadata": {"(its own names)": "(and values)"}}
     if size is None:
         written["glue_max_capacity_dpus"] = capacity(choice, asked)
         written["object"]["size"] = "(its size)"
-    yield from json.dumps(written, indent=2, ensure_ascii=not key.isprintable()).splitlines()
+    told += ["Input", *json.dumps(written, indent=2, ensure_ascii=not key.isprintable()).splitlines()]
+    return Answer(told, data | {"input": written})
+
+
+def check_key(key: str) -> None:
+    """See that a key can be one.
+
+    Raises NotKnownError.
+    """
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise NotKnownError("The key is not UTF-8, which every key is.") from error
+    if not key:
+        raise NotKnownError("Which key? For example input/lab2/eventdriven/green_tripdata.csv.")
 
 
 def tell_route(choice: Choice, stack: Stack, size: int | None) -> Iterator[str]:
@@ -141,7 +106,7 @@ def tell_route(choice: Choice, stack: Stack, size: int | None) -> Iterator[str]:
         yield f"Capacity  {capacity(choice, stack)}"
 
 
-def nearest(key: str, routes: tuple[Route, ...]) -> list[str]:
+def nearest(key: str, routes: list[Route]) -> list[str]:
     """Return the routes that share the longest beginning with the key, and what they match."""
     shared = [
         (sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(key, match.head, strict=False))), route, match)
@@ -162,23 +127,34 @@ def capacity(choice: Choice, stack: Stack) -> str:
     return "; ".join([*steps, f"{last.dpus} DPUs above" if steps else f"{last.dpus} DPUs, whatever the size"])
 
 
-def show_table(routes: tuple[Route, ...], stack: Stack) -> Iterator[str]:
-    """Yield all routes as a table, the highest priority first."""
-    rows = [("ROUTE", "MATCH", "JOB", "TARGET", "WINDOW")]
-    for route in sorted(routes, key=lambda one: (-one.priority, one.name)):
-        window = f"{route.window_seconds} s" if route.window_seconds else "-"
-        first, *others = map(template_text, route.match)
-        rows.append(
-            (route.name, first, route.job_name, template_text(route.target), "paused" if route.paused else window)
+def show_table(stack: Stack, last: dict[str, Last] | None = None) -> Answer:
+    """Return all routes, the highest priority first; with the last arrival of each, if these were asked for."""
+    headings: tuple[str, ...] = ("ROUTE", "MATCH", "JOB", "TARGET", "WINDOW")
+    rows: list[tuple[str, ...]] = []
+    data: list[dict[str, Any]] = []
+    for route in stack.table.routes or [parameters_route(stack)]:
+        window = "paused" if route.paused else f"{route.window_seconds} s" if route.window_seconds else "-"
+        matches = [template_text(one) for one in route.match] or [f"{shown(stack.source_prefix)}…"]
+        target = template_text(route.target)
+        arrived = (last or {}).get(route.name)
+        seen = (f"{arrived.when} {arrived.outcome}" if arrived else "none",) if last is not None else ()
+        rows.append((route.name or "(parameters)", matches[0], route.job_name, target, window, *seen))
+        rows += [("", match, "", "", "", *("" for _ in seen)) for match in matches[1:]]
+        told = {"when": arrived.when, "outcome": arrived.outcome, "key": arrived.key} if arrived else None
+        data.append(
+            {"route": route.name or None, "match": matches, "job_name": route.job_name, "target": target}
+            | {"window_seconds": route.window_seconds, "priority": route.priority, "paused": route.paused}
+            | ({} if last is None else {"last": told})
         )
-        rows += [("", match, "", "", "") for match in others]
-    if not routes:
-        rows.append(("(parameters)", f"{stack.source_prefix}…", stack.job_name, stack.target_prefix, "-"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    if not routes:
-        yield "There is no file in src/routes: the template's parameters are the one route. See docs/routes.md."
+    told_rows: list[str | Listing] = [Listing((*headings, "LAST ARRIVAL") if last is not None else headings, rows)]
+    if not stack.table:
+        told_rows.append("There is no route file: the template's parameters are the one route. See docs/routes.md.")
+    return Answer(told_rows, data)
+
+
+def parameters_route(stack: Stack) -> Route:
+    """Return the route that the template's parameters make."""
+    return Route("", (), stack.job_name, (stack.target_prefix,), window_seconds=stack.window_seconds)
 
 
 def template_text(template: Pattern | Template) -> str:
@@ -189,12 +165,3 @@ def template_text(template: Pattern | Template) -> str:
         for one in tokens
     ]
     return shown("".join(parts))
-
-
-def shown(text: str) -> str:
-    """Return text as it is, or as JSON where it has characters that a terminal would act on."""
-    return text if text.isprintable() else json.dumps(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

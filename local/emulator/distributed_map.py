@@ -45,6 +45,7 @@ def run_distributed_map(
     denied = "StepFunctions.AccessDeniedException"
     tasks.require(execution, denied, "states:StartExecution", execution["stateMachineArn"])
     batches = list(_inputs(state, effective, execution, context))
+    execution["_items"] = sum(map(_size, batches))
     bare = {name: value for name, value in state.items() if name not in OURS} | {"ItemsPath": "$"}
     result, following = original(bare, batches, batches, processor, execution, context)
     if "ResultWriter" in state:
@@ -54,6 +55,21 @@ def run_distributed_map(
     selected = stepfunctions._apply_result_selector(state, result)
     placed = stepfunctions._apply_result_path(state, raw, selected)
     return stepfunctions._apply_output_path(state, placed, context), following
+
+
+@seams.replaces(stepfunctions, "_map_run_view")
+def map_run_view(original: Callable[[Json], Json], run: Json) -> Json:
+    """Describe a Map Run: of items, what is in the batches; ministack's are batches."""
+    viewed = original(run)
+    counts = dict.fromkeys(viewed["itemCounts"], 0)
+    for child in [one for one in stepfunctions._executions.values() if one.get("mapRunArn") == run["mapRunArn"]]:
+        counts[child["status"].lower()] += _size(json.loads(child["input"]))
+    total = stepfunctions._executions[run["executionArn"]].get("_items", 0)
+    return {**viewed, "itemCounts": counts | {"total": total, "pending": total - sum(counts.values())}}
+
+
+def _size(batch: Any) -> int:
+    return len(batch["Items"]) if isinstance(batch, dict) and "Items" in batch else 1
 
 
 def _inputs(state: Json, effective: object, execution: Json, context: Json) -> Iterator[object]:

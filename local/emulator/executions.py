@@ -63,12 +63,16 @@ def _invalid(name: str, text: str) -> Response | None:
 
 
 @seams.replaces(iam_actions, "extract_resource_arn")
-def resource_arn(original: Callable[..., str], service: str, *args: object, **kwargs: object) -> str:
-    """Return the ARN that a caller needs the permission for: a machine's without its version or alias.
+def resource_arn(
+    original: Callable[..., str], service: str, method: str, path: str, headers: Json, body: bytes, *more: object
+) -> str:
+    """Return the ARN that a caller needs the permission for: a machine's without its version or alias, or a Map Run's.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html
     """
-    arn = original(service, *args, **kwargs)
+    arn = original(service, method, path, headers, body, *more)
+    if service == "states" and arn == "*":
+        return str(json.loads(body or b"{}").get("mapRunArn", arn))
     return ":".join(arn.split(":")[:7]) if ":stateMachine:" in arn else arn
 
 

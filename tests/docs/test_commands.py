@@ -20,8 +20,9 @@ from botocore import xform_name
 
 from shared.domain.backfill import read_request
 from tests.docs.pages import MAKEFILE, PAGES, blocks, read, without_blocks, words
-from tests.unit.builders import REPOSITORY, event, stack
+from tests.unit.builders import REPOSITORY, stack
 from tests.unit.resolved import CONFIGURATIONS
+from tools.command import cli
 from tools.template import deployed, read_template
 
 RUNBOOK = read("docs/runbook.md")
@@ -57,13 +58,6 @@ print(json.dumps([answer(words) for words in json.load(sys.stdin)], default=str)
 MOST = {"max-number-of-messages": 10}
 # For filters of an answer: every text of a sample answer is this, so that `[?OutputKey=='$1']` finds something.
 SAMPLE_TEXT = "$1"
-# An event that failed, as Lambda hands it on.
-# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-RECORD = {
-    "requestContext": {"requestId": "r", "condition": "RetriesExhausted", "approximateInvokeCount": 3},
-    "requestPayload": event(),
-    "responsePayload": {"errorType": "RetryableCallError", "errorMessage": "denied"},
-}
 # Which log tells of an alarm, by the function that writes it.
 LOGS = {
     "FunctionErrorsAlarm": "StartExecutionFunction",
@@ -132,13 +126,15 @@ def operation(command: Shown) -> Any:
 
 
 AWS = [one for one in shown("aws") if one.words[1] != "s3"]
+ARRIVALS = shown("arrivals")
 MAKE = shown("make", alone=True)
 SAM = shown("sam", alone=True)
 
 
 def test_commands_are_found() -> None:
     """The tables below are not empty by mistake."""
-    assert len(AWS) >= 30
+    assert len(AWS) >= 20
+    assert len(ARRIVALS) >= 20
     assert len(MAKE) >= 20
     assert len(SAM) >= 15
 
@@ -255,22 +251,6 @@ BACKFILLS = [
         {"since": "P2D", "until": "2026-11-24T05:20:00Z", "dry_run": False},
     ),
     ("docs/deploy.md", "# 6. Start what came since then.", {"since": "2026-11-24T05:20:00Z", "dry_run": False}),
-    ("README.md", "It starts what never started", {}),
-    ("README.md", "starts nothing", {"dry_run": False}),
-    ("docs/runbook.md", "fix it, then run a backfill", {"since": "P7D", "dry_run": False}),
-    ("docs/runbook.md", "a dry backfill starts nothing", {"since": "P1D"}),
-    ("docs/runbook.md", "| what did I miss? |", {}),
-    ("docs/runbook.md", "| start it |", {"dry_run": False}),
-    (
-        "docs/runbook.md",
-        "| only one folder, only since Monday |",
-        {"prefix": "input/lab2/eventdriven/dt=2026-11-23/", "since": "2026-11-23", "dry_run": False},
-    ),
-    (
-        "docs/runbook.md",
-        "| run last Tuesday's files once more |",
-        {"since": "2026-11-17", "until": "2026-11-18", "reprocess": "rates-fixed", "dry_run": False},
-    ),
 ]
 
 
@@ -286,36 +266,30 @@ def test_a_backfill_does_what_the_page_says_of_it(page: str, before: str, given:
     assert request.dry_run is given.get("dry_run", True)
 
 
-def test_every_input_that_is_shown_goes_to_the_backfill() -> None:
-    """And to nothing else: the workflow would run on it."""
-    given = [one for one in AWS if "input" in one.options and one.words[2] == "start-execution"]
-
-    assert given
-    assert {"@BackfillStateMachineArn", "ARN"} >= {one.options["state-machine-arn"][0] for one in given}
+# ---- arrivals ----
 
 
-def test_what_jq_reads_is_there() -> None:
-    """Each path leads to something, in Lambda's record, in an event of either source, or in a message."""
-    [program] = re.findall(r"jq -r '(.*?)'", RUNBOOK, re.DOTALL)
-    message = {"Body": "text", "MessageAttributes": {"ERROR_CODE": {"StringValue": "NO_PERMISSIONS"}}}
-    sources: dict[str, list[Any]] = {
-        "body": [RECORD],
-        "event": [event(), event("cloudtrail-put-object")],
-        "": [message, {"Messages": []}],
-    }
-    paths = re.findall(r"\$?(\bbody|\bevent|(?<![\w\]]))((?:\.[A-Za-z_]+)+)", program)
+@pytest.mark.parametrize("command", ARRIVALS, ids=str)
+def test_the_command_takes_what_is_shown(command: Shown) -> None:
+    """Its name, options and values; and a backfill's request is one that the function understands."""
+    _, name, *words = (word.rstrip(".") if word == command.words[-1] else word for word in command.words)
+    context = cli.commands[name].make_context(name, words or (["KEY"] if name in {"why", "route"} else []))
 
-    assert "($body.requestPayload // $body) as $event" in program
-    assert len(paths) >= 9
-    for name, path in paths:
-        assert any(dig(one, path.split(".")[1:]) for one in sources[name]) or path == ".Messages", path
+    if name == "backfill":
+        asked = {one: context.params[one] for one in ("since", "until", "prefix", "reprocess") if context.params[one]}
+        request = read_request({**asked, "dry_run": not context.params["start"]}, stack(), datetime.now(UTC))
+        assert request.dry_run is not context.params["start"]
 
 
-def dig(node: Any, names: list[str]) -> Any:
-    """Return what is at the end of a path."""
-    for name in names:
-        node = node.get(name) if isinstance(node, dict) else None
-    return node
+def test_every_command_has_an_example_that_works() -> None:
+    """The help of each ends with one, and the page names all of them."""
+    page = (REPOSITORY / "docs" / "command.md").read_text()
+
+    for name, command in cli.commands.items():
+        words = shlex.split((command.epilog or "").removeprefix("Example: ").partition(",")[0])
+        assert ["arrivals", name] == words[:2]
+        command.make_context(name, words[2:])
+        assert f"| `arrivals {name}" in page
 
 
 # ---- make ----
@@ -332,6 +306,8 @@ def variables(target: str) -> set[str]:
     commands = recipe(target)
     modules = [path_of(name).read_text() for name in re.findall(r"python -m ((?!pytest)[\w.]+)", commands)]
     asked = re.findall(r"os\.environ(?:\.get\(|\[)\"(\w+)\"", "".join(modules))
+    shell = commands.replace("$(stack)", re.findall(r"^stack = (.*)$", MAKEFILE, re.MULTILINE)[0])
+    asked += re.findall(r"\$\$\{?([A-Z]+)\b", shell)
     return set(re.findall(r"\$\((?:filter \w+,\$\()?([A-Z]\w+)\)", commands)) | set(asked)
 
 
@@ -446,6 +422,6 @@ def test_the_proof_in_an_account_uses_one_stack() -> None:
 def test_the_queue_is_emptied_last() -> None:
     """A message is the only trace of what is not done yet: first the backfill's report, then the purge."""
     text = section("FailureQueueAlarm")
-    places = [text.index(words) for words in ("**Do**", '`"failed": 0`', "Then empty the queue", "purge-queue")]
+    places = [text.index(words) for words in ("**Do**", "*Failed 0*", "Then empty the queue", "purge-queue")]
 
     assert sorted(places) == places

@@ -14,7 +14,6 @@ def run(arrivals: Arrivals, key: str, stack: str) -> subprocess.CompletedProcess
     # What another make hands down would win over the environment.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     environment = {**inherited, **arrivals.stack.cloud.environment, "KEY": key, "STACK": stack}
-    environment["ROUTES"] = ".local/no-routes"  # as the stack was deployed
     command = [shutil.which("make") or "make", "-s", "why"]
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
@@ -75,7 +74,7 @@ def test_it_failed_and_waits_in_the_failure_queue(arrivals: Arrivals, key: str) 
     assert "RetryableCallError: StartExecution on " in told
     assert "Queue   1 of 1 messages" in told
     assert (
-        "To do   Fix what the failure queue says (docs/runbook.md#failurequeuealarm), then: aws stepfunctions " in told
+        "To do   Fix what the failure queue says (docs/runbook.md#failurequeuealarm), then: arrivals backfill " in told
     )
     assert key == json.loads(arrivals.failure()["Body"])["requestPayload"]["detail"]["object"]["key"]
 
@@ -121,4 +120,4 @@ def test_a_stack_that_is_not_there(arrivals: Arrivals) -> None:
     ran = run(arrivals, "k", "nowhere")
 
     assert 0 != ran.returncode
-    assert "No stack 'nowhere' in us-east-2: STACK=…, AWS_REGION or AWS_PROFILE." == ran.stderr.splitlines()[0]
+    assert "No stack 'nowhere' in us-east-2: say --stack, --region or --profile." == ran.stderr.splitlines()[0]

@@ -1,4 +1,4 @@
-"""`make route` and `make routes`: answers for somebody who has never seen the code."""
+"""`arrivals route` and `arrivals routes`: answers for somebody who has never seen the code."""
 
 import json
 from pathlib import Path
@@ -6,23 +6,32 @@ from pathlib import Path
 import pytest
 
 from tests.unit.builders import REPOSITORY
-from tools import routes as tool
+from tools import checkout
+from tools.command import main
 
 EXAMPLES = str(REPOSITORY / "examples" / "routes")
 
 
 def answer(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, **environment: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *arguments: str,
+    routes: str = EXAMPLES,
+    **environment: str,
 ) -> tuple[int, str]:
     """Run the command; return its exit code and what it printed."""
-    for name in tool.PARAMETERS:  # the tests' own stack
+    for name in (*checkout.PARAMETERS, "ARRIVALS_STACK"):  # the tests' own stack
         monkeypatch.delenv(name.upper(), raising=False)
-    for name, value in {"ROUTES": EXAMPLES, "KEY": "", "SIZE": "", **environment}.items():
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("sys.argv", ["routes", *arguments])
-    code = tool.main()
+    code = main([arguments[0], "--routes", routes, *arguments[1:]])
     printed = capsys.readouterr()
     return code, printed.out + printed.err
+
+
+def question(key: str, size: str = "") -> list[str]:
+    """Return the words that ask for a key."""
+    return ["route", *(["--size", size] if size else []), "--", key]
 
 
 @pytest.mark.parametrize(
@@ -46,16 +55,16 @@ def test_a_key_is_explained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str, size: str, said: list[str]
 ) -> None:
     """Which route, what it starts with which input, or why nothing."""
-    code, printed = answer(monkeypatch, capsys, KEY=key, SIZE=size)
+    code, printed = answer(monkeypatch, capsys, *question(key, size))
 
-    assert 0 == code
+    assert (0 if "Input\n" in printed else 1) == code
     assert [] == [text for text in said if text not in printed]
     assert printed.replace("\n", "").isprintable()
 
 
 def test_the_input_is_the_functions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Made by the same code, with words for what only S3 knows."""
-    _, printed = answer(monkeypatch, capsys, KEY="raw/sales/dt=1/a.csv", SIZE=str(512 * 1024**2 + 1))
+    _, printed = answer(monkeypatch, capsys, *question("raw/sales/dt=1/a.csv", str(512 * 1024**2 + 1)))
     given = json.loads(printed.partition("Input\n")[2])
 
     assert (10, "sales", {"dt": "1", "file": "a"}) == tuple(
@@ -67,25 +76,25 @@ def test_the_stacks_prefix_bounds_a_key(monkeypatch: pytest.MonkeyPatch, capsys:
     """Where it is known; the default is only a note."""
     key = "raw/sales/dt=1/a.csv"
 
-    assert "Note      the stack's SourcePrefix must cover" in answer(monkeypatch, capsys, KEY=key)[1]
-    assert "nothing: wrong_prefix" in answer(monkeypatch, capsys, KEY=key, SOURCE_PREFIX="curated/")[1]
+    assert "Note      the stack's SourcePrefix must cover" in answer(monkeypatch, capsys, *question(key))[1]
+    assert "nothing: wrong_prefix" in answer(monkeypatch, capsys, *question(key), SOURCE_PREFIX="curated/")[1]
 
 
 def test_without_files_the_parameters_are_the_route(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Of the template's defaults."""
-    key = "input/lab2/eventdriven/a.csv"
+    key, nothing = "input/lab2/eventdriven/a.csv", str(tmp_path)
 
-    assert "the template's parameters make" in answer(monkeypatch, capsys, KEY=key, ROUTES="missing")[1]
-    row = answer(monkeypatch, capsys, "--table", ROUTES="missing")[1].splitlines()[1]
+    assert "the template's parameters make" in answer(monkeypatch, capsys, *question(key), routes=nothing)[1]
+    row = answer(monkeypatch, capsys, "routes", routes=nothing)[1].splitlines()[1]
     expected = "(parameters) input/lab2/eventdriven/… ny-taxi-transformed-console-jb target/event-transformed -"
     assert expected.split() == row.split()
 
 
 def test_the_table_names_every_route(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Route, match, job, target and window; the highest priority first."""
-    _, printed = answer(monkeypatch, capsys, "--table")
+    _, printed = answer(monkeypatch, capsys, "routes")
     head, *rows = printed.splitlines()
 
     assert ["ROUTE", "MATCH", "JOB", "TARGET", "WINDOW"] == head.split()
@@ -101,14 +110,14 @@ def test_a_window_is_in_the_table(
     """In seconds."""
     (tmp_path / "w.toml").write_text('match = "raw/{f}"\njob_name = "j"\ntarget = "out"\nwindow_seconds = 90\n')
 
-    _, printed = answer(monkeypatch, capsys, "--table", ROUTES=str(tmp_path))
+    _, printed = answer(monkeypatch, capsys, "routes", routes=str(tmp_path))
 
     assert printed.splitlines()[1].endswith("out     90 s")
 
 
 def test_without_a_size_every_step_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """And the input, whose size is not known: no object is taken for an empty one."""
-    _, printed = answer(monkeypatch, capsys, KEY="raw/sales/dt=1/a.csv")
+    _, printed = answer(monkeypatch, capsys, *question("raw/sales/dt=1/a.csv"))
     given = json.loads(printed.partition("Input\n")[2])
 
     assert "(its size)" == given["object"]["size"]
@@ -116,16 +125,16 @@ def test_without_a_size_every_step_is_told(monkeypatch: pytest.MonkeyPatch, caps
     assert "Starts    nothing" not in printed
 
 
-@pytest.mark.parametrize("arguments", [(), ("--table",)])
+@pytest.mark.parametrize("arguments", [("route", "raw/x"), ("routes",)])
 def test_a_bad_file_is_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     """The build's own, and the exit code says so: `make test` stops there."""
     (tmp_path / "bad.toml").write_text('match = "raw/{f}"')
 
-    code, printed = answer(monkeypatch, capsys, *arguments, KEY="raw/x", ROUTES=str(tmp_path))
+    code, printed = answer(monkeypatch, capsys, *arguments, routes=str(tmp_path))
 
-    assert 1 == code
+    assert 2 == code
     assert "bad.toml: job_name: it is missing." in printed
     assert 1 == len(printed.splitlines())
 
@@ -134,8 +143,22 @@ def test_a_bad_file_is_one_message(
 def test_a_question_that_is_none_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str, size: str
 ) -> None:
-    """In one line, with what to do."""
-    code, printed = answer(monkeypatch, capsys, KEY=key, SIZE=size)
+    """Without an answer, with what to do."""
+    code, printed = answer(monkeypatch, capsys, *question(key, size))
 
-    assert 1 == code
-    assert 1 == len(printed.splitlines())
+    assert 2 == code
+    assert "Key  " not in printed
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_without_a_checkout_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """An installed command has no route files: to answer that there are none would be wrong."""
+    monkeypatch.setattr(checkout, "FOLDER", tmp_path / "src" / "routes")
+    monkeypatch.chdir(tmp_path)
+
+    code, printed = answer(monkeypatch, capsys, "routes")
+
+    assert 2 == code
+    assert "say --stack NAME" in printed

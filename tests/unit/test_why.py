@@ -1,7 +1,8 @@
-"""`make why`: what it reads, and what it advises."""
+"""`arrivals why`: what it reads, and what it advises."""
 
 import json
-import shlex
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,21 +10,27 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from moto import mock_aws
 
 from shared.domain.arrival import Skip, SkipReason
+from shared.domain.errors import UnsafeTargetError
 from shared.domain.gather import gather, plan_window
 from shared.domain.plan import Execution, plan
 from shared.domain.windows import Generation, Window, write_manifest
-from tests.unit.builders import BUCKET, KEY, MACHINE, chosen, event, refusal, stack, stored
-from tools import why
+from tests.unit.builders import BUCKET, KEY, chosen, event, refusal, stack, stored
+from tools.cloud import in_words
+from tools.deployed import Deployed, Opened
+from tools.executions import console
+from tools.failure_queue import Look, Message, count, peek, read_message
 from tools.template import read_template
-from tools.why import Deployed, Facts, Said, Upload
+from tools.why import ask, judge
+from tools.why.facts import Facts, Line, Upload
+from tools.why.tell import tell
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-STACK = Deployed({"BackfillStateMachineArn": f"{MACHINE}-backfill"}, [], stack())
-FAILED = Said("t", "RetryableCallError", None, "denied")
+STACK = Deployed(Opened("glueworkshop", {}, {}, {}, {}), stack())
+FAILED = Message("t", "RetryableCallError", KEY, None, "denied")
 
 
 def upload(age: timedelta = timedelta(hours=1), status: str | None = None, **changes: object) -> Upload:
@@ -34,7 +41,7 @@ def upload(age: timedelta = timedelta(hours=1), status: str | None = None, **cha
 
 def facts(*uploads: Upload, key: str = KEY, **known: Any) -> Facts:
     """Make what is known of a key."""
-    nothing: dict[str, Any] = {"missing": "", "log": [], "failures": [], "messages": 0}
+    nothing: dict[str, Any] = {"missing": "", "log": [], "failures": [], "queue": Look([], 0)}
     return Facts(STACK, key, uploads=list(uploads), **(nothing | known))
 
 
@@ -43,42 +50,47 @@ def facts(*uploads: Upload, key: str = KEY, **known: Any) -> Facts:
     [
         (facts(upload(status="RUNNING")), "follow the link"),
         (facts(upload(status="SUCCEEDED")), "Nothing: it was started once"),
-        (facts(upload(status="FAILED")), "redrive-execution --execution-arn arn:aws:states:"),
-        (facts(upload(status="TIMED_OUT")), "redrive-execution"),
-        (facts(upload(status="ABORTED")), "redrive-execution"),
+        (facts(upload(status="FAILED")), "arrivals redrive green_tripdata-"),
+        (facts(upload(status="TIMED_OUT")), "arrivals redrive"),
+        (facts(upload(status="ABORTED")), "arrivals redrive"),
         (facts(Upload(stored(size=0), Skip(SkipReason.EMPTY_OBJECT, "why"), None)), "upload it again"),
+        (facts(Upload(stored(), UnsafeTargetError("an empty segment"), None)), "under another key"),
         (facts(upload(), failures=[FAILED]), "Fix what the failure queue says"),
-        (facts(upload(), log=[Said("t", "failed (native)", None, "denied")]), "Lambda tries three times"),
+        (facts(upload(), log=[Line("t", "failed (native)", None, "denied")]), "Lambda tries three times"),
         (facts(upload(timedelta(minutes=1))), "its event has not come yet"),
         (facts(upload(timedelta(hours=1))), "Its event never came"),
         (facts(upload(timedelta(days=91))), "forgets executions after 90 days"),
         (facts(upload(), missing="deleted"), "Upload it again if it is still wanted"),
         (facts(), "Upload it again if it is still wanted"),
-        (facts(log=[Said("t", "skipped (cloudtrail)", None, "failed_call AccessDenied")]), "refused"),
+        (facts(log=[Line("t", "skipped (cloudtrail)", None, "failed_call AccessDenied")]), "refused"),
         # Only what is said of the newest upload counts.
-        (facts(upload(version_id="2"), failures=[Said("t", "Error", "1", "")]), "Its event never came"),
+        (facts(upload(version_id="2"), failures=[Message("t", "Error", KEY, "1", "")]), "Its event never came"),
         # What names no version may be about it.
         (facts(upload(version_id="2"), failures=[FAILED]), "Fix what the failure queue says"),
-        (facts(upload(version_id="2"), log=[Said("t", "failed (native)", None, "denied")]), "Lambda tries three times"),
+        (facts(upload(version_id="2"), log=[Line("t", "failed (native)", None, "denied")]), "Lambda tries three times"),
         (facts(upload(version_id="2"), upload(version_id="1", status="SUCCEEDED")), "Its event never came"),
     ],
 )
 def test_it_advises_on_the_newest_upload(known: Facts, advice: str) -> None:
     """One sentence for each way that an upload can end."""
-    assert advice in why.advise(known, NOW)
+    assert advice in judge.advise(known, NOW).text
 
 
 def test_every_reason_has_its_advice() -> None:
     """Whoever adds a reason says what to do about it."""
-    assert set(SkipReason) == set(why.SKIPPED)
+    assert set(SkipReason) == set(judge.SKIPPED)
 
 
-def test_the_backfill_it_shows_survives_the_shell() -> None:
-    """A quote in the key must not end the argument."""
-    advice = why.advise(facts(upload(), key='it\'s "é".csv'), NOW)
-    words = shlex.split(advice[advice.index("aws ") :])
+@pytest.mark.parametrize("key", ['it\'s "é".csv', "-x y", "a\x1b[31m\n\u202eb'\\c"])
+def test_the_backfill_it_shows_survives_the_shell(key: str) -> None:
+    """No character of a key ends the argument, and none reaches the terminal that it would act on."""
+    advice = judge.advise(facts(upload(), key=key), NOW).text
+    shown = advice[advice.index("arrivals backfill ") :]
+    bash = ["bash", "-c", f'arrivals() {{ printf %s "$2"; }}; {shown}']
+    ran = subprocess.run(bash, capture_output=True, check=True, env={"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]})
 
-    assert {"prefix": 'it\'s "é".csv', "dry_run": False} == json.loads(words[words.index("--input") + 1])
+    assert f"--prefix={key}" == ran.stdout.decode()
+    assert advice.isprintable()
 
 
 def test_the_answer_names_everything() -> None:
@@ -86,7 +98,9 @@ def test_the_answer_names_everything() -> None:
     one = upload(status="FAILED", version_id="v1")
     assert isinstance(one.planned, Execution)
     described = Upload(one.stored, one.planned, {"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
-    told = "\n".join(why.tell(facts(described, log=[Said("t", "started (native)", "v1", "n")], messages=3), NOW))
+    log = [Line("t", "started (native)", "v1", "n")]
+    answer = tell(facts(described, log=log, queue=Look([FAILED] * 3, 1)), NOW)
+    told = "\n".join(map(str, answer.told))
 
     for words in (
         f"s3://{BUCKET}/{KEY}",
@@ -95,9 +109,13 @@ def test_the_answer_names_everything() -> None:
         "https://us-east-2.console.aws.amazon.com/states/home?region=us-east-2#/v2/executions/details/arn:aws:states:",
         "t started (native): n",
         "0 of 3 messages",
-        "redrive-execution",
+        "1 more are hidden",
+        "arrivals redrive",
     ):
         assert words in told
+    [data] = answer.data["uploads"]
+    assert ("v1", "FAILED", one.planned.name) == (data["version_id"], data["status"], data["execution_name"])
+    assert answer.to_do
 
 
 @pytest.mark.parametrize(
@@ -127,7 +145,6 @@ def test_the_answer_names_everything() -> None:
             },
             ("NO_PERMISSIONS", ""),
         ),
-        ({"Body": json.dumps(event(detail__object__key="other"))}, None),
         ({"Body": json.dumps({"requestPayload": "text"})}, None),
         ({"Body": json.dumps({"requestPayload": {"detail": {"object": []}}})}, None),
         ({"Body": "no JSON"}, None),
@@ -135,9 +152,9 @@ def test_the_answer_names_everything() -> None:
 )
 def test_both_kinds_of_messages_are_read(message: dict[str, Any], expected: tuple[str, str] | None) -> None:
     """Lambda's record and a rule's dead letter; what is about another key, or about none, is not."""
-    said = why.read_failure(message, KEY)
+    said = read_message(message)
 
-    assert expected == (said and (said.what, said.why))
+    assert expected == ((said.what, said.why) if said.key == KEY else None)
 
 
 @pytest.fixture
@@ -156,22 +173,22 @@ def test_versions_and_delete_markers_are_told_apart(aws: boto3.Session) -> None:
     after = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"after")
     s3.put_object(Bucket=BUCKET, Key=f"{KEY}.gz", Body=b"another key")
 
-    found, missing = why.read_object(s3, stack(), KEY)
+    found, missing = ask.read_object(s3, stack(), KEY)
     assert "" == missing
     assert {(None, before["ETag"].strip('"'), 17), (after["VersionId"], after["ETag"].strip('"'), 5)} == {
         (one.version_id, one.etag, one.size) for one in found
     }
 
     s3.delete_object(Bucket=BUCKET, Key=KEY)
-    found, missing = why.read_object(s3, stack(), KEY)
+    found, missing = ask.read_object(s3, stack(), KEY)
     assert (2, True) == (len(found), missing.startswith("deleted 20"))
     assert ([], True) == (
-        why.read_object(s3, stack(), "nothing")[0],
-        "no such" in why.read_object(s3, stack(), "no")[1],
+        ask.read_object(s3, stack(), "nothing")[0],
+        "no such" in ask.read_object(s3, stack(), "no")[1],
     )
 
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"once more")
-    found, missing = why.read_object(s3, stack(), KEY)
+    found, missing = ask.read_object(s3, stack(), KEY)
     assert (3, "") == (len(found), missing)
 
 
@@ -184,18 +201,17 @@ def test_the_newest_uploads_come_first() -> None:
     ]
 
     class S3:
-        """S3, whose one page holds all versions."""
+        """S3, whose first page holds all versions; there is no reason to read the next."""
 
         def get_paginator(self, _name: str) -> "S3":
             return self
 
-        def paginate(self, **_: Any) -> "S3":
-            return self
+        def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+            yield {"Versions": listed}
+            yield {"Versions": [{"Key": f"{KEY}.gz"}]}
+            raise AssertionError
 
-        def search(self, _query: str) -> list[dict[str, Any]]:
-            return listed
-
-    found, _ = why.read_object(S3(), stack(), KEY)
+    found, _ = ask.read_object(S3(), stack(), KEY)
 
     assert ["v1", "v2", "v3", "v4", "v5"] == [one.version_id for one in found]
 
@@ -212,7 +228,7 @@ def test_the_link_leads_to_the_partitions_console(partition: str, region: str, h
     """Of which there are three."""
     arn = f"arn:{partition}:states:{region}:123456789012:execution:m:n"
 
-    assert f"https://{host}/states/home?region={region}#/v2/executions/details/{arn}" == why.console(arn)
+    assert f"https://{host}/states/home?region={region}#/v2/executions/details/{arn}" == console(arn)
 
 
 def test_an_execution_is_found_by_its_name(aws: boto3.Session) -> None:
@@ -224,12 +240,12 @@ def test_an_execution_is_found_by_its_name(aws: boto3.Session) -> None:
     mine = stack(state_machine_arn=made["stateMachineArn"])
     planned = plan(stored(), chosen(), mine)
 
-    assert why.read_upload(aws.client("s3"), sfn, mine, stored()).execution is None
+    assert ask.read_upload(aws.client("s3"), sfn, mine, stored()).execution is None
     sfn.start_execution(stateMachineArn=made["stateMachineArn"], name=planned.name, input="{}")
-    found = why.read_upload(aws.client("s3"), sfn, mine, stored()).execution
+    found = ask.read_upload(aws.client("s3"), sfn, mine, stored()).execution
     assert found
     assert planned.arn == found["executionArn"]
-    assert isinstance(why.read_upload(aws.client("s3"), sfn, mine, stored(size=0)).planned, Skip)
+    assert isinstance(ask.read_upload(aws.client("s3"), sfn, mine, stored(size=0)).planned, Skip)
 
 
 def test_an_upload_is_followed_through_its_window(aws: boto3.Session) -> None:
@@ -247,8 +263,8 @@ def test_an_upload_is_followed_through_its_window(aws: boto3.Session) -> None:
     first, second = (Generation(gathering.sighting.window, number) for number in range(2))
 
     def advice() -> str:
-        found = why.read_upload(s3, sfn, mine, stored())
-        return "\n".join([*why.tell_upload(found), why.advise(facts(found), NOW)])
+        found = ask.read_upload(s3, sfn, mine, stored())
+        return "\n".join(map(str, tell(facts(found), NOW).told))
 
     assert "Its event never came" in advice()
     sfn.start_execution(stateMachineArn=window_arn, name=first.name, input=first.input)
@@ -271,7 +287,7 @@ def test_a_failed_window_and_a_failed_run_are_told_apart(manifest: str | None, s
     """Both are redriven, by sections of their own."""
     one = upload(status="FAILED")
     failed = replace(one, window=Generation(Window("r", BUCKET, "f/", 0, 60, None), 0), manifest=manifest)
-    assert section in why.advise(facts(failed), NOW)
+    assert section in judge.advise(facts(failed), NOW).text
 
 
 def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
@@ -283,14 +299,14 @@ def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
         body = json.dumps(event("object-created-put-versioned", detail__object__key=f"{KEY}{number}"))
         sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=cause)
 
-    [found], seen = why.peek(sqs, url, f"{KEY}7")
+    look = peek(sqs, url)
+    [found] = [one for one in look.messages if one.key == f"{KEY}7"]
 
     version = event("object-created-put-versioned")["detail"]["object"]["version-id"]
-    assert ("NO_PERMISSIONS", version, 25) == (found.what, found.version_id, seen)
-    counted = sqs.get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    )["Attributes"]
-    assert 25 == sum(map(int, counted.values()))
+    assert ("NO_PERMISSIONS", version, 25) == (found.what, found.version_id, len(look.messages))
+    assert 25 == sum(count(sqs, url))
+    # Whoever looks again at once is told that there is more than can be seen.
+    assert ([], 25) == (peek(sqs, url).messages, peek(sqs, url).hidden)
 
 
 @pytest.mark.parametrize("key", [KEY, 'it\'s "é" 🚕.csv', "dt=2026-11-24/a b.csv", "$?*.csv"])
@@ -309,7 +325,7 @@ def test_the_log_is_filtered_by_a_plain_pattern_and_then_exactly(key: str) -> No
             asked.append(arguments)
             return [{"events": [{"timestamp": 1_000, "message": json.dumps(line)} for line in lines]}]
 
-    found = why.read_log(Logs(), ["group"], key, NOW)
+    found = ask.read_log(Logs(), ["group"], key, NOW)
 
     assert ["started (native)"] == [one.what for one in found]
     assert [("group", NOW.timestamp() * 1000)] == [(one["logGroupName"], one["startTime"]) for one in asked]
@@ -332,7 +348,7 @@ def test_the_logs_are_told_in_the_order_of_time() -> None:
             line = {"message": word, "source": "native", "key": KEY}
             return [{"events": [{"timestamp": moment, "message": json.dumps(line)}]}]
 
-    found = why.read_log(Logs(), ["live", "backfill"], KEY, NOW)
+    found = ask.read_log(Logs(), ["live", "backfill"], KEY, NOW)
 
     assert ["skipped (native)", "started (native)"] == [one.what for one in found]
 
@@ -340,33 +356,17 @@ def test_the_logs_are_told_in_the_order_of_time() -> None:
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (NoCredentialsError(), "No credentials: log in, or set AWS_PROFILE."),
-        (NoRegionError(), "No region: set AWS_REGION"),
-        (refusal("AccessDenied", 403, "DescribeStacks"), "AWS did not answer: An error occurred (AccessDenied)"),
+        (NoCredentialsError(), "No credentials: log in, or say --profile or AWS_PROFILE."),
+        (NoRegionError(), "No region: say --region or AWS_REGION"),
+        (refusal("AccessDenied", 403, "DescribeStacks"), "Not allowed: An error occurred (AccessDenied)"),
+        (refusal("ExpiredToken", 400, "DescribeStacks"), "The credentials are no longer valid"),
         (refusal("ValidationError", 400, "DescribeStacks"), "AWS did not answer"),
-        (
-            ClientError({"Error": {"Code": "ValidationError", "Message": "Stack with id x does not exist"}}, "D"),
-            "No stack",
-        ),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_went_wrong_is_one_line(
-    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And the exit code says that there is no answer."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setenv("KEY", KEY)
-    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", fail)
-
-    assert 1 == why.main()
-    told = capsys.readouterr()
-    assert "" == told.out
-    assert told.err.startswith(says)
-    assert 1 == told.err.count("\n")
+def test_what_went_wrong_is_told_with_what_to_do(error: Exception, says: str) -> None:
+    """By what boto3 raises."""
+    assert in_words(error).startswith(says)
 
 
 def test_the_logs_of_the_function_and_of_the_backfill_are_asked() -> None:
@@ -378,25 +378,4 @@ def test_the_logs_of_the_function_and_of_the_backfill_are_asked() -> None:
         if name in {"StartExecutionFunction", "BackfillBatchFunction"}
     }
 
-    assert logs == set(why.GROUPS)
-
-
-def test_the_stack_is_the_default_one_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty name is none."""
-    asked: list[tuple[str, str]] = []
-    monkeypatch.setenv("KEY", KEY)
-    monkeypatch.setattr(why, "ask", lambda _session, name, key: asked.append((name, key)))
-    monkeypatch.setattr(why, "tell", lambda _facts, _now: [])
-    for name in ("", "glueworkshop-dev"):
-        monkeypatch.setenv("STACK", name)
-        assert 0 == why.main()
-
-    assert [("glueworkshop", KEY), ("glueworkshop-dev", KEY)] == asked
-
-
-def test_without_a_key_it_says_how(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anything is asked."""
-    monkeypatch.delenv("KEY", raising=False)
-
-    assert 1 == why.main()
-    assert "make why KEY=" in capsys.readouterr().err
+    assert logs == set(ask.GROUPS)

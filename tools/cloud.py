@@ -1,0 +1,76 @@
+"""Where the command asks: profile, region, endpoint and stack; and one reading of how a question fails."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from artifact.route_files import RouteFileError
+from shared.domain.errors import ArrivalError
+from shared.gates.aws import DENIED, EXPIRED, code_of
+
+STACK = "glueworkshop"
+# Seconds; a person waits.
+CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
+
+
+class NotKnownError(Exception):
+    """The question can't be answered; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The account, region and stack that a command is about."""
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    # Empty where none was named and none is needed.
+    stack: str = STACK
+
+    @property
+    def session(self) -> boto3.Session:
+        """The session, made when it is needed: what asks nobody needs no profile."""
+        return _session(self.profile, self.region)
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service."""
+        return _client(self.session, service, self.endpoint_url)
+
+    @property
+    def words(self) -> str:
+        """The options that another command needs to ask in the same place, with a blank before each."""
+        return "" if self.stack == STACK else f" --stack {self.stack}"
+
+
+@cache
+def _session(profile: str | None, region: str | None) -> boto3.Session:
+    return boto3.Session(profile_name=profile, region_name=region)
+
+
+@cache
+def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:
+    return session.client(service, endpoint_url=endpoint_url, config=CONFIG)  # type: ignore[call-overload]
+
+
+# What is told in one line, without a traceback; everything else is a bug.
+UNANSWERED = (NotKnownError, ArrivalError, RouteFileError, BotoCoreError, ClientError)
+
+
+def in_words(error: Exception) -> str:
+    """Return why there is no answer, and what to do."""
+    match error:
+        case NoCredentialsError():
+            return "No credentials: log in, or say --profile or AWS_PROFILE."
+        case NoRegionError():
+            return "No region: say --region or AWS_REGION, or a profile that has one."
+        case ClientError() if code_of(error) in DENIED:
+            return f"Not allowed: {error}. docs/command.md has the permissions that each command needs."
+        case ClientError() if code_of(error) in EXPIRED | {"InvalidClientTokenId"}:
+            return f"The credentials are no longer valid, or never were: log in again. {error}"
+        case BotoCoreError() | ClientError():
+            return f"AWS did not answer: {error}"
+    return str(error)

@@ -1,0 +1,143 @@
+"""Ask S3, Step Functions, the log and the failure queue about a key; it reads only."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Any
+
+from shared.domain.arrival import ObjectCreated, Skip, StoredObject, real_version
+from shared.domain.choose import Stack, choose, screen_object
+from shared.domain.errors import ArrivalError
+from shared.domain.gather import gather, plan_window
+from shared.domain.plan import Execution, plan
+from shared.domain.routes import Choice
+from shared.domain.windows import Generation, parse_manifest
+from shared.gates.s3 import get_manifest
+from tools.cloud import Cloud
+from tools.deployed import read_deployed
+from tools.failure_queue import peek
+from tools.paper import moment
+from tools.reading import read_json
+from tools.why.facts import Facts, Line, Upload
+from tools.why.judge import LATE
+
+# Uploads of one key that are shown, the newest first.
+UPLOADS = 5
+GROUPS = ("StartExecutionLogGroup", "BackfillFunctionsLogGroup")
+
+
+def ask(cloud: Cloud, key: str, routes: Path | None = None) -> Facts:
+    """Ask AWS for all that is known of a key.
+
+    Raises NotKnownError, SettingsError, and what boto3 raises.
+    """
+    deployed = read_deployed(cloud, routes)
+    s3, sfn = cloud.client("s3"), cloud.client("stepfunctions")
+    stored, missing = read_object(s3, deployed.stack, key)
+    uploads = [read_upload(s3, sfn, deployed.stack, one) for one in stored]
+    since = min((one.last_modified for one in stored), default=datetime.now(UTC) - timedelta(days=1)) - LATE
+    groups = [deployed.opened.resources[name] for name in GROUPS]
+    log = read_log(cloud.client("logs"), groups, key, since)
+    queue = peek(cloud.client("sqs"), deployed.opened.output("FailureQueueUrl"))
+    return Facts(deployed, key, missing, uploads, log, [one for one in queue.messages if one.key == key], queue)
+
+
+def read_object(s3: Any, stack: Stack, key: str) -> tuple[list[StoredObject], str]:
+    """Read the newest uploads of a key that S3 still has, and in words what is not there."""
+    bucket = stack.source_bucket_name
+    mine: list[dict[str, Any]] = []
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+        listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        found = [one for one in listed if one["Key"] == key]
+        mine += found
+        # The key itself comes before all keys that only begin with it.
+        if not found:
+            break
+    mine.sort(key=lambda one: one["LastModified"], reverse=True)
+    stored = [
+        StoredObject(
+            bucket, key, real_version(one["VersionId"]), one["ETag"].strip('"'), one["LastModified"], one["Size"]
+        )
+        for one in mine
+        if "ETag" in one
+    ]
+    if not mine:
+        return [], "no such object: it was never uploaded, or is deleted. Check the key, byte for byte."
+    gone = [one["LastModified"] for one in mine if one["IsLatest"] and "ETag" not in one]
+    return stored[:UPLOADS], "".join(f"deleted {moment(when)} UTC (a delete marker)" for when in gone)
+
+
+def read_upload(s3: Any, sfn: Any, stack: Stack, stored: StoredObject) -> Upload:
+    """Plan an upload as the function does, and look its execution up."""
+    created = ObjectCreated(stored.bucket, stored.key, stored.version_id, stack.account_id)
+    try:
+        choice = choose(created, stack, even_paused=True)
+    except ArrivalError as error:
+        return Upload(stored, error, None)
+    if isinstance(choice, Skip):
+        return Upload(stored, choice, None)
+    if skip := screen_object(stored.size, choice):
+        return Upload(stored, skip, None)
+    if choice.route.window_seconds:
+        upload = read_window(s3, sfn, stack, choice, stored)
+    else:
+        planned = plan(stored, choice, stack)
+        upload = Upload(stored, planned, describe(sfn, planned))
+    # What was started before a pause stands; a window of then still closes.
+    if choice.route.paused and upload.execution is None and upload.window is None:
+        paused = choose(created, stack)
+        return Upload(stored, paused, None) if isinstance(paused, Skip) else upload
+    return upload
+
+
+def read_window(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredObject) -> Upload:
+    """Look for the manifest that names an upload, and for the run on it; or for the window that will."""
+    gathering = gather(stored, choice, stack, stored.last_modified.timestamp())
+    window, file = gathering.sighting.window, gathering.sighting.file
+    for number in count():
+        generation = Generation(window, number)
+        collecting = Execution(gathering.machine_arn, generation.name, generation.input)
+        manifest = get_manifest(s3, gathering.results_bucket, generation.manifest_key)
+        if manifest is None:
+            described = describe(sfn, collecting)
+            later = describe(sfn, Execution(gathering.machine_arn, Generation(window, number + 1).name, ""))
+            if described is None or later is None:
+                return Upload(stored, collecting, described, generation if described else None)
+        elif file.upload in {one.upload for one in parse_manifest(manifest)}:
+            run = plan_window(generation, manifest, stack)
+            address = f"s3://{gathering.results_bucket}/{generation.manifest_key}"
+            return Upload(stored, run or collecting, describe(sfn, run) if run else None, generation, address)
+    raise AssertionError
+
+
+def describe(sfn: Any, execution: Execution) -> dict[str, Any] | None:
+    """Describe an execution, None where there is none."""
+    try:
+        described: dict[str, Any] = sfn.describe_execution(executionArn=execution.arn)
+    except sfn.exceptions.ExecutionDoesNotExist:
+        return None
+    return described
+
+
+def read_log(logs: Any, groups: Iterable[str], key: str, since: datetime) -> list[Line]:
+    """Read what the functions logged about a key.
+
+    The log escapes what is not ASCII, and a pattern has characters of its own: so CloudWatch filters by the plain
+    beginning of the key, and the rest is compared here.
+    """
+    plain = "".join(
+        takewhile(lambda character: character.isascii() and (character.isalnum() or character in "/_-=."), key)
+    )
+    found = []
+    for group in groups:
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, filterPattern=f'{{ $.key = "{plain}*" }}', startTime=int(since.timestamp() * 1000)
+        )
+        for event in (event for page in pages for event in page["events"]):
+            line = read_json(event["message"])
+            if line.get("key") == key:
+                why = " ".join(str(line[name]) for name in ("reason", "why", "execution_name") if name in line)
+                when = moment(datetime.fromtimestamp(event["timestamp"] / 1000, UTC))
+                found.append(Line(when, f"{line['message']} ({line['source']})", line.get("version_id"), why))
+    return sorted(found, key=lambda one: one.when)

@@ -1,0 +1,47 @@
+"""What is known of a key."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.arrival import Skip, StoredObject
+from shared.domain.errors import ArrivalError
+from shared.domain.plan import Execution
+from shared.domain.windows import Generation
+from tools.deployed import Deployed
+from tools.failure_queue import Look, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One upload, the product's own plan for it, and the execution of that name, if there is one."""
+
+    stored: StoredObject
+    # An error: what the event of such a key fails with.
+    planned: Execution | Skip | ArrivalError
+    execution: dict[str, Any] | None
+    # With windows, where it was gathered: the plan is the run on that manifest, or before there is one the window.
+    window: Generation | None = None
+    manifest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a log line says of the key; `what` is a word such as `failed`, with the event's source."""
+
+    when: str
+    what: str
+    version_id: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of a key; the newest upload is first, the newest log line last."""
+
+    deployed: Deployed
+    key: str
+    missing: str
+    uploads: list[Upload]
+    log: list[Line]
+    failures: list[Message]
+    queue: Look
