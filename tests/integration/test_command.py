@@ -22,7 +22,7 @@ from artifact.route_files import packed_module, read_routes
 from local import stack as local_stack
 from local.emulator.process import ACCOUNT, REGION, REPOSITORY, Emulator
 from tests.integration.conftest import Arrivals, settle, until
-from tests.integration.test_windows import Windows
+from tests.integration.gathering import Windows
 from tools.command import main
 
 PAGE = (REPOSITORY / "docs" / "command.md").read_text()
