@@ -28,6 +28,7 @@ from tests.unit.builders import REPOSITORY, chosen, stored, table
 from tests.unit.builders import stack as make_stack
 from tests.unit.resolved import GLOBALS, PARAMETERS, overrides, stack
 from tests.unit.wire import CODES, STATUSES
+from tools.why import judge
 
 RESOLVED = stack(parameters={"NoArrivalHours": 24, "SourceKmsKeyArn": "arn:aws:kms:us-east-2:123456789012:key/0123"})
 RESOURCES = RESOLVED["Resources"]
