@@ -14,6 +14,10 @@ that could not close, and never the other way round:
   (with two copies of a capture what a job writes is no regular language any more);
 - the steps of a circle are decided one by one: that the object of each is the key of the next one is not asked. (Whether
   it ever is can't be decided in general.)
+
+**Unread members.** In a set with one of each, what one template captures of a key must make keys of the others that are read
+back to the same captures. Where two templates have their placeholders in the same order, this is decided exactly, by the same
+search. Where they have not, the second must have one reading only, whatever its placeholders hold: rather one refused too many.
 """
 
 import heapq
@@ -23,7 +27,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from shared.domain.pattern import Capture, Pattern, Template, atoms_of, steps, takes
+from shared.domain.pattern import Capture, Pattern, Template, atoms_of, fill, steps, takes
 from shared.domain.routes import Route
 
 # What the function skips before it looks for a route.
@@ -251,7 +255,8 @@ class _StepSearch:
         self.written_takers = [
             list(atoms_of(tokens)) for tokens in (*markers, *(one.tokens for one in self.next_above))
         ]
-        self.ops = list(_side_by_side(self.match.tokens, self.target))
+        end = [_Op("/", key=False, written=True), _Op(Capture("object", deep=True), key=False, written=True)]
+        self.ops = [*_side_by_side(self.match.tokens, _bare(self.target)), *end]
         known = {
             one for atoms in (self.atoms, self.next_atoms, *self.key_takers, *self.written_takers) for one in atoms
         }
@@ -282,10 +287,7 @@ class _StepSearch:
         for character in self._characters(state, op):
             reading, lesser, key_taken = state.reading, state.lesser, state.key_taken
             if op.key:
-                # A reading that ends its capture here, where this one goes on, captures less.
-                shorter = {reading + 1} if state.inside and self._goes_on(reading, character) else set()
-                lesser = frozenset(shorter.union(*(steps(self.atoms, one, character) for one in lesser)))
-                reading += not state.inside
+                reading, lesser = _read_on(self.atoms, reading, lesser, character, inside=state.inside)
                 if reading in lesser and self.careful:
                     continue  # whatever this reading matches, a lesser one does
                 key_taken = _advance(self.key_takers, key_taken, character)
@@ -303,9 +305,6 @@ class _StepSearch:
                 if isinstance(op.atom, Capture):
                     yield *said, _State(state.op, True, *rest)  # noqa: FBT003
 
-    def _goes_on(self, reading: int, character: str) -> bool:
-        return reading < len(self.atoms) and takes(self.atoms[reading], character)
-
     def _characters(self, state: _State, op: _Op) -> Iterable[str]:
         if isinstance(op.atom, str):
             return op.atom
@@ -322,13 +321,13 @@ class _StepSearch:
 
 
 def _side_by_side(tokens: Template, target: Template) -> Iterator[_Op]:
-    """Yield the parts of key and object, so that each used capture is read once for both.
+    """Yield the parts of a key and of what is made from it, so that each used capture is read once for both.
 
-    A placeholder that comes twice, or out of order, is read for the object alone, as anything it could be.
+    A placeholder that comes twice, or out of order, is read for the second alone, as anything it could be.
     """
     place = {token.name: number for number, token in enumerate(tokens) if isinstance(token, Capture)}
     read = 0
-    for token in _bare(target):
+    for token in target:
         if isinstance(token, str):
             yield from (_Op(character, key=False, written=True) for character in token)
             continue
@@ -340,8 +339,123 @@ def _side_by_side(tokens: Template, target: Template) -> Iterator[_Op]:
         yield _Op(tokens[number], key=True, written=True)
         read = number + 1
     yield from (_Op(atom, key=True, written=False) for atom in atoms_of(tokens[read:]))
-    yield _Op("/", key=False, written=True)
-    yield _Op(Capture("object", deep=True), key=False, written=True)
+
+
+class Unread(NamedTuple):
+    """Two templates by their numbers, a key of the one, and the key of the other that it makes and that is read otherwise."""
+
+    one: int
+    other: int
+    key: str
+    made: str
+
+
+def find_unread(matches: Sequence[Pattern]) -> Unread | None:
+    """Return how what one template captures makes a key that another one reads otherwise; all capture the same names.
+
+    Raises TooManyStatesError.
+    """
+    for (number, one), (place, other) in itertools.permutations(enumerate(matches), 2):
+        search = _ReadBack(one, other)
+        if found := _shortest(search.start, search.moves, search.accepts):
+            key, made = found
+            # The search reads what is captured, one by one, where it can't read the key.
+            values = dict(zip(search.names, key.split(MARK)[1:], strict=False))
+            return Unread(number, place, key if search.in_order else fill(one.tokens, values), made)
+    return None
+
+
+# Between the values of what is captured; no key has it in a message.
+MARK = "\0"
+# Its own reading is none any more, or a lesser one is sure to end where it ends.
+LOST: frozenset[int] = frozenset({-1})
+
+
+class _Reading(NamedTuple):
+    """Where a search for an unread member is: its part, the key's reading, and the made key's, with all that captured less."""
+
+    op: int
+    inside: bool
+    reading: int
+    lesser: frozenset[int]
+    made: int
+    made_lesser: frozenset[int]
+
+
+class _ReadBack:
+    """A key of one template, and beside it the key that its captures make of another."""
+
+    def __init__(self, one: Pattern, other: Pattern) -> None:
+        """Lay them side by side; where the placeholders come in another order, only the second, for any captures."""
+        self.atoms, self.others = list(atoms_of(one.tokens)), list(atoms_of(other.tokens))
+        deep = {token.name: token.deep for token in one.tokens if isinstance(token, Capture)}
+        self.names = [token.name for token in other.tokens if isinstance(token, Capture)]
+        self.in_order = self.names == list(deep)
+        # What is captured may be what the first template captures.
+        made = [one if isinstance(one, str) else Capture(one.name, deep[one.name]) for one in other.tokens]
+        self.ops = (
+            list(_side_by_side(one.tokens, tuple(made)))
+            if self.in_order
+            else [_Op(atom, key=False, written=True) for atom in atoms_of(tuple(made))]
+        )
+        known = {*self.atoms, *self.others}
+        self.unlike = next(character for character in OTHERS if character not in known)
+
+    @property
+    def start(self) -> _Reading:
+        """Nothing is read."""
+        return _Reading(0, False, 0, frozenset(), 0, frozenset())  # noqa: FBT003 - a named tuple
+
+    def accepts(self, state: _Reading) -> bool:
+        """Return whether the key has this reading indeed, and the made key another one."""
+        return (
+            state.op == len(self.ops)
+            and len(self.atoms) not in state.lesser
+            and (state.made_lesser is LOST or len(self.others) in state.made_lesser)
+        )
+
+    def moves(self, state: _Reading) -> Iterator[tuple[str, str, _Reading]]:
+        """Yield what can be read next, in the key and in the made key."""
+        if state.op == len(self.ops):
+            return
+        op = self.ops[state.op]
+        for character in self._characters(state, op):
+            key, made = (state.reading, state.lesser), (state.made, state.made_lesser)
+            if op.key:
+                key = _read_on(self.atoms, *key, character, inside=state.inside)
+                if key[0] in key[1]:
+                    continue  # whatever this reading matches, a lesser one does
+            if op.written and made[1] is not LOST:
+                place = made[0] if not state.inside else made[0] - 1
+                fits = takes(self.others[place], character)
+                made = _read_on(self.others, *made, character, inside=state.inside)
+                if not fits or made[0] in made[1]:
+                    made = made[0], LOST
+            elif op.written:
+                made = made[0] + (not state.inside), LOST
+            said = character if op.key else "", character if op.written else ""
+            if not self.in_order:
+                said = ("" if state.inside else MARK) + character if isinstance(op.atom, Capture) else "", character
+            yield *said, _Reading(state.op + 1, False, *key, *made)  # noqa: FBT003
+            if isinstance(op.atom, Capture):
+                yield *said, _Reading(state.op, True, *key, *made)  # noqa: FBT003
+
+    def _characters(self, state: _Reading, op: _Op) -> Iterable[str]:
+        if isinstance(op.atom, str):
+            return op.atom
+        places = [(self.atoms, one) for one in (state.reading, *state.lesser)] if op.key else []
+        places += [(self.others, one) for one in (state.made, *state.made_lesser) if one >= 0]
+        return [one for one in _characters(places, self.unlike) if takes(op.atom, one)]
+
+
+def _read_on(
+    atoms: Atoms, reading: int, lesser: frozenset[int], character: str, *, inside: bool
+) -> tuple[int, frozenset[int]]:
+    """Read one character more; `reading` lies behind the capture while it is inside of one."""
+    # A reading that ends its capture here, where this one goes on, captures less.
+    ends = inside and reading < len(atoms) and takes(atoms[reading], character)
+    after = frozenset(({reading + 1} if ends else set()).union(*(steps(atoms, one, character) for one in lesser)))
+    return reading + (not inside), after
 
 
 def _bare(target: Template) -> Template:

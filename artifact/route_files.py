@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from artifact.conflicts import Loop, find_loop, find_overlap
+from artifact.conflicts import Loop, TooManyStatesError, common_key, find_loop, find_overlap, find_unread
 from artifact.pack import pack
 from shared.domain.pattern import Capture, Pattern, Template, Token
-from shared.domain.routes import Route, Rung, is_unsafe
+from shared.domain.routes import Complete, Route, Rung, is_unsafe
 from shared.domain.windows import LONGEST_WINDOW
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "routes"
@@ -88,6 +88,9 @@ UNITS: dict[str, int] = {"B": 1} | {
     for suffix, base in (("B", 1000), ("iB", 1024))
 }
 MOST_MATCHES = 20
+FEWEST_OF_EACH = 2
+FEWEST_MEMBERS, MOST_MEMBERS = 2, 1000
+SETTLE_SECONDS = 30
 FEWEST_DPUS, MOST_DPUS = 2, 299  # as the template's GlueMaxCapacityDpus
 
 ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -174,9 +177,12 @@ def read_route(path: Path) -> Route:
         window_seconds=file.window(),
         paused=file.get("paused", bool, default=False),
         parameters=tuple((name, file.parameter(name, names)) for name in parameters),
+        set=file.complete(),
     )
     if route.window_seconds:
         check_window(file, route)
+    if route.set:
+        check_set(file, route, route.set)
     return route
 
 
@@ -225,6 +231,82 @@ def check_window(file: "_File", route: Route) -> None:
                     f"{{{token.name}}} differs from file to file, and a window is one execution for all files of a "
                     f"folder, which share {words}. Leave it out, or leave out window_seconds.",
                 )
+
+
+def check_set(file: "_File", route: Route, complete: Complete) -> None:
+    """See that any member tells which set it is of, and that the set alone decides what it starts.
+
+    Raises RouteFileError.
+    """
+    if route.window_seconds:
+        raise file.refusal("window_seconds", "a set waits for its members, not for a time. Leave one of the two out.")
+    for number, one in enumerate(route.match):
+        for other, another in enumerate(route.match[:number]):
+            if key := common_key(one, another):
+                raise file.refusal(
+                    f"match, template {number + 1}",
+                    f"template {other + 1} takes the key {key!r} too, and a member counts once. Make one of them narrower.",
+                )
+    if complete.at_least is None:
+        _check_each(file, route)
+    elif route.source is None or not all(_begins(one.tokens, route.source) for one in route.match):
+        raise file.refusal(
+            "source",
+            "with set.at_least it is the folder whose objects are counted. Write the beginning of match (of each of its "
+            "templates), up to and with a slash.",
+        )
+    known = [token.name for token in route.source or route.match[0].tokens if isinstance(token, Capture)]
+    texts = {"target": route.target} | {f"parameters.{name}": text for name, text in route.parameters}
+    for field, text in texts.items():
+        for token in text:
+            if isinstance(token, Capture) and token.name not in known:
+                words = ", ".join(f"{{{name}}}" for name in known) or "no placeholder"
+                raise file.refusal(
+                    field,
+                    f"{{{token.name}}} differs from member to member, and a set is one execution; what all members share is "
+                    f"what source captures, {words}. Leave it out.",
+                )
+
+
+def _check_each(file: "_File", route: Route) -> None:
+    """See that each member leads to all others, and they back to it.
+
+    Raises RouteFileError.
+    """
+    if route.source is not None:
+        raise file.refusal(
+            "source",
+            "with set.each the members are read from the manifest, and SRC_PREFIX is their folder. Leave it out.",
+        )
+    if len(route.match) < FEWEST_OF_EACH:
+        raise file.refusal(
+            "match", f"with set.each it is a list of {FEWEST_OF_EACH} to {MOST_MATCHES} templates, one a member."
+        )
+    first = {token.name for token in route.match[0].tokens if isinstance(token, Capture)}
+    for number, match in enumerate(route.match[1:], start=2):
+        if first != {token.name for token in match.tokens if isinstance(token, Capture)}:
+            raise file.refusal(
+                f"match, template {number}",
+                f"it captures {_words(match)}, and template 1 {_words(route.match[0])}. With set.each all capture the same.",
+            )
+    try:
+        unread = find_unread(route.match)
+    except TooManyStatesError as error:
+        raise file.refusal(
+            "match",
+            "its templates have too many readings to see that each member leads to the others. Make them simpler.",
+        ) from error
+    if unread:
+        one, other, key, made = unread
+        raise file.refusal(
+            f"match, template {other + 1}",
+            f"what template {one + 1} captures of {key!r} makes {made!r}, of which this template captures something else. So "
+            "a member would not lead to the others. Part the placeholders by a slash, or by text that they can't hold.",
+        )
+
+
+def _words(match: Pattern) -> str:
+    return ", ".join(f"{{{one.name}}}" for one in match.tokens if isinstance(one, Capture)) or "nothing"
 
 
 def _begins(match: Template, source: Template) -> bool:
@@ -340,6 +422,29 @@ class _File:
         if not 0 <= seconds <= LONGEST_WINDOW:
             raise self.refusal("window_seconds", f"{seconds} is outside 0 to {LONGEST_WINDOW} seconds.")
         return seconds
+
+    def complete(self) -> Complete | None:
+        """Return when a set is complete."""
+        if "set" not in self.content:
+            return None
+        table = self.get("set", dict, {})
+        for name in table:
+            if name not in {"each", "at_least", "settle_seconds"}:
+                raise self.refusal(
+                    f"set.{name}", "there is no such field. A set has each or at_least, and settle_seconds."
+                )
+        each = self._typed("set.each", table.get("each", False), bool)
+        if each == ("at_least" in table):
+            raise self.refusal("set", "it has exactly one of each = true and at_least. Say when it is complete.")
+        settle = self._typed("set.settle_seconds", table.get("settle_seconds", SETTLE_SECONDS), int)
+        if not 1 <= settle <= LONGEST_WINDOW:
+            raise self.refusal("set.settle_seconds", f"{settle} is outside 1 to {LONGEST_WINDOW} seconds.")
+        if each:
+            return Complete(None, settle)
+        at_least = self._typed("set.at_least", table["at_least"], int)
+        if not FEWEST_MEMBERS <= at_least <= MOST_MEMBERS:
+            raise self.refusal("set.at_least", f"{at_least} is outside {FEWEST_MEMBERS} to {MOST_MEMBERS}.")
+        return Complete(at_least, settle)
 
     def ladder(self) -> tuple[Rung, ...]:
         """Return the capacity by size."""

@@ -63,7 +63,7 @@ SUMS = {
     "ServiceIntegrationsFailed": ("ExecutionsFailed",),
 }
 DELAYED = {"ExecutionsSucceeded", "ServiceIntegrationsSucceeded"}
-# Nobody asked for windows.
+# Nobody asked for windows or sets.
 IDLE = ("WindowStateMachine", "CollectWindowFunction")
 IN_ALARM = ("BackfilledAlarm", "ExecutionsFailedAlarm")
 

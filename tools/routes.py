@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
 
+from shared.domain import sets
 from shared.domain.arrival import ObjectCreated, Skip, StoredObject
 from shared.domain.choose import Stack, choose, screen_object
 from shared.domain.errors import ArrivalError
-from shared.domain.pattern import Pattern, Template
+from shared.domain.pattern import Pattern, Template, fill
 from shared.domain.plan import execution_input
 from shared.domain.routes import Choice, Route
+from shared.domain.windows import File, Generation, write_manifest
 from tools.cloud import NotKnownError
 from tools.paper import Answer, Listing, shown
 
@@ -67,6 +69,10 @@ def tell(key: str, size: int | None, stack: Stack, *, prefix_known: bool) -> Ans
             f"Note      the stack's SourcePrefix must cover the key: the default, {shown(stack.source_prefix)}, does not. "
             "SOURCE_PREFIX=… in the environment says what yours is."
         )
+    if choice.route.set:
+        lines, written = tell_set(choice, asked)
+        told += [*lines, "Input", *json.dumps(written, indent=2, ensure_ascii=not key.isprintable()).splitlines()]
+        return Answer(told, data | {"input": written})
     written = json.loads(execution_input(stored, choice, asked))
     written["object"] |= {"version_id": "(its version, or null)", "last_modified": "(its time)"}
     written["object"] |= {"content_type": "(its content type)", "metadata": {"(its own names)": "(and values)"}}
@@ -88,6 +94,23 @@ def check_key(key: str) -> None:
         raise NotKnownError("The key is not UTF-8, which every key is.") from error
     if not key:
         raise NotKnownError("Which key? For example input/lab2/eventdriven/green_tripdata.csv.")
+
+
+def tell_set(choice: Choice, stack: Stack) -> tuple[list[str], dict[str, Any]]:
+    """Return who belongs to a key's set, and the input of the execution on all of them."""
+    instance = sets.instance_of(choice)
+    if isinstance(instance, str):
+        keys = [f"{instance}(file)"]
+        told = f"Set       at least {choice.route.set and choice.route.set.at_least} under {shown(instance)}"
+    else:
+        keys = [fill(match.tokens, choice.captures) for match in choice.route.match]
+        told = f"Set       one of each: {', '.join(map(shown, keys))}"
+    files = [File(key, 1, "", 0) for key in keys]
+    generation = Generation(sets.content_of(files, choice.route, instance, stack), 0)
+    written = json.loads(sets.plan_set(generation, write_manifest(files), stack).input)
+    written |= {"manifest": "(its manifest)", "files": "(how many)", "bytes": "(their size)"}
+    written["glue_max_capacity_dpus"] = capacity(choice, stack)
+    return [told], written
 
 
 def tell_route(choice: Choice, stack: Stack, size: int | None) -> Iterator[str]:
@@ -127,24 +150,10 @@ def capacity(choice: Choice, stack: Stack) -> str:
     return "; ".join([*steps, f"{last.dpus} DPUs above" if steps else f"{last.dpus} DPUs, whatever the size"])
 
 
-def show_table(stack: Stack, last: dict[str, Last] | None = None) -> Answer:
-    """Return all routes, the highest priority first; with the last arrival of each, if these were asked for."""
-    headings: tuple[str, ...] = ("ROUTE", "MATCH", "JOB", "TARGET", "WINDOW")
-    rows: list[tuple[str, ...]] = []
-    data: list[dict[str, Any]] = []
-    for route in stack.table.routes or [parameters_route(stack)]:
-        window = "paused" if route.paused else f"{route.window_seconds} s" if route.window_seconds else "-"
-        matches = [template_text(one) for one in route.match] or [f"{shown(stack.source_prefix)}…"]
-        target = template_text(route.target)
-        arrived = (last or {}).get(route.name)
-        seen = (f"{arrived.when} {arrived.outcome}" if arrived else "none",) if last is not None else ()
-        rows.append((route.name or "(parameters)", matches[0], route.job_name, target, window, *seen))
-        rows += [("", match, "", "", "", *("" for _ in seen)) for match in matches[1:]]
-        told = {"when": arrived.when, "outcome": arrived.outcome, "key": arrived.key} if arrived else None
-        data.append(
-            {"route": route.name or None, "match": matches, "job_name": route.job_name, "target": target}
-            | {"window_seconds": route.window_seconds, "priority": route.priority, "paused": route.paused}
-            | ({} if last is None else {"last": told})
+    if choice.route.set:
+        lines, written = tell_set(choice, asked)
+        told += [*lines, "Input", *json.dumps(written, indent=2, ensure_ascii=not key.isprintable()).splitlines()]
+        return Answer(told, data | {"input": written})
         )
     told_rows: list[str | Listing] = [Listing((*headings, "LAST ARRIVAL") if last is not None else headings, rows)]
     if not stack.table:

@@ -1,18 +1,26 @@
-"""A window is over: store the manifest of its files, and start one execution on it."""
+"""A window is over, or a set has settled: store the manifest of its files, and start one execution on it."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.gather import belongs, is_listed_deep, plan_window
-from shared.domain.windows import collect, parse_generation
+from shared.domain import sets
+from shared.domain.arrival import ObjectCreated
+from shared.domain.gather import belongs, file_of, is_listed_deep, plan_window
+from shared.domain.windows import File, Listing, collect, parse_generation
 from shared.gates.aws import make_s3, make_sfn
-from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest
+from shared.gates.s3 import get_manifest, list_page, put_manifest, read_object
 from shared.gates.settings import this_stack, trace_header
 from shared.gates.step_functions import start_execution
-from shared.gates.telemetry import make_logger, report_window
+from shared.gates.telemetry import make_logger, report_collect
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from shared.domain.choose import Stack
+    from shared.domain.plan import Execution
+    from shared.domain.windows import Generation
+
+    type Collected = tuple[Generation[Any], bytes | None, Execution | None]
 
 logger = make_logger()
 # Arrivals don't wait for it, and the window machine tries again for hours.
@@ -20,9 +28,18 @@ s3, sfn = make_s3(attempts=8), make_sfn(attempts=8)
 
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
-    """Collect one window; whatever is raised, the window machine tries again, and nothing is done twice."""
-    generation, stack = parse_generation(event), this_stack()
-    window, results = generation.window, stack.results_bucket_name
+    """Collect one window or set; whatever is raised, the window machine tries again, and nothing is done twice."""
+    stack = this_stack()
+    generation, manifest, execution = (collect_set if sets.is_set(event) else collect_window)(event, stack)
+    if execution:
+        start_execution(sfn, trace_header(), execution)  # whoever started it, it is the one on this manifest
+    return report_collect(logger, generation, stack.results_bucket_name, manifest, execution)
+
+
+def collect_window(event: object, stack: "Stack") -> "Collected":
+    """Collect a window: what has come to its folder in its time."""
+    generation = parse_generation(event)
+    window, results = generation.group, stack.results_bucket_name
     # Both are beginnings of the keys that count, so the longer one lists less.
     prefix = max(window.folder, stack.source_prefix, key=len)
     listing = Listing(window.bucket, stack.account_id, prefix, is_listed_deep(window, stack))
@@ -33,7 +50,23 @@ def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
         get_manifest=partial(get_manifest, s3, results),
         put_if_absent=partial(put_manifest, s3, results),
     )
-    execution = plan_window(generation, manifest, stack)
-    if execution:
-        start_execution(sfn, trace_header(), execution)  # whoever started it, it is the one on this manifest
-    return report_window(logger, generation, results, manifest, execution)
+    return generation, manifest, plan_window(generation, manifest, stack)
+
+
+def collect_set(event: object, stack: "Stack") -> "Collected":
+    """Collect a set: exactly what was there when it was found complete, unless it has changed since."""
+    generation = sets.parse_generation(event)
+    results = stack.results_bucket_name
+
+    def head(key: str) -> File | None:
+        stored = read_object(s3, ObjectCreated(stack.source_bucket_name, key, None, stack.account_id))
+        return file_of(stored) if stored else None
+
+    manifest = sets.collect(
+        generation,
+        stack,
+        look_at=partial(sets.look, stack=stack, head=head, list_page=partial(list_page, s3)),
+        get_manifest=partial(get_manifest, s3, results),
+        put_if_absent=partial(put_manifest, s3, results),
+    )
+    return generation, manifest, sets.plan_set(generation, manifest, stack) if manifest else None

@@ -114,6 +114,8 @@ MADE_UP = {
     "Remove",
     "Tuesday",
     "awkward",
+    "customers",
+    "daily",
     "c9a",
     "miss",
     "rates",
@@ -308,7 +310,7 @@ def test_lists_of_words_are_whole() -> None:
     assert sorted(SkipReason) == re.findall(r"`(\w+)`", skips)
     assert set(Cause) == set(re.findall(r"`(\w+)`", failures))
     assert set(re.findall(r'logger\.\w+\("(\w+)"', written)) == set(re.findall(r"`(\w+)`", messages))
-    assert "Received = Started + Duplicates + Coalesced + Skipped + Failed" in plain(read(OBSERVABILITY))
+    assert "Received = Started + Duplicates + Coalesced + Waiting + Skipped + Failed" in plain(read(OBSERVABILITY))
 
 
 def test_the_saved_queries_are_named() -> None:

@@ -38,7 +38,7 @@ class Pace:
 PACE = Pace()
 # What each execution was started with: an input never changes.
 VALUES: dict[str, str] = {}
-DECISIONS = {"started", "duplicate", "skipped", "failed"}
+DECISIONS = {"started", "duplicate", "coalesced", "waiting", "skipped", "failed"}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,23 @@ source = "raw/orders/{day}/"
 accept_empty = true
 job_name = "orders-jb"
 target = "curated/orders/{day}"
+""",
+    "close": """
+match = ["raw/close/{day}/orders.csv", "raw/close/{day}/lines.csv"]
+job_name = "routed-jb"
+target = "curated/close/{day}"
+[set]
+each = true
+settle_seconds = 1
+""",
+    "readings": """
+match = "raw/readings/{day}/{file}.csv"
+source = "raw/readings/{day}/"
+job_name = "routed-jb"
+target = "curated/readings/{day}"
+[set]
+at_least = 3
+settle_seconds = 1
 """,
     "others": """
 match = "raw/{all...}"
@@ -144,6 +163,87 @@ def test_another_teams_machine_is_started_by_its_name(routed: Arrivals) -> None:
     assert "misc" == given["TRG_PREFIX"]
     # A route without a ladder has the stack's own number.
     assert OTHER["GlueMaxCapacityDpus"] == given["glue_max_capacity_dpus"]
+
+
+def runs_on(routed: Arrivals, folder: str, count: int) -> list[dict[str, Any]]:
+    """Wait for so many runs on a folder, and give their inputs, the earliest first; a third one would be one too many."""
+
+    def ended() -> bool:
+        found = routed.executions(folder)
+        return len(found) >= count and all(one["status"] == "SUCCEEDED" for one in found)
+
+    until(ended, 60)
+    time.sleep(5)  # a set that settles, and its collect
+    found = sorted(routed.executions(folder), key=lambda one: one["startDate"])
+    assert count == len(found)
+    return [json.loads(one["input"]) for one in found]
+
+
+def manifest_of(routed: Arrivals, given: dict[str, Any]) -> bytes:
+    """Read a manifest."""
+    bucket, _, key = given["manifest"].removeprefix("s3://").partition("/")
+    body: bytes = routed.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body
+
+
+def test_one_of_each_is_one_run_once_all_have_arrived(routed: Arrivals) -> None:
+    """Announced again, and late, it is a duplicate; sent again, it runs again, on what is there then."""
+    day = uuid.uuid4().hex
+    folder = f"raw/close/{day}/"
+    keys = [f"{folder}{name}.csv" for name in ("lines", "orders")]
+    routed.put(keys[1])
+    assert ["waiting incomplete_set"] == routed.decided(keys[1])
+    assert [("incomplete_set", [keys[1]], [keys[0]])] == [
+        (line["reason"], line["present"], line["missing"]) for line in routed.log(keys[1])
+    ]
+    report = routed.backfill(prefix=folder)
+    assert (1, [keys[1]], 0) == (report["waiting"], report["first_keys"]["waiting"], report["started"])
+    routed.put(keys[0])
+
+    [given] = runs_on(routed, folder, 1)
+
+    heads = {key: routed.client("s3").head_object(Bucket=routed.bucket, Key=key) for key in keys}
+    files = [
+        {
+            "key": key,
+            "size": head["ContentLength"],
+            "etag": head["ETag"].strip('"'),
+            "last_modified": f"{head['LastModified']:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        for key, head in heads.items()
+    ]
+    assert json.dumps({"files": files}, separators=(",", ":")).encode() == manifest_of(routed, given)
+    assert {
+        "glue_max_capacity_dpus": OTHER["GlueMaxCapacityDpus"],
+        "JOB_NAME": "routed-jb",
+        "BUCKET_NAME": routed.bucket,
+        "SRC_PREFIX": folder,
+        "TRG_PREFIX": f"curated/close/{day}",
+        "set": {"captures": {"day": day}},
+        "manifest": given["manifest"],
+        "files": 2,
+        "bytes": sum(head["ContentLength"] for head in heads.values()),
+        "route": "close",
+        "captures": {"day": day},
+        "parameters": {},
+    } == given
+    assert ["duplicate"] * 2 == [routed.invoke(routed.native_event(key))["outcome"] for key in keys]
+    routed.put(keys[0], b"a,b\n3,4\n")
+    assert 2 == len({manifest_of(routed, one) for one in runs_on(routed, folder, 2)})
+
+
+def test_at_least_so_many_start_once(routed: Arrivals) -> None:
+    """Uploaded together, and announced twice."""
+    folder = f"raw/readings/{uuid.uuid4().hex}/"
+    keys = [f"{folder}{number}.csv" for number in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(routed.put, keys))
+        list(pool.map(lambda key: routed.invoke(routed.native_event(key)), keys))
+
+    [given] = runs_on(routed, folder, 1)
+
+    assert keys == [one["key"] for one in json.loads(manifest_of(routed, given))["files"]]
+    assert (3, folder) == (given["files"], given["SRC_PREFIX"])
 
 
 def test_the_job_is_made_as_the_parameters_say(routed: Arrivals) -> None:

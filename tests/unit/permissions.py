@@ -20,6 +20,7 @@ PARENT = "arn:aws:s3:::SourceBucket/target"
 BUCKET = "arn:aws:s3:::SourceBucket"
 RESULTS = "BackfillResultsBucket.Arn/backfill/run/manifest.json"
 MANIFEST = "BackfillResultsBucket.Arn/windows/0123/0.json"
+SET = "BackfillResultsBucket.Arn/sets/0123.json"
 WINDOWS = f"{STATES}:stateMachine:glueworkshop-windows"
 BACKFILL = f"{STATES}:stateMachine:glueworkshop-backfill"
 LOG = "arn:aws:logs:us-east-2:123456789012:log-group:/aws-glue/jobs/error:log-stream:jr_0123-driver"
@@ -44,6 +45,12 @@ MUST: list[tuple[str, str, str]] = [
     ("CollectWindowFunction", "s3:ListBucket", BUCKET),
     ("CollectWindowFunction", "s3:PutObject", MANIFEST),
     ("CollectWindowFunction", "s3:GetObject", MANIFEST),
+    ("CollectWindowFunction", "s3:PutObject", SET),
+    ("CollectWindowFunction", "s3:GetObject", SET),
+    ("CollectWindowFunction", "s3:GetObject", FILE),
+    ("StartExecutionFunction", "s3:GetObject", SET),
+    ("BackfillBatchFunction", "s3:GetObject", SET),
+    ("GlueJobRole", "s3:GetObject", SET),
     ("CollectWindowFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
     ("BackfillRequestFunction", "s3:ListBucket", BUCKET),
     ("BackfillBatchFunction", "states:StartExecution", WINDOWS),
@@ -114,7 +121,9 @@ MUST_NOT: list[tuple[str, str, str]] = [
     ("CollectWindowFunction", "states:StartExecution", WINDOWS),
     ("CollectWindowFunction", "s3:DeleteObject", MANIFEST),
     ("CollectWindowFunction", "s3:PutObject", RESULTS),
-    ("CollectWindowFunction", "s3:GetObject", FILE),
+    ("CollectWindowFunction", "s3:GetObject", ELSEWHERE),
+    ("CollectWindowFunction", "s3:GetObjectVersion", FILE),
+    ("StartExecutionFunction", "s3:PutObject", SET),
     ("BackfillBatchFunction", "s3:PutObject", MANIFEST),
     ("BackfillRequestFunction", "states:StartExecution", MACHINE),
     ("BackfillRequestFunction", "s3:GetObject", FILE),
@@ -178,8 +187,6 @@ DELIVERY = [
 REQUEST = {"s3:prefix": "input/lab2/eventdriven/2026/", "s3:ResourceAccount": "123456789012"}
 # The same call with other words.
 REFUSED: list[tuple[str, str, str, dict[str, str]]] = [
-    ("CollectWindowFunction", "s3:ListBucket", BUCKET, {"s3:prefix": "private/"}),
-    ("CollectWindowFunction", "s3:ListBucket", BUCKET, {"s3:prefix": ""}),
     ("GlueJobRole", "s3:GetObject", SCRIPT, {"s3:ResourceAccount": "999999999999"}),
     ("GlueJobRole", "s3:ListBucket", ARTIFACTS, {"s3:ResourceAccount": "999999999999"}),
 ]
@@ -207,9 +214,11 @@ def matches(pattern: str, value: str) -> bool:
 def fulfilled(statement: dict[str, Any], request: Mapping[str, str]) -> bool:
     """Tell whether a request is what a statement's conditions ask for."""
     conditions: dict[str, dict[str, str]] = statement.get("Condition", {})
-    assert conditions.keys() <= {"StringLike", "StringEquals"}
+    assert conditions.keys() <= {"StringLike", "StringLikeIfExists", "StringEquals"}
     return all(
-        key in request and matches(value, request[key]) for one in conditions.values() for key, value in one.items()
+        matches(value, request[key]) if key in request else operator.endswith("IfExists")
+        for operator, one in conditions.items()
+        for key, value in one.items()
     )
 
 

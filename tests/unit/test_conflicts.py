@@ -1,13 +1,24 @@
 """What the build decides about pairs and circles of routes, checked by brute force on a small alphabet."""
 
 import itertools
+import random
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from artifact import conflicts
-from artifact.conflicts import Shape, circles, common_key, find_loop, find_overlap, find_step, near_pairs, objects_of
+from artifact.conflicts import (
+    Shape,
+    circles,
+    common_key,
+    find_loop,
+    find_overlap,
+    find_step,
+    find_unread,
+    near_pairs,
+    objects_of,
+)
 from artifact.pack import pack
 from shared.domain.pattern import Capture, Pattern, Template, fill
 from shared.domain.routes import Route, RouteTable
@@ -115,6 +126,29 @@ def test_no_step_is_missed_whatever_the_target(routes: list[Route]) -> None:
     }
 
     assert steps_by_force(routes) <= steps
+
+
+@given(patterns(4), st.randoms(use_true_random=False), st.booleans())
+def test_an_unread_member_is_found_if_there_is_one(first: Template, dice: random.Random, in_order: bool) -> None:  # noqa: FBT001
+    """By brute force: exactly with placeholders in one order; otherwise rather one refused too many."""
+    names = [one.name for one in first if isinstance(one, Capture)]
+    others = list(names) if in_order else dice.sample(names, len(names))
+    texts = [dice.choice(["", "a", "-", "/", "a-"]) for _ in range(len(others) + 1)]
+    captures = [Capture(name, dice.random() < 0.3) for name in others]
+    second = tuple(one for pair in itertools.zip_longest(texts, captures) for one in pair if one)
+    assume(second)
+    one, other = Pattern(first), Pattern(second)
+    readings = [(taken, fill(second, taken)) for word in WORDS if (taken := one.match(word)) is not None]
+    forced = [taken for taken, made in readings if other.match(made) != taken]
+
+    found = next((unread for unread in (find_unread([one, other]),) if unread and unread.one == 0), None)
+
+    assert found or not forced
+    if found and others == names:
+        taken = one.match(found.key)
+        assert taken is not None
+        assert fill(second, taken) == found.made
+        assert other.match(found.made) != taken
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ from moto import mock_aws
 
 from shared.domain.errors import CallError, Cause, ObjectDeniedError, PermanentCallError, RetryableCallError
 from shared.domain.plan import Execution
+from shared.domain.windows import Listing
 from shared.gates import step_functions
-from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest, read_map_results, read_object
+from shared.gates.s3 import get_manifest, list_page, put_manifest, read_map_results, read_object
 from shared.gates.step_functions import read_start_date, start_execution
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, created, refusal
 

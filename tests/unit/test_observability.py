@@ -24,9 +24,10 @@ from shared.domain.errors import (
     UnsafeArgumentError,
     UnsafeTargetError,
 )
-from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
+from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 from shared.domain.parse import read_announcement
 from shared.domain.plan import Execution
+from shared.domain.sets import Content
 from shared.domain.windows import File, Generation, Window, write_manifest
 from shared.gates import telemetry
 from tests.unit.builders import BUCKET, KEY, MACHINE, REPOSITORY, created, event, stack, table
@@ -109,6 +110,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, set[str]
         Started("a:name", "sales"),
         Duplicate("a:name"),
         Coalesced("a:name"),
+        Waiting(["in/a"], ["in/b"], "close"),
         Skip(SkipReason.EMPTY_OBJECT, "why"),
     ):
         telemetry.report_outcome(logger, metrics, read_announcement(event()), CONTEXT, outcome)
@@ -189,10 +191,12 @@ def test_a_line_is_compact_json_in_ascii(logged: tuple[Logger, io.StringIO]) -> 
 RUN = "arn:aws:states:us-east-2:123456789012:execution:glueworkshop:name"
 STARTED_OF_SALES = {"route": "sales", "execution_arn": RUN, "execution_name": "name"}
 SKIPPED_OF_SALES = {"route": "sales", "reason": "empty_object", "why": "zero bytes"}
-ENDINGS: list[tuple[Outcome, str, dict[str, str]]] = [
+OF_A_SET = Generation(Content("sales", BUCKET, "in/", "0123", 30, None), 0)
+ENDINGS: list[tuple[Outcome, str, dict[str, Any]]] = [
     (Started(RUN, "sales"), "started", STARTED_OF_SALES),
     (Duplicate(RUN, "sales"), "duplicate", STARTED_OF_SALES),
     (Coalesced(RUN, "sales"), "coalesced", STARTED_OF_SALES),
+    (Waiting(2, 22, "sales"), "waiting", {"route": "sales", "reason": "incomplete_set", "present": 2, "missing": 22}),
     (Skip(SkipReason.EMPTY_OBJECT, "zero bytes", "sales"), "skipped", SKIPPED_OF_SALES),
 ]
 
@@ -205,7 +209,7 @@ def line_of(written: io.StringIO) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("outcome", "message", "fields"), ENDINGS)
 def test_what_is_logged_of_an_arrival(
-    logged: tuple[Logger, io.StringIO], outcome: Outcome, message: str, fields: dict[str, str]
+    logged: tuple[Logger, io.StringIO], outcome: Outcome, message: str, fields: dict[str, Any]
 ) -> None:
     """What the event said, how it ended, and by which route."""
     logger, written = logged
@@ -323,7 +327,7 @@ def test_what_is_logged_of_a_window(
     generation = Generation(Window("route", BUCKET, "in/", 0, 60, None), 1)
     manifest = write_manifest([File("in/a", 3, "e", 5), File("in/b", 4, "e", 6)])
 
-    answer = telemetry.report_window(logger, generation, "results", manifest, planned)
+    answer = telemetry.report_collect(logger, generation, "results", manifest, planned)
 
     said = {
         "window": generation.name,
@@ -365,10 +369,12 @@ def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     telemetry.report_unreachable(logger, metrics, stack(table=TABLE))
     telemetry.report_outcome(logger, metrics, put, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, replayed, CONTEXT, Started("a:name"))
+    telemetry.report_outcome(logger, metrics, put, CONTEXT, Waiting(2, 22, "sales"))
+    telemetry.report_collect(logger, OF_A_SET, "results", None, None)
     telemetry.report_outcome(logger, metrics, versioned, CONTEXT, skip)
     telemetry.report_backfill(logger, metrics, created(), Started("a:name"), "label")
     generation = Generation(Window("route", "bucket", "folder/", 0, 60, None), 0)
-    telemetry.report_window(logger, generation, "results", b'{"files":[]}', Execution(MACHINE, "name", "{}"))
+    telemetry.report_collect(logger, generation, "results", b'{"files":[]}', Execution(MACHINE, "name", "{}"))
     try:
         raise ValueError("a bug")  # noqa: TRY301 - a traceback is wanted
     except ValueError as error:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.permissions import (
     ANY,
+    BUCKET,
     DELIVERY,
     JOBS,
     MUST,
@@ -40,6 +41,14 @@ def test_a_condition_keeps_out_what_it_is_for(owner: str, action: str, resource:
     assert allowed(owner, action, resource)
     assert not allowed(owner, action, resource, request_)
     assert not allowed(owner, action, resource, {})
+
+
+@pytest.mark.parametrize(("prefix", "may"), [("private/", False), ("", False), (None, True)])
+def test_the_collector_lists_below_the_prefix(prefix: str | None, may: bool) -> None:  # noqa: FBT001
+    """A HEAD says no prefix: without that permission a member that is missing would look like a denial."""
+    request = {} if prefix is None else {"s3:prefix": prefix}
+
+    assert may == allowed("CollectWindowFunction", "s3:ListBucket", BUCKET, request)
 
 
 @pytest.mark.parametrize(("owner", "action", "targets"), ROUTED)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from artifact.pack import pack
 from artifact.route_files import RouteFileError, packed_module, read_routes
 from shared.domain.pattern import Capture, Pattern
-from shared.domain.routes import Route, RouteTable, Rung
+from shared.domain.routes import Complete, Route, RouteTable, Rung
 
 GOOD = 'match = "raw/sales/dt={dt}/{file}.csv"\njob_name = "sales-to-parquet"\ntarget = "curated/sales/dt={dt}"\n'
 FULL = """
@@ -24,6 +25,21 @@ paused = true
 DAY = "{day}"
 _as-is = "{{}}"
 none = ""
+"""
+SETS = """
+job_name = "j"
+target = "out/{day}"
+[set]
+each = true
+"""
+COUNTED = """
+match = ["in/{day}/{file}.csv", "in/{day}/{file}.txt"]
+source = "in/{day}/"
+job_name = "j"
+target = "out/{day}"
+[set]
+at_least = 24
+settle_seconds = 3600
 """
 
 
@@ -65,6 +81,16 @@ def test_every_field_is_read(tmp_path: Path) -> None:
     assert (expected,) == read_routes(folder(tmp_path, orders=FULL))
 
 
+def test_a_set_is_read(tmp_path: Path) -> None:
+    """One of each, with the default, and at least so many; also packed and unpacked."""
+    routes = read_routes(
+        folder(tmp_path, close='match = ["a/{day}/{r}.x", "b/{day}/{r}.y", "c/{r}/{day}"]' + SETS, readings=COUNTED)
+    )
+
+    assert [Complete(None, 30), Complete(24, 3600)] == [route.set for route in routes]
+    assert set(routes) == set(RouteTable(pack(routes)).routes)
+
+
 def test_no_folder_and_no_file_are_no_routes(tmp_path: Path) -> None:
     """A README may explain the empty folder."""
     (tmp_path / "README.md").write_text("Routes go here.")
@@ -97,6 +123,39 @@ REFUSED = {
         'match = ["a/{b}/{c}", "d/{c}"]\nsource = "a/{b}/"' + REST,
         "source: {b} is not captured: all templates of match capture {c}",
     ),
+    "set, neither": ('match = ["a/{day}", "b/{day}"]' + SETS.replace("each = true", ""), "set: it has exactly one of each = true and"),
+    "set, each is false": ('match = ["a/{day}", "b/{day}"]' + SETS.replace("true", "false"), "set: it has exactly one of"),
+    "set, both": (COUNTED + "each = true", "set: it has exactly one of"),
+    "set, no table": ("set = true\n" + GOOD, "set: True must be a table"),
+    "set, unknown": (COUNTED + "atleast = 3", "set.atleast: there is no such field. A set has"),
+    "set, each no truth": ('match = ["a/{day}", "b/{day}"]' + SETS.replace("true", "1"), "set.each: 1 must be true or false"),
+    "set, many no number": (COUNTED.replace("24", '"24"'), "set.at_least: '24' must be a whole number"),
+    "set, few": (COUNTED.replace("24", "1"), "set.at_least: 1 is outside 2 to 1000"),
+    "set, many": (COUNTED.replace("24", "1001"), "set.at_least: 1001 is outside 2 to 1000"),
+    "set, at once": (COUNTED.replace("3600", "0"), "set.settle_seconds: 0 is outside 1 to 3600"),
+    "set, slowly": (COUNTED.replace("3600", "3601"), "set.settle_seconds: 3601 is outside 1 to 3600"),
+    "set, half a second": (COUNTED.replace("3600", "0.5"), "set.settle_seconds: 0.5 must be a whole number"),
+    "set, window": ("window_seconds = 60\n" + COUNTED, "window_seconds: a set waits for its members, not for a time"),
+    "set, one template": ('match = "a/{day}"' + SETS, "match: with set.each it is a list of 2 to 20 templates"),
+    "set, list of one": ('match = ["a/{day}"]' + SETS, "match: with set.each it is a list of 2 to 20 templates"),
+    "set, other captures": (
+        'match = ["a/{day}", "b/{day}/{hour}"]' + SETS,
+        "match, template 2: it captures {day}, {hour}, and template 1 {day}. With set.each all capture the same",
+    ),
+    "set, one key for two": ('match = ["a/{day}.csv", "a/x{day}"]' + SETS, "match, template 2: template 1 takes the key 'a/x"),
+    "set, counted twice": (COUNTED.replace("{file}.txt", "{f...}"), "match, template 2: template 1 takes the key 'in/"),
+    "set, each with a source": ('source = "a/"\nmatch = ["a/{day}", "b/{day}"]' + SETS, "source: with set.each the members are read"),
+    "set, counted nowhere": (COUNTED.replace('source = "in/{day}/"', ""), "source: with set.at_least it is the folder"),
+    "set, counted elsewhere": (COUNTED.replace('source = "in/{day}/"', 'source = "on/{day}/"'), "source: with set.at_least it is"),
+    "set, source of one match": (COUNTED.replace('"in/{day}/{file}.txt"', '"on/{day}/{file}.txt"'), "source: with set.at_least it is"),
+    "set, file in the target": (COUNTED.replace("out/{day}", "out/{file}"), "target: {file} differs from member to member"),
+    "set, file in a parameter": (COUNTED + '[parameters]\nF = "{file}"', "parameters.F: {file} differs from member to member"),
+    "set, read otherwise": (
+        'match = ["a/{day}-{r}", "b/{day}_{r}"]' + SETS,
+        "match, template 2: what template 1 captures of 'a/x_-x' makes 'b/x__x', of which this template captures something else",
+    ),
+    "set, read the other way round": ('match = ["a/{day}_{r}", "b/{r}_{day}"]' + SETS, "match, template 2: what template 1 captures"),
+    "set, deep and not": ('match = ["a/{day...}", "b/{day}"]' + SETS, "match, template 2: what template 1 captures of 'a//' makes"),
     "text for paused": ('match = "a/{b}"\npaused = "yes"' + REST, "paused: 'yes' must be true or false"),
     "window, folders alike": (
         'match = ["in/{a}/x/{f}", "in/{a}-y/{b}/{f}"]\njob_name = "j"\ntarget = "y/{a}"\nwindow_seconds = 60',

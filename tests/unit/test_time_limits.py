@@ -40,6 +40,10 @@ def longest(client: Any) -> float:
     [
         # HeadObject of the current version and of the announced one, StartExecution.
         ("StartExecutionFunction", [start_execution.s3, start_execution.s3, start_execution.sfn]),
+        # A set of twenty: HeadObject of each, GetObject of the manifest, StartExecution, and both again for the next generation.
+        ("StartExecutionFunction", [start_execution.s3] * 20 + [start_execution.s3, start_execution.sfn] * 2),
+        # A set in a folder: HeadObject, ten listings, and then the same.
+        ("StartExecutionFunction", [start_execution.s3] * 11 + [start_execution.s3, start_execution.sfn] * 2),
         # With windows, at a close: HeadObject, StartExecution, GetObject of a manifest, StartExecution of the next one.
         ("StartExecutionFunction", [start_execution.s3, start_execution.sfn, start_execution.s3, start_execution.sfn]),
         # HeadBucket, and again where the bucket is.

@@ -98,10 +98,27 @@ def test_the_table_names_every_route(monkeypatch: pytest.MonkeyPatch, capsys: py
     head, *rows = printed.splitlines()
 
     assert ["ROUTE", "MATCH", "JOB", "TARGET", "WINDOW"] == head.split()
-    assert ["tenants-acme", "orders", "sales", "scores", "tenants"] == [row.split()[0] for row in rows]
-    assert ["sales", "raw/sales/dt={dt}/{file}.csv", "sales-to-parquet", "curated/sales/dt={dt}", "-"] == rows[
-        2
-    ].split()
+    names = ["tenants-acme", "daily-close", "orders", "readings", "sales", "scores", "tenants"]
+    found = {row.split()[0]: row.split()[1:] for row in rows if not row.startswith(" ")}
+    assert names == list(found)
+    assert ["raw/sales/dt={dt}/{file}.csv", "sales-to-parquet", "curated/sales/dt={dt}", "-"] == found["sales"]
+    assert ["set", "of", "3"] == found["daily-close"][-3:]
+    assert ["set", "of", "24"] == found["readings"][-3:]
+    assert ["raw/close/{day}/lines.csv"] == rows[2].split()
+
+
+def test_the_input_of_a_set_is_its_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who belongs to it, and what starts on all of them."""
+    _, printed = answer(monkeypatch, capsys, KEY="raw/close/1/lines.csv")
+
+    assert "Set       one of each: raw/close/1/orders.csv, raw/close/1/lines.csv, raw/close/1/customers.csv" in printed
+    given = json.loads(printed.partition("Input\n")[2])
+    assert ("raw/close/1/", "curated/close/1", {"day": "1"}) == (
+        given["SRC_PREFIX"],
+        given["TRG_PREFIX"],
+        given["set"]["captures"],
+    )
+    assert "object" not in given
 
 
 def test_a_window_is_in_the_table(

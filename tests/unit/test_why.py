@@ -260,7 +260,7 @@ def test_an_upload_is_followed_through_its_window(aws: boto3.Session) -> None:
     run_arn, window_arn = (one["stateMachineArn"] for one in machines)
     mine = stack(state_machine_arn=run_arn, window_machine_arn=window_arn, window_seconds=60)
     gathering = gather(stored(), chosen(window_seconds=60), mine, 0)
-    first, second = (Generation(gathering.sighting.window, number) for number in range(2))
+    first, second = (Generation(gathering.sighting.group, number) for number in range(2))
 
     def advice() -> str:
         found = ask.read_upload(s3, sfn, mine, stored())

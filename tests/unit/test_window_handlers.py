@@ -29,9 +29,9 @@ from shared.domain.gather import Gathering, is_listed_deep
 from shared.domain.outcome import Coalesced, Started
 from shared.domain.routes import NO_ROUTES, RouteTable
 from shared.domain.start import foresee, plan_arrival, start
-from shared.domain.windows import Generation, parse_generation
+from shared.domain.windows import Generation, Listing, parse_generation
 from shared.gates.live import make_gates
-from shared.gates.s3 import Listing, get_manifest, list_page, put_manifest
+from shared.gates.s3 import get_manifest, list_page, put_manifest
 from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, KEY, Client, created, event, give, item, refusal, stack
 
 ROUTE = stack(window_seconds=60, results_bucket_name="results", account_id=ACCOUNT)

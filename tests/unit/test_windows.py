@@ -340,7 +340,7 @@ def test_the_folder_of_a_key(key: str, folder: str) -> None:
 
 def test_the_machine_waits_for_the_grace_that_the_protocol_counts_on() -> None:
     """From the start date that arrivals are told, and one second more, because a timestamp is cut to whole seconds."""
-    wait = MACHINE["States"]["Wait until the window is over"]
+    wait = MACHINE["States"]["Wait until it is over"]
     start = "$toMillis($states.context.Execution.StartTime)"
     expected = f"{{% $fromMillis({start} + 1000 * ($states.input.seconds + {windows.GRACE} + 1)) %}}"
     assert expected == wait["Timestamp"]

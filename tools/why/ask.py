@@ -2,18 +2,22 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+from shared.domain import sets
 from shared.domain.arrival import ObjectCreated, Skip, StoredObject, real_version
 from shared.domain.choose import Stack, choose, screen_object
 from shared.domain.errors import ArrivalError
-from shared.domain.gather import gather, plan_window
+from shared.domain.gather import file_of, gather, plan_window
+from shared.domain.outcome import Waiting
 from shared.domain.plan import Execution, plan
 from shared.domain.routes import Choice
-from shared.domain.windows import Generation, parse_manifest
-from shared.gates.s3 import get_manifest
+from shared.domain.windows import File, Generation, parse_manifest
+from shared.gates.s3 import get_manifest, list_page
+from shared.gates.s3 import read_object as read_stored
 from tools.cloud import Cloud
 from tools.deployed import read_deployed
 from tools.failure_queue import peek
@@ -79,13 +83,15 @@ def read_upload(s3: Any, sfn: Any, stack: Stack, stored: StoredObject) -> Upload
         return Upload(stored, choice, None)
     if skip := screen_object(stored.size, choice):
         return Upload(stored, skip, None)
-    if choice.route.window_seconds:
+    if choice.route.set:
+        upload = read_set(s3, sfn, stack, choice, stored)
+    elif choice.route.window_seconds:
         upload = read_window(s3, sfn, stack, choice, stored)
     else:
         planned = plan(stored, choice, stack)
         upload = Upload(stored, planned, describe(sfn, planned))
     # What was started before a pause stands; a window of then still closes.
-    if choice.route.paused and upload.execution is None and upload.window is None:
+    if choice.route.paused and upload.execution is None and upload.window is None and upload.manifest is None:
         paused = choose(created, stack)
         return Upload(stored, paused, None) if isinstance(paused, Skip) else upload
     return upload
@@ -94,7 +100,7 @@ def read_upload(s3: Any, sfn: Any, stack: Stack, stored: StoredObject) -> Upload
 def read_window(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredObject) -> Upload:
     """Look for the manifest that names an upload, and for the run on it; or for the window that will."""
     gathering = gather(stored, choice, stack, stored.last_modified.timestamp())
-    window, file = gathering.sighting.window, gathering.sighting.file
+    window, file = gathering.sighting.group, gathering.sighting.file
     for number in count():
         generation = Generation(window, number)
         collecting = Execution(gathering.machine_arn, generation.name, generation.input)
@@ -109,6 +115,40 @@ def read_window(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredO
             address = f"s3://{gathering.results_bucket}/{generation.manifest_key}"
             return Upload(stored, run or collecting, describe(sfn, run) if run else None, generation, address)
     raise AssertionError
+
+
+def read_set(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredObject) -> Upload:
+    """Look at an upload's set as it is now: at each member, and for the run on it, or what is to start that."""
+
+    def head(key: str) -> File | None:
+        found = read_stored(s3, ObjectCreated(stored.bucket, key, None, stack.account_id))
+        return file_of(found) if found else None
+
+    route, instance = choice.route, sets.instance_of(choice)
+    found = sets.look(route, instance, stack, head, partial(list_page, s3))
+    gone = found.missing if isinstance(found.missing, list) else [f"{found.missing} more"] if found.missing else []
+    there = [(file.key, datetime.fromtimestamp(file.last_modified, UTC)) for file in found.files]
+    members = (*there, *((key, None) for key in gone))
+    if not found.is_complete:
+        return Upload(stored, Waiting(found.present, found.missing, route.name), None, members=members)
+    content = sets.content_of(found.files, route, instance, stack)
+    run = Execution(route.machine_arn(stack.state_machine_arn), content.identity, "", route.name)
+    opened = [Generation(content, number) for number in takewhile(partial(_is_known, sfn, stack, content), count())]
+    last = opened[-1] if opened else None
+    key = content.manifest_key(0)
+    if get_manifest(s3, stack.results_bucket_name, key) is not None:
+        address = f"s3://{stack.results_bucket_name}/{key}"
+        return Upload(stored, run, describe(sfn, run), last, address, members)
+    collecting = Execution(stack.window_machine_arn, last.name if last else "", "")
+    described = describe(sfn, collecting) if last else None
+    # One that has ended without a manifest has seen the set while it was another.
+    if last is None or described is None or described["status"] == "SUCCEEDED":
+        return Upload(stored, run, None, members=members)
+    return Upload(stored, collecting, described, last, members=members)
+
+
+def _is_known(sfn: Any, stack: Stack, content: sets.Content, number: int) -> bool:
+    return describe(sfn, Execution(stack.window_machine_arn, Generation(content, number).name, "")) is not None
 
 
 def describe(sfn: Any, execution: Execution) -> dict[str, Any] | None:

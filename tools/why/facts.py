@@ -1,10 +1,12 @@
 """What is known of a key."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.domain.arrival import Skip, StoredObject
 from shared.domain.errors import ArrivalError
+from shared.domain.outcome import Waiting
 from shared.domain.plan import Execution
 from shared.domain.windows import Generation
 from tools.deployed import Deployed
@@ -17,11 +19,13 @@ class Upload:
 
     stored: StoredObject
     # An error: what the event of such a key fails with.
-    planned: Execution | Skip | ArrivalError
+    planned: Execution | Skip | Waiting | ArrivalError
     execution: dict[str, Any] | None
     # With windows, where it was gathered: the plan is the run on that manifest, or before there is one the window.
-    window: Generation | None = None
+    window: Generation[Any] | None = None
     manifest: str | None = None
+    # With sets, each member: since when it is there (None: missing).
+    members: tuple[tuple[str, datetime | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from shared.domain.arrival import Skip, SkipReason, StoredObject
 from shared.domain.errors import ArrivalError
+from shared.domain.outcome import Waiting
 from shared.domain.plan import Execution
 from tools.paper import quoted
 from tools.why.facts import Facts, Upload
@@ -55,6 +56,8 @@ def advise(facts: Facts, now: datetime) -> Advice:
             return SKIPPED[SkipReason.FAILED_CALL if refused else SkipReason.OBJECT_GONE]
         case Upload(_, Skip(reason, _)):
             return SKIPPED[reason]
+        case Upload(_, Waiting()):
+            return Advice("Nothing yet: its set starts when what is missing has arrived.", to_do=False)
         case Upload(_, ArrivalError()):
             return Advice("Upload it under another key, then delete its message (docs/runbook.md#routes).")
         case Upload(_, Execution() as execution, {"status": status}, window, manifest):

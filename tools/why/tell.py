@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.domain.arrival import Skip
 from shared.domain.errors import ArrivalError
+from shared.domain.outcome import Waiting
 from tools.executions import console, reason
 from tools.paper import Answer, moment, shown
 from tools.why.facts import Facts, Upload
@@ -42,12 +43,16 @@ def _tell_upload(upload: Upload) -> Iterator[str]:
     stored, planned, execution = upload.stored, upload.planned, upload.execution
     version = f", version {stored.version_id}" if stored.version_id else ""
     yield f"uploaded {moment(stored.last_modified)} UTC, {stored.size:,} bytes{version}"
+    for key, since in upload.members:
+        yield f"  member {shown(key)}: " + (f"there since {moment(since)} UTC" if since else "missing")
     if upload.window and upload.manifest:
         yield f"  gathered by window {upload.window.name}, manifest {upload.manifest}"
     elif upload.window:
         yield f"  to be gathered by window {upload.window.name}"
     if isinstance(planned, ArrivalError):
         yield f"  fails: {planned}"
+    elif isinstance(planned, Waiting):
+        yield f"  waiting: {planned.reason}"
     elif isinstance(planned, Skip):
         yield f"  starts nothing: {planned.reason.value}, {planned.why}"
     elif execution is None:
@@ -84,6 +89,10 @@ def _upload(upload: Upload) -> dict[str, Any]:
         "window": upload.window.name if upload.window else None,
         "manifest": upload.manifest,
     }
+    if upload.members:
+        described["members"] = {key: since and since.isoformat() for key, since in upload.members}
+    if isinstance(planned, Waiting):
+        return described | {"waiting": planned.reason}
     if isinstance(planned, ArrivalError):
         return described | {"error": type(planned).__name__, "why": str(planned)}
     if isinstance(planned, Skip):

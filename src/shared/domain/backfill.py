@@ -18,10 +18,11 @@ from shared.domain.errors import (
     MalformedEventError,
     ObjectDeniedError,
     PermanentCallError,
+    SetTooLargeError,
     UnsafeArgumentError,
     UnsafeTargetError,
 )
-from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
+from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 
 # Keys named in a report for each outcome; all of them are in the Map Run's results.
 FIRST_KEYS = 5
@@ -65,7 +66,7 @@ class Item(BaseModel):
 class Results:
     """The keys of one batch, or of all, by outcome; `started` holds what would be started in a dry run.
 
-    With windows, `windows` names the executions that were opened, or would be; several keys may share one.
+    With windows or sets, `windows` names the executions that were opened, or would be; several keys may share one.
     """
 
     found: int = 0
@@ -73,6 +74,7 @@ class Results:
     coalesced: int = 0
     windows: list[str] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     skipped: dict[str, list[str]] = field(default_factory=dict)
     failed: list[dict[str, str]] = field(default_factory=list)
 
@@ -146,7 +148,13 @@ def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreat
         created = ObjectCreated(request.bucket, item.key, None, stack.account_id)
         try:
             outcome = handle(created, request)
-        except (ObjectDeniedError, PermanentCallError, UnsafeArgumentError, UnsafeTargetError) as error:
+        except (
+            ObjectDeniedError,
+            PermanentCallError,
+            SetTooLargeError,
+            UnsafeArgumentError,
+            UnsafeTargetError,
+        ) as error:
             results.failed.append({"key": item.key, "why": str(error)})
             continue
         match outcome:
@@ -158,6 +166,8 @@ def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreat
                 results.duplicates += 1
             case Coalesced():
                 results.coalesced += 1
+            case Waiting():
+                results.waiting.append(item.key)
             case skip:
                 results.skipped.setdefault(skip.reason.value, []).append(item.key)
     return results
@@ -168,7 +178,7 @@ def report(request: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> 
     total = Results()
     skipped: Counter[str] = Counter()
     windows: set[str] = set()
-    started = failed = 0
+    started = failed = waiting = 0
     for batch in batches:
         results = TypeAdapter(Results).validate_python(batch)
         total.found += results.found
@@ -177,8 +187,10 @@ def report(request: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> 
         windows.update(results.windows)
         started += len(results.started)
         failed += len(results.failed)
+        waiting += len(results.waiting)
         total.started = (total.started + results.started)[:FIRST_KEYS]
         total.failed = (total.failed + results.failed)[:FIRST_KEYS]
+        total.waiting = (total.waiting + results.waiting)[:FIRST_KEYS]
         for reason, keys in results.skipped.items():
             skipped[reason] += len(keys)
             total.skipped[reason] = (total.skipped.get(reason, []) + keys)[:FIRST_KEYS]
@@ -188,9 +200,15 @@ def report(request: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> 
         "started": started,
         "duplicates": total.duplicates,
         **({"coalesced": total.coalesced, "windows": len(windows)} if windows or total.coalesced else {}),
+        **({"waiting": waiting} if waiting else {}),
         "skipped": {reason: count for reason, count in sorted(skipped.items()) if count},
         "failed": failed,
-        "first_keys": {"started": total.started, "skipped": total.skipped, "failed": total.failed},
+        "first_keys": {
+            "started": total.started,
+            **({"waiting": total.waiting} if waiting else {}),
+            "skipped": total.skipped,
+            "failed": total.failed,
+        },
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.errors import ForeignObjectError, UnsafeArgumentError, UnsafeTargetError
-from shared.domain.pattern import Capture, Pattern, is_captured
+from shared.domain.pattern import Capture, Pattern, fill, is_captured
 from shared.domain.routes import NO_ROUTES, Choice, Route, RouteTable
 from shared.domain.windows import own_folder
 
@@ -151,8 +151,19 @@ def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
 
 
 def source_of(key: str, choice: Choice) -> str:
-    """Return what the job reads, SRC_PREFIX: the source where the route has one, else the key, or a window's folder."""
+    """Return what the job reads, SRC_PREFIX: the source where the route has one, else the key, or the window's or set's folder."""
+    if choice.route.set and choice.route.source is None:
+        return common_folder([fill(match.tokens, choice.captures) for match in choice.route.match])
     return folder_of(key, choice) if choice.route.window_seconds else choice.source(key)
+
+
+def common_folder(keys: list[str]) -> str:
+    """Return what all keys begin with, up to and with a slash; empty where there is nothing."""
+    first, last = min(keys), max(keys)
+    length = next(
+        (place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first)
+    )
+    return first[: first.rfind("/", 0, length) + 1]
 
 
 def folder_of(key: str, choice: Choice) -> str:
@@ -160,10 +171,22 @@ def folder_of(key: str, choice: Choice) -> str:
     return own_folder(key) if choice.route.source is None else choice.source(key)
 
 
+def choose_listed(key: str, size: int, stack: Stack) -> Choice | None:
+    """Return the route that an object's own arrival would go to, paused or not; None where it would start nothing.
+
+    For what is looked at because another object arrived: the files of a window, the members of a set. Size in bytes.
+    """
+    try:
+        choice = choose(ObjectCreated(stack.source_bucket_name, key, None, stack.account_id), stack, even_paused=True)
+    except (UnsafeTargetError, UnsafeArgumentError):  # its own event fails, and says so
+        return None
+    return None if isinstance(choice, Skip) or screen_object(size, choice) else choice
+
+
 def screen_object(size: int, choice: Choice) -> Skip | None:
     """Return what the object says once its route is known: a skip, or None. Size in bytes.
 
-    Live events, backfills and the listings of windows all ask here.
+    Live events, backfills and the looks at windows and sets all ask here.
     """
     if size or choice.route.accept_empty:
         return None

@@ -6,7 +6,8 @@
     ├── UnsafeTargetError         no: a job would resolve the target to somewhere else
     ├── UnsafeArgumentError       no: a job would take a value for an option
     ├── SettingsError             no: the function's environment is incomplete
-    ├── ManifestMissingError      yes: a window's manifest was put and is not there
+    ├── SetTooLargeError          no: to look at a set takes more requests than an arrival may make
+    ├── ManifestMissingError      yes: a manifest was put and is not there
     └── CallError                 S3 or Step Functions did not answer as hoped
         ├── PermanentCallError    no: the call itself was judged wrong
         └── RetryableCallError    yes: throttled, denied (until a policy is fixed), timed out, or the service has a fault
@@ -27,6 +28,7 @@ class Cause(StrEnum):
     UNSAFE_ARGUMENT = "unsafe_argument"
     UNSAFE_TARGET = "unsafe_target"
     SETTINGS = "settings"
+    SET_TOO_LARGE = "set_too_large"
     ACCESS_DENIED = "access_denied"
     THROTTLED = "throttled"
     TIMEOUT = "timeout"
@@ -73,8 +75,14 @@ class SettingsError(ArrivalError):
     cause = Cause.SETTINGS
 
 
+class SetTooLargeError(ArrivalError):
+    """A set's folder has so many names that looking at it takes too many requests."""
+
+    cause = Cause.SET_TOO_LARGE
+
+
 class ManifestMissingError(ArrivalError):
-    """A window's manifest was stored and is not there: somebody deletes what must stay for ever."""
+    """A manifest was stored and is not there: somebody deletes what must stay for ever."""
 
     cause = Cause.SERVICE_ERROR
 

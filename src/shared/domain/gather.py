@@ -1,15 +1,16 @@
 """Gather: which window an upload belongs to, which listed objects belong to a window, and what starts on its files."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from shared.domain.arrival import ObjectCreated, Skip, StoredObject
-from shared.domain.choose import Stack, check_values, choose, find_route, folder_of, screen, screen_object
-from shared.domain.errors import SettingsError, UnsafeArgumentError, UnsafeTargetError
+from shared.domain.arrival import ObjectCreated, StoredObject
+from shared.domain.choose import Stack, check_values, choose_listed, find_route, folder_of, screen
+from shared.domain.errors import ForeignObjectError, SettingsError
 from shared.domain.plan import Execution, five_parameters, route_parameters
 from shared.domain.routes import Choice
 from shared.domain.windows import (
     File,
     Generation,
+    Group,
     Sighting,
     Window,
     Windows,
@@ -19,22 +20,40 @@ from shared.domain.windows import (
 
 
 class Gathering(NamedTuple):
-    """The plan to bring an upload into its window: the machine that collects it, and the bucket of its manifests."""
+    """The plan to bring an upload into its window or set: the machine that collects it, and the bucket of its manifests.
 
-    sighting: Sighting
+    `run` is the execution on a set's content, which is known before there is a manifest.
+    """
+
+    sighting: Sighting[Any]
     machine_arn: str
     results_bucket: str
     route: str | None = None
+    run: Execution | None = None
 
 
 def gather(
     stored: StoredObject, choice: Choice, stack: Stack, seen_at: float, reprocess: str | None = None
 ) -> Gathering:
     """Plan which window an object joins by the route of its key; `seen_at` is when S3 had told of it."""
-    file = File(stored.key, stored.size, stored.etag, int(stored.last_modified.timestamp()))
+    file = file_of(stored)
     windows = Windows(_owner(choice), stack.source_bucket_name, choice.route.window_seconds)
     sighting = Sighting(windows.of(file, folder_of(file.key, choice), reprocess), file, seen_at)
     return Gathering(sighting, stack.window_machine_arn, stack.results_bucket_name, choice.name)
+
+
+def file_of(stored: StoredObject) -> File:
+    """Return an object as a listing tells it."""
+    return File(stored.key, stored.size, stored.etag, int(stored.last_modified.timestamp()))
+
+
+def check_bucket(group: Group, stack: Stack) -> None:
+    """Raise ForeignObjectError for a window or a set of another bucket."""
+    if group.bucket != stack.source_bucket_name:
+        raise ForeignObjectError(
+            f"Bucket {group.bucket!a} is not this stack's ({stack.source_bucket_name}), and what was gathered there waits: "
+            "deploy with that SourceBucketName, then redrive."
+        )
 
 
 def belongs(file: File, window: Window, stack: Stack) -> bool:
@@ -42,13 +61,10 @@ def belongs(file: File, window: Window, stack: Stack) -> bool:
 
     Raises ForeignObjectError for a window of another bucket.
     """
-    try:
-        choice = choose(ObjectCreated(window.bucket, file.key, None, stack.account_id), stack, even_paused=True)
-    except (UnsafeTargetError, UnsafeArgumentError):  # its own event fails, and says so
-        return False
+    check_bucket(window, stack)
+    choice = choose_listed(file.key, file.size, stack)
     return (
-        not isinstance(choice, Skip)
-        and screen_object(file.size, choice) is None
+        choice is not None
         and folder_of(file.key, choice) == window.folder
         # Windows of the parameters' one route go on when a parameter changes, on the job that there is now.
         and (choice.name == window.route if choice.name else _is_of_parameters(window))
@@ -66,7 +82,7 @@ def plan_window(generation: Generation, manifest: bytes, stack: Stack) -> Execut
     The folder decides job, target and parameters: the build refuses a route with windows where another capture does.
     Raises SettingsError where the route is gone, UnsafeTargetError and UnsafeArgumentError.
     """
-    files, window = parse_manifest(manifest), generation.window
+    files, window = parse_manifest(manifest), generation.group
     if not files:
         return None
     first = ObjectCreated(window.bucket, files[0].key, None, stack.account_id)

@@ -1,6 +1,7 @@
 """How an arrival ends when it doesn't fail."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.domain.arrival import Skip
 
@@ -23,13 +24,26 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Coalesced:
-    """This arrival is gathered into a window that another one opened; the execution is the window's."""
+    """This arrival is gathered with others, by an execution of the window machine that another one started."""
 
     execution_arn: str
     route: str | None = None
 
 
-type Outcome = Started | Duplicate | Coalesced | Skip
+class Waiting(NamedTuple):
+    """The set that this arrival belongs to is incomplete: keys where one of each is wanted, otherwise whole numbers."""
+
+    present: list[str] | int
+    missing: list[str] | int
+    route: str
+
+    @property
+    def reason(self) -> str:
+        """The word for it, as of a skip."""
+        return "incomplete_set"
+
+
+type Outcome = Started | Duplicate | Coalesced | Waiting | Skip
 
 
 def as_response(outcome: Outcome) -> dict[str, str | None]:
@@ -41,5 +55,7 @@ def as_response(outcome: Outcome) -> dict[str, str | None]:
             return {"outcome": "duplicate", "reason": None, "execution_arn": arn}
         case Coalesced(arn):
             return {"outcome": "coalesced", "reason": None, "execution_arn": arn}
+        case Waiting():
+            return {"outcome": "waiting", "reason": outcome.reason, "execution_arn": None}
         case Skip(reason):
             return {"outcome": "skipped", "reason": reason.value, "execution_arn": None}

@@ -18,6 +18,16 @@ class Rung(NamedTuple):
     dpus: int
 
 
+class Complete(NamedTuple):
+    """When a set of arrivals is complete: at least so many under the source, or (None) one of each match.
+
+    It starts once it has not changed for `settle_seconds`.
+    """
+
+    at_least: int | None
+    settle_seconds: int
+
+
 class Route(NamedTuple):
     """One dataset: the keys it takes and what they start; the fields of its file, with the name of that file.
 
@@ -40,6 +50,7 @@ class Route(NamedTuple):
     window_seconds: int = 0
     paused: bool = False
     parameters: tuple[tuple[str, Template], ...] = ()
+    set: Complete | None = None
 
     @property
     def folder_captures(self) -> list[str]:
@@ -217,6 +228,7 @@ UNPACK: dict[str, Callable[[Any], Any]] = {
     "source": lambda packed: None if packed is None else _template(packed),
     "capacity": lambda packed: tuple(Rung(*rung) for rung in packed),
     "parameters": lambda packed: tuple((name, _template(template)) for name, template in packed),
+    "set": lambda packed: None if packed is None else Complete(*packed),
 }
 
 

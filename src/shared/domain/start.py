@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason, StoredObject
 from shared.domain.choose import Stack, choose, screen_object
 from shared.domain.errors import ArrivalError
-from shared.domain.gather import Gathering, gather
-from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
+from shared.domain.gather import Gathering, file_of, gather
+from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 from shared.domain.plan import Execution, plan
-from shared.domain.windows import Joined, Memory, Opened, foresee_join, join
+from shared.domain.routes import Choice
+from shared.domain.windows import File, Joined, Listing, Memory, Opened, foresee_join, join
 
-type Plan = Execution | Gathering | Skip
+type Plan = Execution | Gathering | Waiting | Skip
 
 
 class Gates(NamedTuple):
@@ -24,6 +26,7 @@ class Gates(NamedTuple):
     """
 
     read_object: Callable[[ObjectCreated], StoredObject | None]
+    list_page: Callable[[Listing, str | None], tuple[list[File], str | None]]
     read_manifest: Callable[[str, str], bytes | None]
     start_execution: Callable[[Execution], Opened | None]
     read_start_date: Callable[[Execution], float | None]
@@ -34,14 +37,14 @@ class Gates(NamedTuple):
 def plan_arrival(gates: Gates, created: ObjectCreated, stack: Stack, reprocess: str | None = None) -> Plan:
     """Look at the object and plan; the order spares S3 a call wherever the key is answer enough.
 
-    Raises ForeignObjectError, UnsafeTargetError, PermanentCallError or RetryableCallError.
+    Raises ForeignObjectError, UnsafeTargetError, SetTooLargeError, PermanentCallError or RetryableCallError.
     """
     choice = choose(created, stack)
     if isinstance(choice, Skip):
         return choice
     with _about(choice.name):
-        # A window's listing shows what is current, so the event of an overwritten version speaks for the newer one.
-        gathered = bool(choice.route.window_seconds)
+        # A collect looks at what is current, so the event of an overwritten version speaks for the newer one.
+        gathered = bool(choice.route.window_seconds or choice.route.set)
         stored = gates.read_object(replace(created, version_id=None) if gathered else created)
         # After the answer, not before: what S3 told was visible by then, however long it took.
         seen_at = gates.clock()
@@ -50,6 +53,8 @@ def plan_arrival(gates: Gates, created: ObjectCreated, stack: Stack, reprocess: 
             return Skip(SkipReason.OBJECT_GONE, why, choice.name)
         if skip := screen_object(stored.size, choice):
             return skip
+        if choice.route.set:
+            return _look_at_set(gates, stored, choice, stack, reprocess)
         if gathered:
             return gather(stored, choice, stack, seen_at, reprocess)
         return plan(stored, choice, stack, reprocess)
@@ -60,7 +65,7 @@ def start(gates: Gates, planned: Plan) -> Outcome:
 
     Raises PermanentCallError or RetryableCallError.
     """
-    if isinstance(planned, Skip):
+    if isinstance(planned, Skip | Waiting):
         return planned
     with _about(planned.route):
         if isinstance(planned, Execution):
@@ -69,10 +74,15 @@ def start(gates: Gates, planned: Plan) -> Outcome:
             return Started(planned.arn, planned.route) if new else Duplicate(planned.arn, planned.route)
         joined = join(
             planned.sighting,
-            gates.memory,
+            _memory(gates, planned),
             lambda key: gates.read_manifest(planned.results_bucket, key),
             lambda name, given: gates.start_execution(Execution(planned.machine_arn, name, given)),
         )
+        if planned.run:
+            # Members come together: what the clocks can't tell apart, this environment can.
+            name = joined.generation.name
+            joined = joined._replace(new=joined.new and name not in gates.memory.start_dates)
+            gates.memory.keep_start_date(name, planned.sighting.seen_at)
         return _joined(joined, planned)
 
 
@@ -81,7 +91,7 @@ def foresee(gates: Gates, planned: Plan) -> Outcome:
 
     Raises PermanentCallError or RetryableCallError.
     """
-    if isinstance(planned, Skip):
+    if isinstance(planned, Skip | Waiting):
         return planned
     with _about(planned.route):
         if isinstance(planned, Execution):
@@ -89,14 +99,37 @@ def foresee(gates: Gates, planned: Plan) -> Outcome:
             return Duplicate(planned.arn, planned.route) if known else Started(planned.arn, planned.route)
         joined = foresee_join(
             planned.sighting,
-            gates.memory,
+            _memory(gates, planned),
             lambda key: gates.read_manifest(planned.results_bucket, key),
             lambda name: gates.read_start_date(Execution(planned.machine_arn, name, "")),
         )
         return _joined(joined, planned)
 
 
-def _joined(joined: Joined, planned: Gathering) -> Started | Coalesced:
+def _look_at_set(
+    gates: Gates, stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | None
+) -> Gathering | Waiting:
+    # Here and not above: who has no set pays nothing for it in a cold start.
+    from shared.domain import sets  # noqa: PLC0415
+
+    def head(key: str) -> File | None:
+        if key == stored.key:  # it was looked at just now
+            return file_of(stored)
+        other = gates.read_object(ObjectCreated(stored.bucket, key, None, stack.account_id))
+        return file_of(other) if other else None
+
+    look_at = partial(sets.look, stack=stack, head=head, list_page=gates.list_page)
+    return sets.gather_set(choice, stack, look_at, gates.clock, reprocess)
+
+
+def _memory(gates: Gates, planned: Gathering) -> Memory:
+    """Return what is known of windows; of a set nothing, because an execution that was stopped must be seen to be over."""
+    return Memory() if planned.run else gates.memory
+
+
+def _joined(joined: Joined[Any], planned: Gathering) -> Started | Coalesced | Duplicate:
+    if joined.named and planned.run:
+        return Duplicate(planned.run.arn, planned.route)
     arn = Execution(planned.machine_arn, joined.generation.name, joined.generation.input).arn
     return Started(arn, planned.route) if joined.new else Coalesced(arn, planned.route)
 

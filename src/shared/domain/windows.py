@@ -23,10 +23,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.domain.errors import MalformedEventError, ManifestMissingError
 from shared.domain.names import digest, readable, timestamp
+
+if TYPE_CHECKING:
+    from shared.domain.sets import Content
 
 # Seconds between a window's deadline and its listing, for the clocks of Lambda and Step Functions to differ by.
 # statemachine/window.asl.json waits for it; a test holds the two together.
@@ -59,6 +62,15 @@ class File(NamedTuple):
         return self.key, self.etag, self.last_modified
 
 
+class Listing(NamedTuple):
+    """What to list: the objects whose keys begin with the prefix; those in deeper folders only if `deep`."""
+
+    bucket: str
+    account: str
+    prefix: str
+    deep: bool
+
+
 class Window(NamedTuple):
     """The arrivals of one folder in one slot; `start` and `seconds` are whole seconds, `reprocess` is a user's label."""
 
@@ -73,6 +85,26 @@ class Window(NamedTuple):
     def identity(self) -> str:
         """The folder's last part and the slot, for people, and a digest of all that makes this window itself."""
         return readable_name(self)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What makes this window itself, and nothing that a deployment could change."""
+        return {
+            "route": self.route,
+            "bucket": self.bucket,
+            "folder": self.folder,
+            "start": timestamp(self.start),
+            "seconds": self.seconds,
+            "reprocess": self.reprocess,
+        }
+
+    def manifest_key(self, generation: int) -> str:
+        """Return the key of a generation's manifest, in the results bucket."""
+        return f"{MANIFESTS}/{self.identity}/{generation}.json"
+
+    def is_late(self, seen_at: float) -> bool:
+        """Return whether the slot's first window is over, had its first upload been announced at once."""
+        return seen_at > self.start + 2 * self.seconds + GRACE
 
     def takes(self, file: File) -> bool:
         """Return whether the file's time falls into this window's slot."""
@@ -92,51 +124,45 @@ class Windows(NamedTuple):
         return Window(self.route, self.bucket, folder, start, self.seconds, reprocess)
 
 
-class Generation(NamedTuple):
-    """One opening of a window: the execution of the window machine that collects it, and the manifest it stores."""
+type Group = Window | Content
+"""What an execution of the window machine gathers: the files of a window, or one content of a set (shared/domain/sets.py)."""
 
-    window: Window
+
+class Generation[G: Group = Window](NamedTuple):
+    """One opening of a group: the execution of the window machine that collects it, and the manifest it stores."""
+
+    group: G
     number: int
 
     @property
     def name(self) -> str:
         """The name of the execution that collects this generation."""
-        return f"{self.window.identity}-{self.number}"
+        return f"{self.group.identity}-{self.number}"
 
     @property
     def input(self) -> str:
-        """The input of that execution: what makes the window itself, and nothing that a deployment could change."""
-        window = self.window
-        return json.dumps(
-            {
-                "route": window.route,
-                "bucket": window.bucket,
-                "folder": window.folder,
-                "start": timestamp(window.start),
-                "seconds": window.seconds,
-                "reprocess": window.reprocess,
-                "generation": self.number,
-            }
-        )
+        """The input of that execution: what makes the group itself."""
+        return json.dumps({**self.group.facts, "generation": self.number})
 
     @property
     def manifest_key(self) -> str:
         """The key of this generation's manifest, in the results bucket."""
-        return f"{MANIFESTS}/{self.window.identity}/{self.number}.json"
+        return self.group.manifest_key(self.number)
 
     @property
-    def former(self) -> "Iterator[Generation]":
+    def former(self) -> "Iterator[Generation[G]]":
         """All generations that were opened before this one."""
-        return (Generation(self.window, number) for number in range(self.number))
+        return (Generation(self.group, number) for number in range(self.number))
 
 
-class Sighting(NamedTuple):
+class Sighting[G: Group = Window](NamedTuple):
     """An upload that is current under its key, as HEAD told it; `seen_at` is this machine's time after the answer.
 
-    After, not before: what HEAD saw was visible by then, however long the answer took.
+    After, not before: what HEAD saw was visible by then, however long the answer took. Of a set all members are seen; any
+    of them will do as `file`, because a manifest of this content names them all.
     """
 
-    window: Window
+    group: G
     file: File
     seen_at: float
 
@@ -148,11 +174,12 @@ class Opened(NamedTuple):
     new: bool
 
 
-class Joined(NamedTuple):
-    """Where an arrival ended: in this generation, which it opened (`new`) or found."""
+class Joined[G: Group = Window](NamedTuple):
+    """Where an arrival ended: in this generation, which it opened (`new`) or found; `named` by a manifest that is stored."""
 
-    generation: Generation
+    generation: Generation[G]
     new: bool
+    named: bool = False
 
 
 # The gates. `start_execution` takes a name and an input, and returns None for ExecutionAlreadyExists; `put_if_absent`
@@ -254,45 +281,46 @@ def parse_manifest(stored: bytes) -> list[File]:
 # ---- The adapter ----
 
 
-def join(sighting: Sighting, memory: Memory, get_manifest: GetManifest, start_execution: StartExecution) -> Joined:
+def join[G: Group](
+    sighting: Sighting[G], memory: Memory, get_manifest: GetManifest, start_execution: StartExecution
+) -> Joined[G]:
     """Bring an arrival into a window: open one, join the one that is open, or find the manifest that names it.
 
     Two calls while the slot's window is open, HEAD included, and one once this environment has been told of it. An
     arrival that is late for its slot asks for manifests first: the name of a window is forgotten after 90 days, its
     manifest is not, and a generation that has one must never be started again.
     """
-    window = sighting.window
     for number in itertools.count():
-        generation = Generation(window, number)
+        generation = Generation(sighting.group, number)
         if _is_late(sighting) and not _is_open(generation, sighting, memory):
             named = _find(sighting, generation, memory, get_manifest)
             if named is not None:
                 if named:
-                    return Joined(generation, new=False)
+                    return Joined(generation, new=False, named=True)
                 continue
         new = _open(generation, memory, start_execution)
         if _is_open(generation, sighting, memory):
             return Joined(generation, new)
         if _find(sighting, generation, memory, get_manifest):
-            return Joined(generation, new=False)
+            return Joined(generation, new=False, named=True)
     raise AssertionError  # pragma: no cover - the count has no end
 
 
-def foresee_join(
-    sighting: Sighting,
+def foresee_join[G: Group](
+    sighting: Sighting[G],
     memory: Memory,
     get_manifest: GetManifest,
     read_start_date: Callable[[str], float | None],
-) -> Joined:
+) -> Joined[G]:
     """Return where an arrival would end, without opening anything; `new` is a generation that would have to be opened.
 
     `read_start_date` takes the name of an execution, and returns None where there is none.
     """
     for number in itertools.count():
-        generation = Generation(sighting.window, number)
+        generation = Generation(sighting.group, number)
         named = _find(sighting, generation, memory, get_manifest)
         if named:
-            return Joined(generation, new=False)
+            return Joined(generation, new=False, named=True)
         if named is None:
             if generation.name not in memory.start_dates:
                 start_date = read_start_date(generation.name)
@@ -304,18 +332,17 @@ def foresee_join(
     raise AssertionError  # pragma: no cover - the count has no end
 
 
-def _is_late(sighting: Sighting) -> bool:
-    """Return whether the slot's first window is over, had its first upload been announced at once."""
-    return sighting.seen_at > sighting.window.start + 2 * sighting.window.seconds + GRACE
+def _is_late[G: Group](sighting: Sighting[G]) -> bool:
+    return sighting.group.is_late(sighting.seen_at)
 
 
-def _is_open(generation: Generation, sighting: Sighting, memory: Memory) -> bool:
+def _is_open[G: Group](generation: Generation[G], sighting: Sighting[G], memory: Memory) -> bool:
     """Return whether S3 had the arrival before the deadline of a window that this environment was told of."""
     start_date = memory.start_dates.get(generation.name)
-    return start_date is not None and sighting.seen_at < start_date + generation.window.seconds
+    return start_date is not None and sighting.seen_at < start_date + generation.group.seconds
 
 
-def _open(generation: Generation, memory: Memory, start_execution: StartExecution) -> bool:
+def _open[G: Group](generation: Generation[G], memory: Memory, start_execution: StartExecution) -> bool:
     """Start a generation's execution unless it is known to have been started; return whether this call began it."""
     if generation.name in memory.start_dates:
         return False
@@ -326,7 +353,9 @@ def _open(generation: Generation, memory: Memory, start_execution: StartExecutio
     return opened.new
 
 
-def _find(sighting: Sighting, generation: Generation, memory: Memory, get_manifest: GetManifest) -> bool | None:
+def _find[G: Group](
+    sighting: Sighting[G], generation: Generation[G], memory: Memory, get_manifest: GetManifest
+) -> bool | None:
     """Return whether a generation's manifest names the arrival, None while it has no manifest."""
     key = generation.manifest_key
     if key not in memory.manifests:
@@ -359,10 +388,9 @@ def collect(
         files = [
             file
             for file in list_files(list_page)
-            if generation.window.takes(file) and file.upload not in taken and accepts(file)
+            if generation.group.takes(file) and file.upload not in taken and accepts(file)
         ]
-        put_if_absent(generation.manifest_key, write_manifest(files))
-        stored = stored_manifest(generation, get_manifest)
+        stored = store_manifest(generation, files, get_manifest, put_if_absent)
     return stored
 
 
@@ -372,17 +400,19 @@ def close_former(generation: Generation, get_manifest: GetManifest, put_if_absen
     for former in generation.former:
         stored = get_manifest(former.manifest_key)
         if stored is None:
-            put_if_absent(former.manifest_key, write_manifest([]))
-            stored = stored_manifest(former, get_manifest)
+            stored = store_manifest(former, [], get_manifest, put_if_absent)
         taken.update(file.upload for file in parse_manifest(stored))
     return taken
 
 
-def stored_manifest(generation: Generation, get_manifest: GetManifest) -> bytes:
-    """Read back a manifest that was put, by this collect or another.
+def store_manifest[G: Group](
+    generation: Generation[G], files: Iterable[File], get_manifest: GetManifest, put_if_absent: PutIfAbsent
+) -> bytes:
+    """Store a manifest unless there is one, and read back what is stored, by this collect or another.
 
     Raises ManifestMissingError.
     """
+    put_if_absent(generation.manifest_key, write_manifest(files))
     stored = get_manifest(generation.manifest_key)
     if stored is None:
         raise ManifestMissingError(
@@ -408,7 +438,7 @@ def name_and_input(
 
     The name has the manifest in it, so that a collect run again starts nothing new.
     """
-    files, window = parse_manifest(stored), generation.window
+    files, window = parse_manifest(stored), generation.group
     name = readable_name(window, generation.number, hashlib.sha256(stored).hexdigest())
     written = {
         **parameters,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.domain.start import Gates
 from shared.domain.windows import Memory
-from shared.gates.s3 import get_manifest, read_object
+from shared.gates.s3 import get_manifest, list_page, read_object
 from shared.gates.settings import trace_header
 from shared.gates.step_functions import read_start_date, start_execution
 
@@ -19,6 +19,7 @@ def make_gates(s3: "S3Client", sfn: "SFNClient") -> Gates:
     """Put the gates together, once an execution environment: the memory of windows lives as long as that."""
     return Gates(
         read_object=partial(read_object, s3),
+        list_page=partial(list_page, s3),
         read_manifest=partial(get_manifest, s3),
         # The runtime sets the trace's header anew for each invocation.
         start_execution=lambda execution: start_execution(sfn, trace_header(), execution),

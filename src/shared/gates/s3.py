@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from shared.domain.arrival import ObjectCreated, StoredObject, real_version
 from shared.domain.errors import ObjectDeniedError, SettingsError
-from shared.domain.windows import File
+from shared.domain.windows import File, Listing
 from shared.gates.aws import call, code_of
 
 if TYPE_CHECKING:
@@ -97,15 +97,6 @@ def _region_of(answer: Any) -> str | None:
     return region
 
 
-class Listing(NamedTuple):
-    """What to list: the objects whose keys begin with the prefix; those in deeper folders only if `deep`."""
-
-    bucket: str
-    account: str
-    prefix: str
-    deep: bool
-
-
 def list_page(s3: "S3Client", listing: Listing, token: str | None) -> tuple[list[File], str | None]:
     """List a thousand names; returns the next page's token, or None.
 
@@ -127,7 +118,7 @@ def list_page(s3: "S3Client", listing: Listing, token: str | None) -> tuple[list
 
 
 def get_manifest(s3: "S3Client", bucket: str, key: str) -> bytes | None:
-    """Read the manifest of a window, or None where there is none yet.
+    """Read the manifest of a window or set, or None where there is none yet.
 
     Raises PermanentCallError or RetryableCallError.
     """
@@ -141,7 +132,7 @@ def get_manifest(s3: "S3Client", bucket: str, key: str) -> bytes | None:
 
 
 def put_manifest(s3: "S3Client", bucket: str, key: str, body: bytes) -> None:
-    """Store the manifest of a window unless there is one: what is stored first stays.
+    """Store the manifest of a window or set unless there is one: what is stored first stays.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
     Raises PermanentCallError or RetryableCallError.

@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from shared.domain.arrival import Announcement, ObjectCreated, Skip, Source
 from shared.domain.choose import Stack
 from shared.domain.errors import ArrivalError, Cause
-from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started
+from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 from shared.domain.plan import Execution
 from shared.domain.windows import Generation, parse_manifest
 
@@ -61,6 +61,9 @@ def report_outcome(
         case Coalesced(arn):
             logger.info("coalesced", extra={**fields, **_execution(arn)})
             _count(metrics, "Coalesced", announcement.source)
+        case Waiting():
+            logger.info("waiting", extra={**fields, **_waiting(outcome)})
+            _count(metrics, "Waiting", announcement.source)
         case Skip(reason, why):
             logger.info("skipped", extra={**fields, "reason": reason.value, "why": why})
             _count(metrics, "Skipped", announcement.source, reason.value)
@@ -97,19 +100,24 @@ def report_backfill(
             logger.debug("duplicate", extra={**fields, **_execution(arn)})
         case Coalesced(arn):
             logger.info("coalesced", extra={**fields, **_execution(arn)})
+        case Waiting():
+            logger.info("waiting", extra={**fields, **_waiting(outcome)})
         case Skip(reason, why):
             logger.info("skipped", extra={**fields, "reason": reason.value, "why": why})
 
 
-def report_window(
-    logger: Logger, generation: Generation, bucket: str, manifest: bytes, execution: Execution | None
+def report_collect(
+    logger: Logger, generation: Generation[Any], bucket: str, manifest: bytes | None, execution: Execution | None
 ) -> dict[str, Any]:
-    """Log what was collected, and return it as the function's answer."""
+    """Log what was collected, and return it as the function's answer; no manifest means that a set has changed."""
+    group = generation.group
+    what = {name: value for name, value in group.facts.items() if name in {"bucket", "folder", "instance"}}
+    said: dict[str, Any] = {"window": generation.name, **what}
+    if manifest is None:
+        logger.info("superseded", extra=said)
+        return said
     files = parse_manifest(manifest)
-    said = {
-        "window": generation.name,
-        "bucket": generation.window.bucket,
-        "folder": generation.window.folder,
+    said |= {
         "manifest": f"s3://{bucket}/{generation.manifest_key}",
         "files": len(files),
         "bytes": sum(file.size for file in files),
@@ -139,6 +147,10 @@ def describe(announcement: Announcement) -> dict[str, str | int]:
 
 def _execution(arn: str) -> dict[str, str]:
     return {"execution_arn": arn, "execution_name": arn.rsplit(":", 1)[-1]}
+
+
+def _waiting(outcome: Waiting) -> dict[str, Any]:
+    return {"reason": outcome.reason, "present": outcome.present, "missing": outcome.missing}
 
 
 def _latency(announcement: Announcement) -> int | None:

@@ -122,7 +122,7 @@ class _WithoutGrace(World):
     """The machine waits for the deadline, and clocks are thought to agree."""
 
     def waits_until(self, run: Run) -> float:
-        return run.start + run.generation.window.seconds
+        return run.start + run.generation.group.seconds
 
 
 class _ByVersion(World):

@@ -19,9 +19,9 @@ def contradictions(world: World) -> list[str]:
 def losses(world: World) -> list[str]:
     """Return what is lost, once a backfill without faults has looked at everything that exists."""
     held = {
-        upload for generation, uploads, _ in world.stored if generation.window.reprocess is None for upload in uploads
+        upload for generation, uploads, _ in world.stored if generation.group.reprocess is None for upload in uploads
     }
-    ran = {upload for target in world.started if target.generation.window.reprocess is None for upload in target.files}
+    ran = {upload for target in world.started if target.generation.group.reprocess is None for upload in target.files}
     unfinished = {
         upload
         for generation, uploads, _ in world.stored
@@ -48,13 +48,13 @@ def _not_where_it_joined(world: World) -> list[str]:
         generation = joined
         while world.stored_by.get(generation, generation) != generation:
             generation = world.stored_by[generation]
-        decided = generation in world.stored_by and upload in existing and joined.window.folder == own_folder(upload[0])
-        if decided and slot_start(upload[2], joined.window.seconds) == joined.window.start:
+        decided = generation in world.stored_by and upload in existing and joined.group.folder == own_folder(upload[0])
+        if decided and slot_start(upload[2], joined.group.seconds) == joined.group.start:
             held = set().union(
                 *(
                     uploads
                     for one, uploads, _ in world.stored
-                    if one.window == joined.window and one.number <= generation.number
+                    if one.group == joined.group and one.number <= generation.number
                 )
             )
             if upload not in held:
@@ -67,7 +67,7 @@ def _in_no_run(world: World) -> list[str]:
         return []
     ran = {upload for target in world.started for upload in target.files}
     # What was deleted while its window closed and restored later is like new, but nobody announces it.
-    words = {upload for upload, joined in world.acknowledged if joined.window.reprocess is None} - world.restored
+    words = {upload for upload, joined in world.acknowledged if joined.group.reprocess is None} - world.restored
     return [f"lost: {upload} was acknowledged and is in no run" for upload in (words & _existing(world)) - ran]
 
 
@@ -78,7 +78,7 @@ def scattered(world: World) -> list[str]:
     """
     existing = _existing(world) - world.restored
     found = {generation.name for generation, uploads, _ in world.stored if uploads}
-    closes = {name: run.start + run.generation.window.seconds for name, run in world.runs.items()}
+    closes = {name: run.start + run.generation.group.seconds for name, run in world.runs.items()}
     return [
         f"scattered: {upload} was visible before {former.name} closed, and is in generation {generation.number}"
         for generation, uploads, _ in world.stored
@@ -96,17 +96,17 @@ def _manifests_that_changed(world: World) -> list[str]:
     seen: set[tuple[Window, int]] = set()
     wrong = []
     for generation, _, _ in world.stored:
-        if (generation.window, generation.number) in seen:
+        if (generation.group, generation.number) in seen:
             wrong.append(f"changed: the manifest of {generation.name}")
-        seen.add((generation.window, generation.number))
+        seen.add((generation.group, generation.number))
     return wrong
 
 
 def _uploads_twice(world: World) -> list[str]:
     wrong = []
     for what, found in (
-        ("manifests", [(generation.window.reprocess, uploads) for generation, uploads, _ in world.stored]),
-        ("runs", [(target.generation.window.reprocess, target.files) for target in world.started]),
+        ("manifests", [(generation.group.reprocess, uploads) for generation, uploads, _ in world.stored]),
+        ("runs", [(target.generation.group.reprocess, target.files) for target in world.started]),
     ):
         count: dict[tuple[str | None, Upload], int] = defaultdict(int)
         for label, uploads in found:
@@ -121,8 +121,8 @@ def _strangers(world: World) -> list[str]:
         f"stranger: {upload} in {generation.name}"
         for generation, uploads, _ in world.stored
         for upload in uploads
-        if own_folder(upload[0]) != generation.window.folder
-        or slot_start(upload[2], generation.window.seconds) != generation.window.start
+        if own_folder(upload[0]) != generation.group.folder
+        or slot_start(upload[2], generation.group.seconds) != generation.group.start
     ]
 
 

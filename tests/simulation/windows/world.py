@@ -230,7 +230,7 @@ class World:
         self.manifests[key] = body
         number = int(key.rsplit("/", 1)[-1].removesuffix(".json"))
         uploads = frozenset(file.upload for file in windows.parse_manifest(body))
-        of = Generation(generation.window, number)
+        of = Generation(generation.group, number)
         self.stored.append((of, uploads, self.now))
         self.stored_by[of] = generation
 
@@ -295,7 +295,7 @@ class World:
 
     def waits_until(self, run: Run) -> float:
         """Return when the machine's Wait ends: Step Functions cuts a timestamp to whole seconds, so one is added before."""
-        return float(int(run.start + run.generation.window.seconds + windows.GRACE + 1))
+        return float(int(run.start + run.generation.group.seconds + windows.GRACE + 1))
 
     def stop(self, run: Run) -> Steps:
         """Be an operator who stops a window, and may think better of it."""
@@ -341,8 +341,8 @@ class World:
         """Do what the collector's handler does."""
         stored = windows.collect(
             generation,
-            lambda file: windows.own_folder(file.key) == generation.window.folder,
-            lambda token: call(lambda: self.list_page(generation.window.folder, token)),
+            lambda file: windows.own_folder(file.key) == generation.group.folder,
+            lambda token: call(lambda: self.list_page(generation.group.folder, token)),
             lambda key: call(lambda: self.manifests.get(key)),
             lambda key, body: call(lambda: self.put_if_absent(generation, key, body)),
         )
@@ -438,7 +438,7 @@ class World:
 
     def upload_at_the_last_minute(self, run: Run) -> Steps:
         """End an upload in parts just before or after a window closes, and deliver its event, or one of its key, about then."""
-        window = run.generation.window
+        window = run.generation.group
         key = window.folder + self.dice.choice("012")
         last_modified = window.start + self.dice.randrange(window.seconds)
         deadline = run.start + window.seconds
