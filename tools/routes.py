@@ -150,10 +150,28 @@ def capacity(choice: Choice, stack: Stack) -> str:
     return "; ".join([*steps, f"{last.dpus} DPUs above" if steps else f"{last.dpus} DPUs, whatever the size"])
 
 
-    if choice.route.set:
-        lines, written = tell_set(choice, asked)
-        told += [*lines, "Input", *json.dumps(written, indent=2, ensure_ascii=not key.isprintable()).splitlines()]
-        return Answer(told, data | {"input": written})
+def show_table(stack: Stack, last: dict[str, Last] | None = None) -> Answer:
+    """Return all routes, the highest priority first; with the last arrival of each, if these were asked for."""
+    headings: tuple[str, ...] = ("ROUTE", "MATCH", "JOB", "TARGET", "WINDOW")
+    rows: list[tuple[str, ...]] = []
+    data: list[dict[str, Any]] = []
+    for route in stack.table.routes or [parameters_route(stack)]:
+        window = f"{route.window_seconds} s" if route.window_seconds else "-"
+        if route.set:
+            window = f"set of {route.set.at_least or len(route.match)}"
+        window = "paused" if route.paused else window
+        matches = [template_text(one) for one in route.match] or [f"{shown(stack.source_prefix)}…"]
+        target = template_text(route.target)
+        arrived = (last or {}).get(route.name)
+        seen = (f"{arrived.when} {arrived.outcome}" if arrived else "none",) if last is not None else ()
+        rows.append((route.name or "(parameters)", matches[0], route.job_name, target, window, *seen))
+        rows += [("", match, "", "", "", *("" for _ in seen)) for match in matches[1:]]
+        told = {"when": arrived.when, "outcome": arrived.outcome, "key": arrived.key} if arrived else None
+        data.append(
+            {"route": route.name or None, "match": matches, "job_name": route.job_name, "target": target}
+            | {"window_seconds": route.window_seconds, "priority": route.priority, "paused": route.paused}
+            | ({"set": route.set._asdict()} if route.set else {})
+            | ({} if last is None else {"last": told})
         )
     told_rows: list[str | Listing] = [Listing((*headings, "LAST ARRIVAL") if last is not None else headings, rows)]
     if not stack.table:

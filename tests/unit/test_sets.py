@@ -1,12 +1,15 @@
 """Sets: the real handlers, on moto's S3 and a Step Functions that remembers; and what a look is."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handlers import backfill_batch, collect_window
@@ -23,10 +26,11 @@ from shared.domain.errors import (
 )
 from shared.domain.names import timestamp
 from shared.domain.windows import File, Listing
-from tests.unit.builders import BUCKET, MACHINE, Client, event, give, refusal, stack
-from tests.unit.test_backfill import CONTEXT, item
-from tests.unit.test_routes import table
+from shared.gates.s3 import read_object
+from tests.unit.builders import BUCKET, CONTEXT, MACHINE, Client, created, event, give, item, refusal, stack, table
 from tests.unit.test_window_handlers import StepFunctions
+from tools.why.ask import read_upload
+from tools.why.tell import _tell_upload
 
 EACH = """
 match = ["in/{day}/orders_{region}.csv", "in/{day}/lines_{region}.csv", "other/{region}/{day}.csv"]
@@ -49,6 +53,8 @@ THREE = ("in/1/orders_eu.csv", "in/1/lines_eu.csv", "other/eu/1.csv")
 class Machines(StepFunctions):
     """Executions by name, which run until they are closed."""
 
+    exceptions = SimpleNamespace(ExecutionDoesNotExist=ClientError)
+
     def __init__(self) -> None:
         super().__init__()
         self.closed: set[str] = set()
@@ -58,6 +64,11 @@ class Machines(StepFunctions):
         if name in self.closed:
             raise refusal("ExecutionAlreadyExists")
         return super().start_execution(name=name, **given)
+
+    def describe_execution(self, *, executionArn: str, includedData: str = "") -> dict[str, Any]:
+        """Describe an execution, with its status."""
+        described = super().describe_execution(executionArn=executionArn, includedData=includedData)
+        return described | {"status": "SUCCEEDED" if executionArn.rsplit(":", 1)[-1] in self.closed else "RUNNING"}
 
 
 @pytest.fixture
@@ -277,6 +288,33 @@ def test_what_was_complete_waits_for_its_route(sfn: Machines, monkeypatch: pytes
     deploy(monkeypatch, replace(STACK, table=table(close=EACH.replace("60", "30"))))
     assert 3 == collect(sfn)["files"]
     assert ["duplicate"] == arrive(THREE[0])
+
+
+def why(sfn: Machines, key: str) -> list[str]:
+    """Return what `make why` tells of an object, without times."""
+    found = read_object(collect_window.s3, created(key=key))
+    assert found
+    told = _tell_upload(read_upload(collect_window.s3, sfn, STACK, found))
+    return [re.sub(r"[0-9-]{10} [0-9:]{8}", "WHEN", line).strip() for line in told][1:]
+
+
+def test_why_tells_of_every_member(sfn: Machines) -> None:
+    """There since when, or missing; then what is to start it, and at last its run."""
+    put(*THREE[:2], "raw/1/a.csv")
+    there = [f"member {key}: there since WHEN UTC" for key in sorted(THREE)]
+    assert [there[1], there[0], f"member {THREE[2]}: missing", "waiting: incomplete_set"] == sorted(
+        why(sfn, THREE[0]), key=lambda line: (line.startswith("waiting"), line.endswith("missing"), "lines" in line)
+    )
+    assert ["member raw/1/a.csv: there since WHEN UTC", "member 2 more: missing"] == why(sfn, "raw/1/a.csv")[:2]
+    put(THREE[2])
+    assert "no execution close-1-eu-" in why(sfn, THREE[0])[3]
+    arrive(*THREE)
+    [window] = sfn.started
+    assert [f"to be gathered by window {window}", f"execution {window} is RUNNING"] == why(sfn, THREE[0])[3:5]
+    collect(sfn)
+    [name] = runs(sfn)
+    manifest = f"gathered by window {window}, manifest s3://results/sets/{name}.json"
+    assert [*there, manifest, f"execution {name} is RUNNING"] == why(sfn, THREE[0])[:5]
 
 
 @pytest.mark.parametrize(("pages", "fails"), [(10, False), (11, True)])

@@ -109,7 +109,7 @@ def test_the_table_names_every_route(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 def test_the_input_of_a_set_is_its_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Who belongs to it, and what starts on all of them."""
-    _, printed = answer(monkeypatch, capsys, KEY="raw/close/1/lines.csv")
+    _, printed = answer(monkeypatch, capsys, *question("raw/close/1/lines.csv"))
 
     assert "Set       one of each: raw/close/1/orders.csv, raw/close/1/lines.csv, raw/close/1/customers.csv" in printed
     given = json.loads(printed.partition("Input\n")[2])

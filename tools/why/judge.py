@@ -48,7 +48,7 @@ FAILED = "Fix what it says, then: arrivals redrive{stack} {name} (docs/runbook.m
 NOT_RUN = "Its window {name} has its manifest and has not started the run yet: look again in a minute (docs/runbook.md#windowfailedalarm)"
 
 
-def advise(facts: Facts, now: datetime) -> Advice:
+def advise(facts: Facts, now: datetime) -> Advice:  # noqa: PLR0911 - one a case
     """Return what to do about the newest upload; where S3 has none, about the key."""
     match facts.uploads[0] if facts.uploads else None:
         case None:
