@@ -67,6 +67,10 @@ stack = $${STACK:+--stack "$$STACK"} $${ROUTES:+--routes "$$ROUTES"}
 why: $(dev)/arrivals  ## What became of an object: make why KEY=… STACK=glueworkshop; or KEY='…' make why
 	@$(dev)/arrivals why $(stack) -- "$$KEY" || test $$? -eq 1
 
+.PHONY: expected
+expected: $(dev)/arrivals  ## What should have come by now, and what has: make expected STACK=glueworkshop
+	@$(dev)/arrivals expected $(stack) || test $$? -eq 1
+
 .PHONY: spark
 spark: $(envs)  ## The Glue job on a real Spark, alone and as the local cloud's Glue runs it; needs `make build` before.
 	.venv/spark/bin/python -m pytest tests/glue

@@ -64,11 +64,15 @@ def main() -> None:
     arguments = parser.parse_args()
     if sys.version_info[:2] != PYTHON:
         sys.exit(f"Bytecode is valid for one Python version only: run this with Python {PYTHON[0]}.{PYTHON[1]}.")
+    stage = dependencies()
+    # A cron and a zone are read with what the functions read them with: both are plain Python, whatever the platform.
+    # Last, so that nothing else of it is found here.
+    sys.path.append(str(stage))
     try:
         routes = read_routes()
     except RouteFileError as error:
         sys.exit(f"Bad route file. {error}")
-    shutil.copytree(dependencies(), arguments.artifact, dirs_exist_ok=True)
+    shutil.copytree(stage, arguments.artifact, dirs_exist_ok=True)
     for package in copy_code(arguments.artifact):
         if routes and package.name == "shared":
             (package / "domain" / "packed.py").write_text(packed_module(routes))

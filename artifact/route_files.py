@@ -1,19 +1,23 @@
 """Read src/routes/*.toml, refuse what can't work, and pack the rest: once, when the application is built.
 
-Standard library only: `sam build` runs it with whatever python3.13 is on the PATH. The functions never import it.
+Standard library only, but for [expect], which is read with the functions' own packages (artifact/build.py has them staged
+by then): `sam build` runs it with whatever python3.13 is on the PATH. The functions never import it.
 Every refusal is a RouteFileError whose message names the file, the field, and what to do.
 """
 
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from difflib import get_close_matches
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from artifact.conflicts import Loop, TooManyStatesError, common_key, find_loop, find_overlap, find_unread
 from artifact.pack import pack
-from shared.domain.pattern import Capture, Pattern, Template, Token
-from shared.domain.routes import Complete, Route, Rung, is_unsafe
+from shared.domain.pattern import Capture, Pattern, Template, Token, fill
+from shared.domain.routes import Complete, Expectation, Route, Rung, is_unsafe
 from shared.domain.windows import LONGEST_WINDOW
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "routes"
@@ -91,6 +95,9 @@ MOST_MATCHES = 20
 FEWEST_OF_EACH = 2
 FEWEST_MEMBERS, MOST_MEMBERS = 2, 1000
 SETTLE_SECONDS = 30
+CRON_FIELDS = 5
+# Day, month, hour and minute with two different digits: none of them is read as another by chance.
+EXAMPLE = datetime(2026, 12, 31, 23, 45)  # noqa: DTZ001 - a wall clock
 FEWEST_DPUS, MOST_DPUS = 2, 299  # as the template's GlueMaxCapacityDpus
 
 ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -106,12 +113,21 @@ MACHINE_ARN = re.compile(
 JOB_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f{}]+")
 LONGEST_JOB_NAME = 255
 
+EXPECTATION = (*Expectation._fields[:3], "lag", "at_least", "since")
+# With a dash and the name of the route before it, it names an incident, of at most 80 characters.
+LONGEST_EXPECTING = 63
+LAG = re.compile(r"P(?=[0-9T])(?:([0-9]{1,4})D)?(?:T([0-9]{1,5})H)?")
+# What strftime makes alike everywhere the build and the functions run, of a date and a time without a zone.
+FORMAT = re.compile(r"(?:[^%]|%[aAbBdHIjmMpSuUwWyYGV%]|%-[dHIjmMSy])*")
+MOST_OBJECTS = 1_000_000
+
 KINDS = {
     str: "text in quotes",
     int: "a whole number without quotes",
     bool: "true or false",
     list: "a list",
     dict: "a table",
+    date: "a date without quotes, such as 2026-12-01",
 }
 
 
@@ -183,7 +199,128 @@ def read_route(path: Path) -> Route:
         check_window(file, route)
     if route.set:
         check_set(file, route, route.set)
-    return route
+    return route._replace(expect=read_expectation(file, route)) if "expect" in file.content else route
+
+
+def read_expectation(file: "_File", route: Route) -> Expectation:
+    """Read what is expected of a route.
+
+    Raises RouteFileError.
+    """
+    table = file.get("expect", dict, {})
+    for name in table:
+        if name not in EXPECTATION:
+            raise file.refusal(f"expect.{name}", f"there is no such field. Fields are {', '.join(EXPECTATION)}.")
+    if "by" not in table:
+        raise file.refusal("expect.by", 'it is missing. Write when the data has to be there: by = "30 6 * * MON-FRI".')
+    if len(route.name) > LONGEST_EXPECTING:
+        raise file.refusal(
+            "the file's name",
+            f"with [expect] it has at most {LONGEST_EXPECTING} characters before .toml, and {route.name!r} has "
+            f"{len(route.name)}. Make it shorter.",
+        )
+    if route.set and "at_least" in table:
+        raise file.refusal("expect.at_least", "a set must be complete, which [set] says. Leave it out.")
+    at_least = file.typed("expect.at_least", table.get("at_least", 1), int)
+    if not 1 <= at_least <= MOST_OBJECTS:
+        raise file.refusal("expect.at_least", f"{at_least} is outside 1 to {MOST_OBJECTS:,} objects.")
+    return Expectation(
+        captures=_expected_captures(file, route, file.typed("expect.captures", table.get("captures", {}), dict)),
+        by=_cron(file, file.typed("expect.by", table["by"], str)),
+        zone=_zone(file, file.typed("expect.zone", table.get("zone", "UTC"), str)),
+        lag_hours=_lag(file, file.typed("expect.lag", table.get("lag", "P0D"), str)),
+        at_least=at_least,
+        since=file.typed("expect.since", table["since"], date).isoformat() if "since" in table else None,
+    )
+
+
+def _expected_captures(file: "_File", route: Route, table: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    names = _shared([one.tokens for one in route.match])
+    shallow = {
+        token.name for one in route.match for token in one.tokens if isinstance(token, Capture) and not token.deep
+    }
+    formats: list[tuple[str, str]] = []
+    for name, value in table.items():
+        field = f"expect.captures.{name}"
+        if name not in names:
+            raise file.not_captured(field, name, names)
+        written = file.typed(field, value, str)
+        if not FORMAT.fullmatch(written):
+            raise file.refusal(
+                field,
+                f"{written!r} is no format of a date. Write %Y, %m, %d, %H and so on, as Python's strftime has them; "
+                "a percent sign itself is %%.",
+            )
+        if not written:
+            raise file.refusal(field, "it is empty, and a placeholder captures one character at least. Leave it out.")
+        if "/" in written and name in shallow:
+            raise file.refusal(field, f"{written!r} has a slash, which {{{name}}} never captures. Use {{{name}...}}.")
+        formats.append((name, written))
+    if route.set:
+        of_instance = [one.name for one in route.source or route.match[0].tokens if isinstance(one, Capture)]
+        if set(of_instance) != table.keys():
+            words = ", ".join(of_instance) or "none"
+            raise file.refusal(
+                "expect.captures", f"they must be those that tell which set it is: {words}. No more and no fewer."
+            )
+    for match in route.match:
+        _check_that_it_can_come(file, match, formats)
+    return tuple(formats)
+
+
+def _check_that_it_can_come(file: "_File", match: Pattern, formats: list[tuple[str, str]]) -> None:
+    """See that a key with the expected captures is read back to them, so that what comes can be what is expected."""
+    expected = {name: EXAMPLE.strftime(format_) for name, format_ in formats}
+    # In none of the texts, so that it is not read as one of them.
+    others = {token.name: "\ue000" for token in match.tokens if isinstance(token, Capture)}
+    key = fill(match.tokens, others | expected)
+    read = match.match(key) or {}
+    for name, value in expected.items():
+        if read.get(name) != value:
+            shown = key.replace("\ue000", "x")
+            raise file.refusal(
+                f"expect.captures.{name}",
+                f"it would never be found: of {shown!r}, match captures {read.get(name, '')!r} as {{{name}}}, not "
+                f"{value!r}. Put a text between the placeholders that is in neither, or leave it out.",
+            )
+
+
+def _cron(file: "_File", by: str) -> str:
+    # Here and not above: without [expect] it is not needed, and not everywhere there.
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415
+
+    try:
+        if len(by.split()) != CRON_FIELDS:
+            raise CronSimError(f"it has {len(by.split())} fields")  # noqa: TRY301
+        next(CronSim(by, EXAMPLE))
+    except (CronSimError, AssertionError) as error:
+        raise file.refusal(
+            "expect.by",
+            f"{by!r} is no cron: {error or 'it is malformed'}. Write minute, hour, day of the month, month and weekday: "
+            '"30 6 * * MON-FRI".',
+        ) from error
+    except StopIteration as error:
+        raise file.refusal("expect.by", f"{by!r} never comes. Write a day that its months have.") from error
+    return by
+
+
+def _zone(file: "_File", zone: str) -> str:
+    # Of the package and not of this machine: the functions have no other.
+    zones = (resources.files("tzdata") / "zones").read_text().split()
+    if zone not in zones:
+        near = get_close_matches(zone, zones, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else 'Write one such as "Europe/Zurich" or "UTC".'
+        raise file.refusal("expect.zone", f"{zone!r} is no IANA time zone. {hint}")
+    return zone
+
+
+def _lag(file: "_File", lag: str) -> int:
+    found = LAG.fullmatch(lag)
+    if not found or lag.endswith("T"):
+        raise file.refusal(
+            "expect.lag", f'{lag!r} is no lag. Write days and hours, not negative: "P1D", "PT6H" or "P1DT6H".'
+        )
+    return 24 * int(found[1] or 0) + int(found[2] or 0)
 
 
 def why_reserved(name: str) -> str | None:
@@ -350,9 +487,15 @@ class _File:
         """Return the error, to be raised."""
         return RouteFileError(f"{_shown(self.path)}: {field}: {why}")
 
+    def not_captured(self, field: str, name: str, captures: Sequence[str]) -> RouteFileError:
+        """Return the error about a placeholder that is used and not captured."""
+        known = ", ".join(f"{{{one}}}" for one in captures) or "nothing"
+        whole = "match captures" if type(self.content["match"]) is str else "all templates of match capture"
+        return self.refusal(field, f"{{{name}}} is not captured: {whole} {known}.")
+
     def get[T](self, field: str, kind: type[T], default: T) -> T:
         """Return a field's value, of exactly this type."""
-        return self._typed(field, self.content.get(field, default), kind)
+        return self.typed(field, self.content.get(field, default), kind)
 
     def text(self, field: str, allowed: re.Pattern[str], wanted: str) -> str:
         """Return a field that is text."""
@@ -371,7 +514,7 @@ class _File:
         matches: list[Pattern] = []
         for number, text in enumerate(value, start=1):
             field = f"match, template {number}"
-            match = Pattern(self._parsed(field, self._typed(field, text, str), None))
+            match = Pattern(self._parsed(field, self.typed(field, text, str), None))
             if match in matches:
                 raise self.refusal(field, f"{text!r} is there twice. Leave one out.")
             matches.append(match)
@@ -392,7 +535,7 @@ class _File:
     def parameter(self, name: str, captures: list[str]) -> Template:
         """Return one of the parameters; it may be empty."""
         field = f"parameters.{name}"
-        value = self._typed(field, self.content["parameters"][name], str)
+        value = self.typed(field, self.content["parameters"][name], str)
         return self._parsed(field, value, captures) if value else ()
 
     def target(self, captures: list[str]) -> Template:
@@ -433,15 +576,15 @@ class _File:
                 raise self.refusal(
                     f"set.{name}", "there is no such field. A set has each or at_least, and settle_seconds."
                 )
-        each = self._typed("set.each", table.get("each", False), bool)
+        each = self.typed("set.each", table.get("each", False), bool)
         if each == ("at_least" in table):
             raise self.refusal("set", "it has exactly one of each = true and at_least. Say when it is complete.")
-        settle = self._typed("set.settle_seconds", table.get("settle_seconds", SETTLE_SECONDS), int)
+        settle = self.typed("set.settle_seconds", table.get("settle_seconds", SETTLE_SECONDS), int)
         if not 1 <= settle <= LONGEST_WINDOW:
             raise self.refusal("set.settle_seconds", f"{settle} is outside 1 to {LONGEST_WINDOW} seconds.")
         if each:
             return Complete(None, settle)
-        at_least = self._typed("set.at_least", table["at_least"], int)
+        at_least = self.typed("set.at_least", table["at_least"], int)
         if not FEWEST_MEMBERS <= at_least <= MOST_MEMBERS:
             raise self.refusal("set.at_least", f"{at_least} is outside {FEWEST_MEMBERS} to {MOST_MEMBERS}.")
         return Complete(at_least, settle)
@@ -467,19 +610,19 @@ class _File:
         return tuple(rungs)
 
     def _rung(self, field: str, table: Any) -> Rung:
-        entries = self._typed(field, table, dict)
+        entries = self.typed(field, table, dict)
         for name in entries:
             if name not in {"up_to", "dpus"}:
                 raise self.refusal(field, f"there is no {name} in a step. A step has up_to and dpus.")
         if "dpus" not in entries:
             raise self.refusal(field, "dpus is missing.")
-        dpus = self._typed(f"{field}, dpus", entries["dpus"], int)
+        dpus = self.typed(f"{field}, dpus", entries["dpus"], int)
         if not FEWEST_DPUS <= dpus <= MOST_DPUS:
             raise self.refusal(f"{field}, dpus", f"{dpus} is outside {FEWEST_DPUS} to {MOST_DPUS}.")
         return Rung(self._size(f"{field}, up_to", entries["up_to"]) if "up_to" in entries else None, dpus)
 
     def _size(self, field: str, value: Any) -> int:
-        text = self._typed(field, value, str)
+        text = self.typed(field, value, str)
         found = SIZE.fullmatch(text)
         if not found:
             raise self.refusal(
@@ -487,7 +630,8 @@ class _File:
             )
         return int(found[1]) * UNITS[found[2]]
 
-    def _typed[T](self, field: str, value: Any, kind: type[T]) -> T:
+    def typed[T](self, field: str, value: Any, kind: type[T]) -> T:
+        """Return a value that is of exactly this type."""
         if type(value) is not kind:  # true is an int to isinstance
             raise self.refusal(field, f"{value!r} must be {KINDS[kind]}.")
         return value
@@ -506,9 +650,7 @@ class _File:
             if captures is None and name in names[:number]:
                 raise self.refusal(field, f"{{{name}}} is there twice. Give the second one another name.")
             if captures is not None and name not in captures:
-                known = ", ".join(f"{{{one}}}" for one in captures) or "nothing"
-                whole = "match captures" if type(self.content["match"]) is str else "all templates of match capture"
-                raise self.refusal(field, f"{{{name}}} is not captured: {whole} {known}.")
+                raise self.not_captured(field, name, captures)
         return template
 
 

@@ -83,6 +83,7 @@ def check(opened: Opened, request: dict[str, Any], now: datetime) -> None:
         window_seconds=0,
         window_machine_arn="",
         results_bucket_name="",
+        overdue_machine_arn="",
     )
     read_request(request, stack, now)
 

@@ -63,6 +63,7 @@ def read_checkout(routes: Path | None, environ: Mapping[str, str] = os.environ) 
         window_seconds=0,
         window_machine_arn="",
         results_bucket_name="",
+        overdue_machine_arn="",
         table=table,
     )
     return stack, not table or "SOURCE_PREFIX" in environ

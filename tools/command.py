@@ -17,6 +17,7 @@ from rich.console import Console
 
 from tools import attach as attaching
 from tools import backfill as backfilling
+from tools import expected as expecting
 from tools import failed as failing
 from tools import redrive as redriving
 from tools import routes as routing
@@ -285,6 +286,19 @@ def status(cloud: Cloud) -> Answer:
     """
     now = datetime.now(UTC)
     return screen.tell(screen.ask(cloud, now), now)
+
+
+@cli.command(epilog="Example: arrivals expected --stack glueworkshop")
+@somewhere(STACK_OPTION)
+@ROUTES_OPTION
+@answering
+def expected(cloud: Cloud, routes: Path | None) -> Answer:
+    """List what should have come by now, and what has: route, data's date, deadline, and when it came.
+
+    It reads only: the deployed routes with [expect], S3, and the incidents that run.
+    """
+    deployed = read_deployed(cloud, routes)
+    return noted(expecting.tell(expecting.ask(cloud, deployed)), deployed.notes)
 
 
 @cli.command(

@@ -74,6 +74,7 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
         "GLUE_MAX_CAPACITY_DPUS": str(OTHER["GlueMaxCapacityDpus"]),
         "WINDOW_SECONDS": str(SECONDS),
         "WINDOW_MACHINE_ARN": other.stack.physical_id("WindowStateMachine"),
+        "OVERDUE_MACHINE_ARN": other.stack.physical_id("OverdueStateMachine"),
         "RESULTS_BUCKET_NAME": other.stack.physical_id("BackfillResultsBucket"),
         "POWERTOOLS_SERVICE_NAME": "other",
         "AWS_ENDPOINT_URL_S3": "",

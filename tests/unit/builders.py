@@ -47,6 +47,7 @@ ENVIRONMENT = {
     "WINDOW_SECONDS": "0",
     "WINDOW_MACHINE_ARN": f"{MACHINE}-windows",
     "RESULTS_BUCKET_NAME": "results",
+    "OVERDUE_MACHINE_ARN": f"{MACHINE}-overdue",
     "POWERTOOLS_SERVICE_NAME": "glueworkshop",
     "AWS_DEFAULT_REGION": "us-east-2",
     "AWS_ACCESS_KEY_ID": "testing",
@@ -101,6 +102,7 @@ def stack(**changes: object) -> Stack:
         "window_seconds": 0,
         "window_machine_arn": f"{MACHINE}-windows",
         "results_bucket_name": "results",
+        "overdue_machine_arn": f"{MACHINE}-overdue",
     }
     return Stack(**(plain | changes))  # type: ignore[arg-type]
 

@@ -25,6 +25,7 @@ WINDOWS = f"{STATES}:stateMachine:glueworkshop-windows"
 BACKFILL = f"{STATES}:stateMachine:glueworkshop-backfill"
 LOG = "arn:aws:logs:us-east-2:123456789012:log-group:/aws-glue/jobs/error:log-stream:jr_0123-driver"
 ARTIFACTS = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc"
+OVERDUE = f"{STATES}:stateMachine:glueworkshop-overdue"
 SCRIPT = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc/0123"
 MACHINE = f"{STATES}:stateMachine:Workflow.Name"
 JOB = "arn:aws:glue:us-east-2:123456789012:job/GlueJob"
@@ -80,6 +81,14 @@ MUST: list[tuple[str, str, str]] = [
     ("BackfillStateMachine", "logs:CreateLogDelivery", ANY),
     ("BackfillStateMachine", "xray:PutTraceSegments", ANY),
     ("BackfillSchedulerRole", "states:StartExecution", "BackfillStateMachine"),
+    ("ExpectationSchedulerRole", "lambda:InvokeFunction", "CheckExpectationsFunction.Arn"),
+    ("CheckExpectationsFunction", "s3:ListBucket", BUCKET),
+    ("CheckExpectationsFunction", "states:StartExecution", OVERDUE),
+    ("LookAgainFunction", "s3:ListBucket", BUCKET),
+    ("OverdueStateMachine", "lambda:InvokeFunction", "LookAgainFunction.Arn"),
+    ("OverdueStateMachine", "sns:Publish", "AlarmTopic"),
+    ("OverdueStateMachine", "logs:CreateLogDelivery", ANY),
+    ("OverdueStateMachine", "xray:PutTraceSegments", ANY),
     ("Workflow", "glue:StartJobRun", JOB),
     ("Workflow", "glue:GetJobRun", JOB),
     ("Workflow", "glue:BatchStopJobRun", JOB),
@@ -143,6 +152,14 @@ MUST_NOT: list[tuple[str, str, str]] = [
     ("BackfillStateMachine", "states:StopExecution", f"{STATES}:execution:Workflow.Name:green-0123"),
     ("BackfillStateMachine", "states:RedriveExecution", f"{STATES}:execution:glueworkshop-windows:0123-0"),
     ("BackfillSchedulerRole", "states:StartExecution", MACHINE),
+    ("ExpectationSchedulerRole", "lambda:InvokeFunction", "StartExecutionFunction.Arn"),
+    ("CheckExpectationsFunction", "states:StartExecution", MACHINE),
+    ("CheckExpectationsFunction", "s3:GetObject", FILE),
+    ("CheckExpectationsFunction", "sns:Publish", "AlarmTopic"),
+    ("LookAgainFunction", "states:StartExecution", OVERDUE),
+    ("LookAgainFunction", "s3:GetObject", FILE),
+    ("OverdueStateMachine", "lambda:InvokeFunction", "CheckExpectationsFunction.Arn"),
+    ("OverdueStateMachine", "sns:Publish", "FailureTopic"),
     ("BackfillSchedulerRole", "states:StopExecution", "BackfillStateMachine"),
     ("Workflow", "glue:StartJobRun", "arn:aws:glue:us-east-2:123456789012:job/somebody-elses"),
     ("Workflow", "glue:DeleteJob", JOB),
@@ -187,11 +204,16 @@ DELIVERY = [
 REQUEST = {"s3:prefix": "input/lab2/eventdriven/2026/", "s3:ResourceAccount": "123456789012"}
 # The same call with other words.
 REFUSED: list[tuple[str, str, str, dict[str, str]]] = [
+    ("CheckExpectationsFunction", "s3:ListBucket", BUCKET, {"s3:prefix": "private/"}),
+    ("LookAgainFunction", "s3:ListBucket", BUCKET, {"s3:prefix": "private/"}),
     ("GlueJobRole", "s3:GetObject", SCRIPT, {"s3:ResourceAccount": "999999999999"}),
     ("GlueJobRole", "s3:ListBucket", ARTIFACTS, {"s3:ResourceAccount": "999999999999"}),
 ]
 # Which service may assume a role that the template writes out; SAM writes those of functions and state machines.
-TRUST = {"GlueJobRole": "glue.amazonaws.com", "BackfillSchedulerRole": "scheduler.amazonaws.com"}
+TRUST = {
+    "GlueJobRole": "glue.amazonaws.com",
+    **dict.fromkeys(("BackfillSchedulerRole", "ExpectationSchedulerRole"), "scheduler.amazonaws.com"),
+}
 RESOURCES = stack()["Resources"]
 
 

@@ -57,6 +57,7 @@ OTHER: dict[str, str | int | list[str]] = {
     "BackfillLookback": "PT14H",
     "LogRetentionDays": 545,
     "NoArrivalHours": 36,
+    "ExpectationSchedule": "rate(2 minutes)",
 }
 
 

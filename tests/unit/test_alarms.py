@@ -25,6 +25,7 @@ ALARMS: dict[str, tuple[str, str]] = {
     "BackfillFailedAlarm": ("ExecutionsFailed", "BackfillStateMachine"),
     "WindowFailedAlarm": ("ExecutionsFailed", "WindowStateMachine"),
     "WindowStuckAlarm": ("Errors", "CollectWindowFunction"),
+    "OverdueAlarm": ("Overdue", "glueworkshop"),
     "NoArrivalAlarm": ("Received", "glueworkshop"),
 }
 # Those that wait before they ring; all others ring at the first of what they watch, within an hour.
@@ -103,7 +104,7 @@ def test_an_alarm_rings_at_the_first() -> None:
 
 def gauge(metric: str) -> bool:
     """Tell whether a metric says how much there is, and not how much came."""
-    return metric.startswith("Approximate") or metric.endswith("Age")
+    return metric.startswith("Approximate") or metric.endswith("Age") or metric == "Overdue"
 
 
 def test_a_throttled_and_a_stuck_hour_ring() -> None:
@@ -134,7 +135,7 @@ def test_an_alarm_has_no_more_than_that() -> None:
     }
 
     assert {} == {name: extra for name, one in alarms().items() if (extra := one.keys() - known)}
-    assert {"NoArrivalAlarm": "breaching"} == {
+    assert {"NoArrivalAlarm": "breaching", "OverdueAlarm": "breaching"} == {
         name: one["TreatMissingData"] for name, one in alarms().items() if one["TreatMissingData"] != "notBreaching"
     }
 
@@ -156,7 +157,9 @@ def test_the_dashboard_adds_up_what_can_be_added() -> None:
             wanted = "Maximum" if gauge(words[1]) else "Sum"
             assert words[1] == "ArrivalLatency" or wanted == more.get("stat", "Sum"), words
         else:
-            assert re.search(r"^SEARCH\('\{FileArrival,.* service=\"glueworkshop\"', 'Sum', 300\)$", more["expression"])
+            wanted = "Maximum" if '"Overdue"' in more["expression"] else "Sum"
+            ours = rf"SEARCH\('\{{FileArrival,.* service=\"glueworkshop\"', '{wanted}', 300\)"
+            assert re.fullmatch(ours, more["expression"]), more
 
 
 @pytest.mark.parametrize("attached", [False, True])

@@ -121,7 +121,7 @@ def test_the_package_holds_what_the_command_imports() -> None:
     others = {name.partition(".")[0] for name in imported} - ours - sys.stdlib_module_names
     declared = {one.partition(">")[0].partition("[")[0].replace("-", "_") for one in project["project"]["dependencies"]}
     others -= {name for name in others if name.startswith("types_")}
-    # What the declared ones bring: boto3 botocore, and Powertools' parser pydantic.
-    assert others == (declared - {"pyyaml"}) | {"botocore", "pydantic", "yaml"}
+    # What the declared ones bring: boto3 botocore, and Powertools' parser pydantic. Zones are read by zoneinfo.
+    assert others == (declared - {"pyyaml", "tzdata"}) | {"botocore", "pydantic", "yaml"}
     module, _, function = project["project"]["scripts"]["arrivals"].partition(":")
     assert f"def {function}(" in (REPOSITORY / module.replace(".", "/")).with_suffix(".py").read_text()

@@ -18,3 +18,25 @@ def test_a_failed_batch_can_be_redriven() -> None:
 
     assert [] == [field for field in batches if field == "Catch" or field.startswith("ToleratedFailure")]
     assert "STANDARD" == batches["ItemProcessor"]["ProcessorConfig"]["ExecutionType"]
+
+
+def test_an_incident_looks_for_seven_days_within_its_history() -> None:
+    """Every quarter of an hour, all tries of each look failing: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
+    incident = states("overdue")
+    look, [wait] = incident["Look again"], [one for one in incident.values() if one["Type"] == "Wait"]
+    [given_up] = [one for one in incident["Has it come?"]["Choices"] if "StartTime" in one["Condition"]]
+    looks = 7 * 86_400 // wait["Seconds"]
+    # Entered and left: the wait, the look, the choice. A try: scheduled, started, failed.
+    events = looks * (3 * 2 + 3 * (1 + look["Retry"][0]["MaxAttempts"]))
+
+    assert 900 == wait["Seconds"]
+    assert f"+ {7 * 86_400_000} " in given_up["Condition"]
+    assert events < 25_000 - 1_000
+
+
+def test_a_look_that_fails_is_not_the_end_of_an_incident() -> None:
+    """It found nothing; the next one comes. What was told before is not told again."""
+    [caught] = states("overdue")["Look again"]["Catch"]
+
+    assert "Has it come?" == caught["Next"]
+    assert "{'state': 'missing'}" in caught["Output"]

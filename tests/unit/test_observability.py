@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from shared.domain.errors import (
     UnsafeArgumentError,
     UnsafeTargetError,
 )
+from shared.domain.expectations import Due, Overdue
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 from shared.domain.parse import read_announcement
 from shared.domain.plan import Execution
@@ -40,6 +42,20 @@ TABLE = table(elsewhere=('match = "elsewhere/{file}"'))
 RESOURCES = TEMPLATE["Resources"]
 DASHBOARD = deployed(NoArrivalHours=1)["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
 ALARMS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+
+
+OVERDUE = Overdue(
+    Due(
+        "sales",
+        datetime(2026, 11, 24, 5, 30, tzinfo=UTC),
+        "UTC",
+        datetime.fromisoformat("2026-11-23"),
+        {"dt": "2026-11-23"},
+        1,
+        None,
+    ),
+    ["raw/sales/dt=2026-11-23/{file}.csv"],
+)
 
 
 def read(name: str) -> str:
@@ -70,7 +86,9 @@ def test_silence_is_watched_within_cloudwatchs_limit() -> None:
     alarm = ALARMS["NoArrivalAlarm"]
 
     assert TEMPLATE["Parameters"]["NoArrivalHours"]["MaxValue"] * alarm["Period"] == 7 * 86400
-    assert {"NoArrivalAlarm"} == {name for name, one in ALARMS.items() if one["TreatMissingData"] != "notBreaching"}
+    assert {"NoArrivalAlarm", "OverdueAlarm"} == {
+        name for name, one in ALARMS.items() if one["TreatMissingData"] != "notBreaching"
+    }
 
 
 def test_a_storm_is_no_incident() -> None:
@@ -117,6 +135,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, set[str]
         telemetry.report_backfill(logger, metrics, created(), outcome, None)
         telemetry.report_backfill(logger, metrics, created(), outcome, "label")
     failure = RetryableCallError("why", Cause.THROTTLED)
+    telemetry.report_overdue(logger, metrics, stack(), [OVERDUE], [])
     telemetry.report_failure(logger, metrics, read_announcement(event()), CONTEXT, failure)
     found: dict[str, tuple[str, set[str]]] = {}
     for line in capsys.readouterr().out.splitlines():
@@ -219,6 +238,33 @@ def test_what_is_logged_of_an_arrival(
 
     said = {"level": "INFO", "message": message, "request_id": "r", **telemetry.describe(announced)}
     assert said | fields == line_of(written)
+
+
+def test_what_is_overdue_is_logged_and_counted(
+    logged: tuple[Logger, io.StringIO], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each route and all together, zero too; where one could not be looked at, the sum is not known and not written."""
+    logger, written = logged
+    metrics = telemetry.make_metrics()
+
+    telemetry.report_overdue(logger, metrics, stack(), [OVERDUE], [])
+    telemetry.report_overdue(logger, metrics, stack(), [], [])
+    telemetry.report_overdue(logger, metrics, stack(), [OVERDUE], [ValueError("a bug")])
+
+    counted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [("sales", [1.0]), (None, [1.0]), (None, [0.0]), ("sales", [1.0])] == [
+        (line.get("route"), line["Overdue"]) for line in counted
+    ]
+    first, second, last = map(json.loads, written.getvalue().splitlines())
+    assert {
+        "message": "overdue",
+        "route": "sales",
+        "data_date": "2026-11-23",
+        "execution_name": "sales-20261124T053000Z",
+        "expected": ["raw/sales/dt=2026-11-23/{file}.csv"],
+    }.items() <= first.items()
+    assert "overdue" == second["message"]
+    assert ("not looked at", "a bug") == (last["message"], last["why"])
 
 
 FAILURE = RetryableCallError("slow down", Cause.THROTTLED)
@@ -367,6 +413,7 @@ def test_the_table_of_fields_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
         read_announcement(event(f"object-created-{name}")) for name in ("put", "replayed", "put-versioned")
     )
     telemetry.report_unreachable(logger, metrics, stack(table=TABLE))
+    telemetry.report_overdue(logger, metrics, stack(), [OVERDUE], [])
     telemetry.report_outcome(logger, metrics, put, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, replayed, CONTEXT, Started("a:name"))
     telemetry.report_outcome(logger, metrics, put, CONTEXT, Waiting(2, 22, "sales"))

@@ -93,9 +93,13 @@ def test_every_parameter_arrives_somewhere() -> None:
     assert [] == [name for name in PARAMETERS if not changes[name]]
 
 
-def test_the_functions_know_the_window_machine_by_its_name() -> None:
+@pytest.mark.parametrize(
+    ("variable", "machine"),
+    [("WINDOW_MACHINE_ARN", "WindowStateMachine"), ("OVERDUE_MACHINE_ARN", "OverdueStateMachine")],
+)
+def test_the_functions_know_a_machine_by_its_name(variable: str, machine: str) -> None:
     """A reference would be a circle: the machine's function has the same environment."""
     resolved = stack()
-    told = resolved["Globals"]["Function"]["Environment"]["Variables"]["WINDOW_MACHINE_ARN"]
+    told = resolved["Globals"]["Function"]["Environment"]["Variables"][variable]
 
-    assert told.endswith(f":stateMachine:{resolved['Resources']['WindowStateMachine']['Properties']['Name']}")
+    assert told.endswith(f":stateMachine:{resolved['Resources'][machine]['Properties']['Name']}")

@@ -63,7 +63,7 @@ def test_route_files_may_name_others(owner: str, action: str, targets: list[str]
     assert [] == [one for one in targets if allowed(owner, action, one)]
 
 
-@pytest.mark.parametrize("owner", ["Workflow", "WindowStateMachine", "BackfillStateMachine"])
+@pytest.mark.parametrize("owner", ["Workflow", "WindowStateMachine", "BackfillStateMachine", "OverdueStateMachine"])
 def test_logs_and_traces_are_delivered(owner: str) -> None:
     """By exactly the calls that AWS lists; they know no narrower resource."""
     [statement] = [one for one in statements(owner) if one.get("Sid") == "DeliverLogsAndTraces"]

@@ -1,15 +1,18 @@
 """Route files: what a good one means, and what is wrong with a bad one, in one message."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from artifact.pack import pack
 from artifact.route_files import RouteFileError, packed_module, read_routes
 from shared.domain.pattern import Capture, Pattern
-from shared.domain.routes import Complete, Route, RouteTable, Rung
+from shared.domain.routes import Complete, Expectation, Route, RouteTable, Rung
 
 GOOD = 'match = "raw/sales/dt={dt}/{file}.csv"\njob_name = "sales-to-parquet"\ntarget = "curated/sales/dt={dt}"\n'
+EXPECTED = '\n[expect]\ncaptures = { day = "%Y-%m-%d" }\nby = "30 6 * * *"\n'
+EXPECT = GOOD + '[expect]\ncaptures = { dt = "%Y-%m-%d" }\nby = "30 6 * * MON-FRI"\n'
 FULL = """
 match = ["raw/{day...}/_SUCCESS", "raw/{day...}/{file}.done"]
 job_name = "orders"
@@ -233,6 +236,47 @@ REFUSED = {
     "unknown in a step": (GOOD + "capacity = [{ dpus = 2, size = 1 }]", "capacity, step 1: there is no size in a step"),
     "size without a space": (GOOD + 'capacity = [{ up_to = "1KB", dpus = 2 }, { dpus = 3 }]', "capacity, step 1, up_to: '1KB' is not a size"),
     "size with a point": (GOOD + 'capacity = [{ up_to = "1.5 GB", dpus = 2 }, { dpus = 3 }]', "capacity, step 1, up_to: '1.5 GB' is not"),
+    "expect, no table": (GOOD + "expect = 1", "expect: 1 must be a table"),
+    "expect, unknown": (EXPECT + "until = 1", "expect.until: there is no such field. Fields are captures, by, zone, lag, at_least, since"),
+    "expect, no deadline": (GOOD + "[expect]\n", "expect.by: it is missing"),
+    "expect, six fields": (EXPECT.replace("30 6", "0 30 6"), "expect.by: '0 30 6 * * MON-FRI' is no cron: it has 6 fields"),
+    "expect, bad minute": (EXPECT.replace("30 6", "60 6"), "expect.by: '60 6 * * MON-FRI' is no cron: Bad minute"),
+    "expect, bad L": (EXPECT.replace("* * MON", "L/2-1 * MON"), "expect.by: '30 6 L/2-1 * MON-FRI' is no cron"),
+    "expect, no such day": (EXPECT.replace("* * MON-FRI", "30 2 *"), "expect.by: '30 6 30 2 *' is no cron: Bad day-of-month"),
+    "expect, not in 50 years": (EXPECT.replace("* * MON-FRI", "*/31 * SUN#2"), "expect.by: '30 6 */31 * SUN#2' never comes"),
+    "expect, zone": (EXPECT + 'zone = "Europe/Zürich"', "expect.zone: 'Europe/Zürich' is no IANA time zone. Did you mean 'Europe/Zurich'?"),
+    "expect, this machine's zone": (EXPECT + 'zone = "localtime"', "expect.zone: 'localtime' is no IANA time zone"),
+    "expect, lag of months": (EXPECT + 'lag = "P1M"', "expect.lag: 'P1M' is no lag. Write days and hours"),
+    "expect, lag of minutes": (EXPECT + 'lag = "PT30M"', "expect.lag: 'PT30M' is no lag"),
+    "expect, negative lag": (EXPECT + 'lag = "-P1D"', "expect.lag: '-P1D' is no lag"),
+    "expect, lag without a number": (EXPECT + 'lag = "P1DT"', "expect.lag: 'P1DT' is no lag"),
+    "expect, no lag": (EXPECT + 'lag = "P"', "expect.lag: 'P' is no lag"),
+    "expect, none": (EXPECT + "at_least = 0", "expect.at_least: 0 is outside 1 to 1,000,000"),
+    "expect, true": (EXPECT + "at_least = true", "expect.at_least: True must be a whole number"),
+    "expect, since in quotes": (EXPECT + 'since = "2026-12-01"', "expect.since: '2026-12-01' must be a date without quotes"),
+    "expect, since a time": (EXPECT + "since = 2026-12-01T00:00:00Z", "expect.since: datetime.datetime(2026, 12, 1"),
+    "expect, not captured": (EXPECT.replace("{ dt", "{ day"), "expect.captures.day: {day} is not captured: match captures {dt}, {file}"),
+    "expect, not in all": (
+        EXPECT.replace('"raw/sales/dt={dt}/{file}.csv"', '["raw/{dt}/{file}", "old/{dt}"]').replace("{ dt", "{ file"),
+        "expect.captures.file: {file} is not captured: all templates of match capture {dt}",
+    ),
+    "expect, format": (EXPECT.replace("%Y-%m-%d", "%Q"), "expect.captures.dt: '%Q' is no format of a date"),
+    "expect, half a format": (EXPECT.replace("%Y-%m-%d", "%Y-%"), "expect.captures.dt: '%Y-%' is no format of a date"),
+    "expect, no text": (EXPECT.replace("%Y-%m-%d", ""), "expect.captures.dt: it is empty"),
+    "expect, slash": (EXPECT.replace("%Y-%m-%d", "%Y/%m"), "expect.captures.dt: '%Y/%m' has a slash, which {dt} never captures"),
+    "expect, a set's number": ('match = ["a/{day}", "b/{day}"]' + SETS + EXPECTED + "at_least = 2", "expect.at_least: a set must be complete, which [set] says"),
+    "expect, part of a set": (
+        'match = ["a/{day}_{shop}", "b/{day}_{shop}"]' + SETS + EXPECTED,
+        "expect.captures: they must be those that tell which set it is: day, shop",
+    ),
+    "expect, more than a set": (
+        COUNTED + EXPECTED.replace("{ day", '{ file = "x", day'),
+        "expect.captures: they must be those that tell which set it is: day. No more",
+    ),
+    "expect, never read so": (
+        EXPECT.replace("dt={dt}/{file}", "{dt}-{file}"),
+        "expect.captures.dt: it would never be found: of 'raw/sales/2026-12-31-x.csv', match captures '2026' as {dt}, not '2026-12-31'",
+    ),
     "loop": ('match = "data/{path...}"\njob_name = "j"\ntarget = "data/out"', "target: what the job writes can start bad again"),
 }  # fmt: skip
 
@@ -245,6 +289,32 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
 
     assert str(refused.value).startswith(f"{tmp_path / 'bad.toml'}: {said}")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "changed"),
+    [
+        ("", {}),
+        ('lag = "P1D"\nzone = "Europe/Zurich"', {"lag_hours": 24, "zone": "Europe/Zurich"}),
+        ('lag = "P2DT6H"\nat_least = 24', {"lag_hours": 54, "at_least": 24}),
+        ('lag = "PT36H"\nsince = 2026-12-01', {"lag_hours": 36, "since": "2026-12-01"}),
+    ],
+)
+def test_an_expectation_is_read(tmp_path: Path, more: str, changed: dict[str, Any]) -> None:
+    """With its defaults, and back from what is packed."""
+    [route] = read_routes(folder(tmp_path, sales=EXPECT + more))
+    expected = Expectation((("dt", "%Y-%m-%d"),), "30 6 * * MON-FRI")._replace(**changed)
+
+    assert expected == route.expect
+    assert [route] == RouteTable(pack([route])).routes
+
+
+def test_the_name_of_an_expecting_route_leaves_room_for_its_deadline(tmp_path: Path) -> None:
+    """63 characters, a dash and 16: what Step Functions takes."""
+    read_routes(folder(tmp_path, **{"a" * 63: EXPECT}))
+
+    with pytest.raises(RouteFileError, match=r"the file's name: with \[expect\] it has at most 63 characters"):
+        read_routes(folder(tmp_path, **{"b" * 64: EXPECT}))
 
 
 def test_another_encoding_is_refused(tmp_path: Path) -> None:

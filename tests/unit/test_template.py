@@ -96,7 +96,7 @@ def test_no_function_may_do_everything() -> None:
                 assert statement["Resource"] != "*"
 
 
-@pytest.mark.parametrize("name", ["workflow", "backfill", "window"])
+@pytest.mark.parametrize("name", ["workflow", "backfill", "window", "overdue"])
 def test_definitions_use_what_the_template_gives(name: str) -> None:
     """Each substitution is used, and nothing is left over."""
     text = (REPOSITORY / "statemachine" / f"{name}.asl.json").read_text()
@@ -337,7 +337,7 @@ def test_the_error_tree_is_complete() -> None:
 
 
 # Of what is not the standard library's, the domain may use these; of the standard library, none that reaches outside.
-PURE = ("shared.domain", "pydantic", "aws_lambda_powertools.utilities.parser")
+PURE = ("shared.domain", "cronsim", "pydantic", "aws_lambda_powertools.utilities.parser")
 OUTSIDE = {"os", "io", "pathlib", "random", "socket", "subprocess", "sys", "tempfile", "time", "urllib", "uuid"}
 
 

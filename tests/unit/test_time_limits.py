@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
-from handlers import backfill_batch, backfill_report, backfill_request, start_execution
+from handlers import (
+    backfill_batch,
+    backfill_report,
+    backfill_request,
+    check_expectations,
+    look_again,
+    start_execution,
+)
 from tests.unit.resolved import FUNCTIONS, GLOBALS
 
 # Seconds. What an invocation needs beside its calls: the cold start of 512 MB, the log line, and some air.
@@ -50,6 +57,10 @@ def longest(client: Any) -> float:
         ("BackfillRequestFunction", [backfill_request.s3, backfill_request.s3]),
         # One object; a batch that takes longer is tried again, and what it started is a duplicate then.
         ("BackfillBatchFunction", [backfill_batch.s3, backfill_batch.sfn]),
+        # A listing and an incident of one route; a tick that is cut off is made good by the next one.
+        ("CheckExpectationsFunction", [check_expectations.s3, check_expectations.sfn]),
+        # A page of a listing.
+        ("LookAgainFunction", [look_again.s3]),
         # The manifest and one file.
         ("BackfillReportFunction", [backfill_report.s3, backfill_report.s3]),
     ],
@@ -70,6 +81,9 @@ def test_all_calls_end_inside_the_timeout(name: str, clients: list[Any]) -> None
         (backfill_batch.s3, 8),
         (backfill_batch.sfn, 8),
         (backfill_report.s3, 8),
+        (check_expectations.s3, 3),
+        (check_expectations.sfn, 3),
+        (look_again.s3, 8),
     ],
 )
 def test_every_client_gives_up_in_time(client: Any, attempts: int) -> None:

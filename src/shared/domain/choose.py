@@ -38,6 +38,7 @@ class Stack:
     window_seconds: int
     window_machine_arn: str
     results_bucket_name: str
+    overdue_machine_arn: str
     table: Table = NO_ROUTES
 
 

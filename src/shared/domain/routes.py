@@ -28,6 +28,21 @@ class Complete(NamedTuple):
     settle_seconds: int
 
 
+class Expectation(NamedTuple):
+    """What should have come by when; shared.domain.expectations does the arithmetic, which no arrival needs.
+
+    `captures` are formats of the data's date by capture, `by` is the cron of the deadlines in `zone`. The data's date is the
+    deadline's less `lag_hours`. `since` is a date, YYYY-MM-DD: no deadline before it counts.
+    """
+
+    captures: tuple[tuple[str, str], ...]
+    by: str
+    zone: str = "UTC"
+    lag_hours: int = 0
+    at_least: int = 1
+    since: str | None = None
+
+
 class Route(NamedTuple):
     """One dataset: the keys it takes and what they start; the fields of its file, with the name of that file.
 
@@ -51,6 +66,7 @@ class Route(NamedTuple):
     paused: bool = False
     parameters: tuple[tuple[str, Template], ...] = ()
     set: Complete | None = None
+    expect: Expectation | None = None
 
     @property
     def folder_captures(self) -> list[str]:
@@ -229,6 +245,7 @@ UNPACK: dict[str, Callable[[Any], Any]] = {
     "capacity": lambda packed: tuple(Rung(*rung) for rung in packed),
     "parameters": lambda packed: tuple((name, _template(template)) for name, template in packed),
     "set": lambda packed: None if packed is None else Complete(*packed),
+    "expect": lambda packed: None if packed is None else Expectation(*packed),
 }
 
 

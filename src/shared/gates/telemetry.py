@@ -5,6 +5,7 @@ docs/observability.md has the tables of metrics and fields; tests compare them w
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from shared.domain.windows import Generation, parse_manifest
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from shared.domain.expectations import Overdue
 
 NAMESPACE = "FileArrival"
 # Characters; an S3 key has at most 1,024 bytes, so only what can't be a key is ever cut.
@@ -135,6 +138,33 @@ def report_unreachable(logger: Logger, metrics: Metrics, stack: Stack) -> None:
         logger.warning("unreachable route", extra={"route": name, "why": why})
     if names:
         metrics.add_metric("UnreachableRoutes", MetricUnit.Count, len(names))
+        metrics.flush_metrics()
+
+
+def report_overdue(
+    logger: Logger, metrics: Metrics, stack: Stack, overdue: "Sequence[Overdue]", failures: Sequence[Exception]
+) -> None:
+    """Log what is overdue, and count it: each route of its own, and all together, zero included.
+
+    Where a route could not be looked at the sum is not known, and not written: its alarm takes what is missing for bad.
+    """
+    for one in overdue:
+        execution = f"{stack.overdue_machine_arn.replace(':stateMachine:', ':execution:')}:{one.due.name}"
+        said = {
+            "route": one.due.route,
+            "data_date": one.due.data_date,
+            "deadline": one.due.deadline,
+            "expected": one.keys,
+        }
+        logger.warning("overdue", extra={**said, **_execution(execution)})
+        metrics.add_dimension("service", metrics.service)
+        metrics.add_dimension("route", one.due.route)
+        metrics.add_metric("Overdue", MetricUnit.Count, 1)
+        metrics.flush_metrics()
+    for error in failures:
+        logger.error("not looked at", extra={"why": str(error)}, exc_info=not isinstance(error, ArrivalError))
+    if not failures:
+        metrics.add_metric("Overdue", MetricUnit.Count, len(overdue))
         metrics.flush_metrics()
 
 

@@ -1,0 +1,395 @@
+"""Expectations: by when which data should have come, and whether it has. Without a clock: `now` is an argument.
+
+A deadline has two faces. Its *wall* is the clock on the wall as the cron writes it, and gives the data's date. Its moment,
+`at`, is when that wall clock shows it: for a wall that a zone skips in spring the first moment after the gap, for one that
+comes twice in autumn the first. A cron whose minute or hour begins with a star runs through real time instead, as cronsim
+has it, so that an hour that comes twice has two deadlines and one that is skipped has none.
+
+What has arrived is decided by the objects there are: those that the route takes, whose captures are the expected ones.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from shlex import quote
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from shared.domain.choose import Stack, choose_listed
+from shared.domain.errors import MalformedEventError
+from shared.domain.pattern import Capture, Template
+from shared.domain.plan import Execution
+from shared.domain.routes import Expectation, Route
+from shared.domain.windows import File
+
+# The most that a zone's clock was ever turned back is less: what was due meanwhile is found from so far ahead.
+TURNED_BACK = timedelta(hours=3)
+# Formats that tell an hour: the data has a time then, not only a date.
+TIMES = ("%H", "%-H", "%I", "%-I", "%M", "%-M")
+DATE, MINUTE = "%Y-%m-%d", "%Y-%m-%d %H:%M"
+NAME_OF_DEADLINE = "%Y%m%dT%H%M%SZ"
+
+
+class Deadline(NamedTuple):
+    """A moment (`at`, in UTC), and the clock on the wall that the cron means by it (in the zone, without one)."""
+
+    at: datetime
+    wall: datetime
+
+
+class Due(NamedTuple):
+    """What one route should have by one deadline, as the input of its incident has it.
+
+    `deadline` is in UTC, `data` is the data's date in `zone`. Only what was modified later than `after` counts; None: all does.
+    """
+
+    route: str
+    deadline: datetime
+    zone: str
+    data: datetime
+    captures: Mapping[str, str]
+    at_least: int
+    after: datetime | None
+    dated_to_the_minute: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the incident: one for a route and deadline, whoever asks how often."""
+        return f"{self.route}-{self.deadline.strftime(NAME_OF_DEADLINE)}"
+
+    @property
+    def data_date(self) -> str:
+        """The data's date for people: with a time where its captures have one."""
+        return self.data.strftime(MINUTE if self.dated_to_the_minute else DATE)
+
+    def in_zone(self, moment: datetime) -> str:
+        """Return a moment for people: in the zone of the deadline, and in UTC."""
+        there = moment.astimezone(ZoneInfo(self.zone)).strftime(MINUTE)
+        return f"{there} {self.zone}" if self.zone == "UTC" else f"{there} {self.zone} ({moment.strftime(MINUTE)} UTC)"
+
+
+# ---- Time ----
+
+
+def deadlines(expect: Expectation, now: datetime) -> Iterator[Deadline]:
+    """Yield the deadlines that have passed, the last one first, without regard to `since`."""
+    zone = ZoneInfo(expect.zone)
+    last: datetime | None = None
+    for deadline in _real(expect, zone, now) if _is_hourly(expect.by) else _walls(expect, zone, now):
+        # Two walls in one gap are one moment.
+        if deadline.at <= now and deadline.at != last:
+            last = deadline.at
+            yield deadline
+
+
+def due(route: Route, now: datetime) -> Due | None:
+    """Return what the route should have by its last deadline that has passed; None where there is none."""
+    expect = route.expect
+    if expect is None or not is_expected(route):
+        return None
+    passed = deadlines(expect, now)
+    deadline = next(passed, None)
+    if deadline is None or (expect.since and deadline.wall.strftime(DATE) < expect.since):
+        return None
+    before = None if expect.captures else next(passed, None)
+    data = deadline.wall - timedelta(hours=expect.lag_hours)
+    return Due(
+        route=route.name,
+        deadline=deadline.at,
+        zone=expect.zone,
+        data=data,
+        captures={name: data.strftime(format_) for name, format_ in expect.captures},
+        at_least=_wanted(route, expect),
+        after=before and before.at,
+        dated_to_the_minute=any(time in format_ for _, format_ in expect.captures for time in TIMES),
+    )
+
+
+def _wanted(route: Route, expect: Expectation) -> int:
+    """Return how many objects must be there; of a set all members: its captures name one instance, so no other object counts."""
+    if route.set is None:
+        return expect.at_least
+    return len(route.match) if route.set.at_least is None else route.set.at_least
+
+
+def is_expected(route: Route) -> bool:
+    """Return whether anything is expected of a route: it says so, and is not paused."""
+    return route.expect is not None and not route.paused
+
+
+def next_deadline(expect: Expectation, now: datetime) -> Deadline | None:
+    """Return the first deadline that counts and is still to come, if there is one within a lifetime."""
+    zone = ZoneInfo(expect.zone)
+    start = now
+    if expect.since:
+        start = max(now, datetime.fromisoformat(expect.since).replace(tzinfo=zone) - timedelta(seconds=1))
+    if _is_hourly(expect.by):
+        ahead = (
+            Deadline(one.astimezone(UTC), one.replace(tzinfo=None))
+            for one in CronSim(expect.by, start.astimezone(zone))
+        )
+    else:
+        local = start.astimezone(zone).replace(tzinfo=None) - TURNED_BACK
+        ahead = (Deadline(_moment(wall, zone), wall) for wall in CronSim(expect.by, local))
+    return next((one for one in ahead if one.at > now and one.wall.strftime(DATE) >= (expect.since or "")), None)
+
+
+def _is_hourly(by: str) -> bool:
+    """Return whether cronsim runs it through real time: https://github.com/cuu508/cronsim, as Debian's cron does."""
+    minute, hour, *_ = by.split()
+    return minute.startswith("*") or hour.startswith("*")
+
+
+def _real(expect: Expectation, zone: ZoneInfo, now: datetime) -> Iterator[Deadline]:
+    # It yields what is before its start, and `now` itself may be a deadline.
+    for local in CronSim(expect.by, (now + timedelta(seconds=1)).astimezone(zone), reverse=True):
+        yield Deadline(local.astimezone(UTC), local.replace(tzinfo=None))
+
+
+def _walls(expect: Expectation, zone: ZoneInfo, now: datetime) -> Iterator[Deadline]:
+    # Without a zone, so that what it yields is the wall as the cron writes it, also one that the zone skips.
+    start = now.astimezone(zone).replace(tzinfo=None) + TURNED_BACK
+    for wall in CronSim(expect.by, start, reverse=True):
+        yield Deadline(_moment(wall, zone), wall)
+
+
+def _moment(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Return when the clock on the wall first shows it; of a wall that is skipped, the first moment after the gap."""
+    while True:
+        moment = wall.replace(tzinfo=zone).astimezone(UTC)
+        if moment.astimezone(zone).replace(tzinfo=None) == wall:
+            return moment
+        wall += timedelta(minutes=1)
+
+
+# ---- Place ----
+
+
+def prefixes(route: Route, due: Due, stack: Stack) -> list[str]:
+    """Return where to list: the longest beginnings of the keys that are known, none of them inside another."""
+    found: list[str] = []
+    for pattern in route.match:
+        known = _known_beginning(pattern.tokens, due.captures)
+        # Both are beginnings of the keys that count; where neither begins the other, no key does.
+        if known.startswith(stack.source_prefix) or stack.source_prefix.startswith(known):
+            found.append(max(known, stack.source_prefix, key=len))
+    return [one for one in sorted(set(found)) if not any(one != other and one.startswith(other) for other in found)]
+
+
+def expected_keys(route: Route, due: Due) -> list[str]:
+    """Return the keys that are expected, for people: what is not known stays a placeholder."""
+    return ["".join(_piece(token, due.captures) for token in pattern.tokens) for pattern in route.match]
+
+
+def _piece(token: str | Capture, captures: Mapping[str, str]) -> str:
+    if isinstance(token, str):
+        return token
+    return captures.get(token.name, f"{{{token.name}{'...' * token.deep}}}")
+
+
+def _known_beginning(match: Template, captures: Mapping[str, str]) -> str:
+    known = ""
+    for token in match:
+        if isinstance(token, Capture) and token.name not in captures:
+            break
+        known += token if isinstance(token, str) else captures[token.name]
+    return known
+
+
+# ---- Arrival ----
+
+
+def counts(file: File, due: Due, stack: Stack) -> bool:
+    """Return whether a listed object is one of those that are expected: its own arrival would start its route."""
+    if due.after is not None and file.last_modified <= due.after.timestamp():
+        return False
+    choice = choose_listed(file.key, file.size, stack)
+    return (
+        choice is not None
+        and choice.name == due.route
+        and all(choice.captures.get(name) == value for name, value in due.captures.items())
+    )
+
+
+def arrived_at(files: Iterable[File], due: Due, stack: Stack, *, enough: bool = False) -> datetime | None:
+    """Return when the last object that had to come was uploaded; None while there are too few.
+
+    With `enough`, it looks no further once there are enough of them: the time is then one of those that were seen.
+    """
+    found = (file.last_modified for file in files if counts(file, due, stack))
+    times = sorted(islice(found, due.at_least) if enough else found)
+    return datetime.fromtimestamp(times[due.at_least - 1], UTC) if len(times) >= due.at_least else None
+
+
+# ---- The check: one tick ----
+
+
+class Overdue(NamedTuple):
+    """A route whose data has not come, and where it should be."""
+
+    due: Due
+    keys: list[str]
+
+
+class Memory:
+    """What one execution environment knows for good, by route: the deadline that has been kept, and the one that was told."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.arrived: dict[str, datetime] = {}
+        self.told: dict[str, datetime] = {}
+
+
+type Look = Callable[[Route, Due], bool]
+type Tell = Callable[[Overdue], None]
+
+
+def check(
+    routes: Iterable[Route], now: datetime, memory: Memory, look: Look, tell: Tell
+) -> Iterator[Overdue | Exception]:
+    """Yield each route that is overdue now, having told of it once; or the failure of looking, which holds up no other route.
+
+    What has arrived for a deadline is not asked again: that it once was there does not change.
+    """
+    for route in routes:
+        expected = due(route, now)
+        if expected is None or memory.arrived.get(route.name) == expected.deadline:
+            continue
+        try:
+            if look(route, expected):
+                memory.arrived[route.name] = expected.deadline
+                continue
+            overdue = Overdue(expected, expected_keys(route, expected))
+            if memory.told.get(route.name) != expected.deadline:
+                tell(overdue)
+                memory.told[route.name] = expected.deadline
+            yield overdue
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this route's, and is raised in the end
+            yield error
+
+
+# ---- Words, and the input of an incident ----
+
+
+def incident(overdue: Overdue, stack: Stack) -> Execution:
+    """Plan the execution that is the incident; its input is a function of route and deadline, and the first message."""
+    due = overdue.due
+    written = {
+        "route": due.route,
+        "deadline": due.deadline.isoformat(),
+        "zone": due.zone,
+        "data": due.data.isoformat(),
+        "captures": dict(due.captures),
+        "at_least": due.at_least,
+        "after": due.after and due.after.isoformat(),
+        "dated_to_the_minute": due.dated_to_the_minute,
+        "subject": f"Missing: {due.route}, data of {due.data_date}",
+        "message": missing_message(overdue, stack),
+    }
+    return Execution(stack.overdue_machine_arn, due.name, json.dumps(written), due.route)
+
+
+def parse_due(given: Any) -> Due:
+    """Parse the input of an incident.
+
+    Raises MalformedEventError.
+    """
+    try:
+        return Due(
+            given["route"],
+            datetime.fromisoformat(given["deadline"]),
+            given["zone"],
+            datetime.fromisoformat(given["data"]),
+            dict(given["captures"]),
+            int(given["at_least"]),
+            datetime.fromisoformat(given["after"]) if given["after"] else None,
+            bool(given["dated_to_the_minute"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedEventError(
+            f"Not the input of an incident ({error!r}): start the overdue machine with the input of one of its executions."
+        ) from error
+
+
+def missing_message(overdue: Overdue, stack: Stack) -> str:
+    """Say what is missing, since when, where it should be, and what to do."""
+    due, stack_name = overdue.due, name_of(stack)
+    folder = f"s3://{stack.source_bucket_name}/{_shown(_folder(overdue.keys[0]))}"
+    where = [f"  s3://{stack.source_bucket_name}/{_shown(key)}" for key in overdue.keys]
+    return "\n".join(
+        [
+            f"The data of {due.data_date} for {due.route} is missing.",
+            "",
+            f"Dataset:      {due.route} (stack {stack_name})",
+            f"Data's date:  {due.data_date}",
+            f"Deadline:     {due.in_zone(due.deadline)}",
+            f"Missing since the deadline. {_how_many(due)}",
+            "",
+            "It is expected here:",
+            *where,
+            "",
+            "What to do:",
+            "1. Ask whoever delivers it whether it was sent, and under which key.",
+            f"2. Look at what is there: aws s3 ls {quote(folder)}",
+            f"3. See all datasets: make expected STACK={stack_name}",
+            "4. If it will not come, stop this execution; nothing more is told then:",
+            f"   {due.name} of the state machine {stack_name}-overdue",
+            "",
+            "It is looked for again every 15 minutes, for seven days. When it has come, you are told.",
+            "Runbook: docs/runbook.md#overduealarm",
+        ]
+    )
+
+
+def arrived_message(due: Due, arrived: datetime, stack: Stack) -> tuple[str, str]:
+    """Return subject and text for what has come after all."""
+    late = arrived - due.deadline
+    if late > timedelta():
+        how_late = f"It came {_duration(late)} after the deadline."
+    else:
+        # S3 dates an upload in parts when it begins, and shows it when it is complete.
+        how_late = "Its upload began before the deadline, and was complete only after it."
+    text = "\n".join(
+        [
+            f"The data of {due.data_date} for {due.route} has come. {how_late}",
+            "",
+            f"Dataset:      {due.route} (stack {name_of(stack)})",
+            f"Data's date:  {due.data_date}",
+            f"Deadline:     {due.in_zone(due.deadline)}",
+            f"Arrived:      {due.in_zone(arrived)}",
+            "",
+            "Nothing is left to do.",
+        ]
+    )
+    return f"Arrived: {due.route}, data of {due.data_date}", text
+
+
+def name_of(stack: Stack) -> str:
+    """Return the stack's name, which its machine of incidents has."""
+    return stack.overdue_machine_arn.rsplit(":", 1)[-1].removesuffix("-overdue")
+
+
+def _how_many(due: Due) -> str:
+    newer = f" Only uploads after {due.in_zone(due.after)} count." if due.after else ""
+    return f"At least {due.at_least} object{'s are' if due.at_least > 1 else ' is'} expected.{newer}"
+
+
+def _folder(key: str) -> str:
+    """Return the folder of an expected key, as far as it is known."""
+    known = key.partition("{")[0]
+    return known[: known.rfind("/") + 1]
+
+
+def _duration(late: timedelta) -> str:
+    minutes = -(-int(late.total_seconds()) // 60)
+    days, rest = divmod(minutes, 24 * 60)
+    parts = ((days, "day"), (rest // 60, "hour"), (rest % 60, "minute"))
+    return " ".join(f"{number} {unit}{'s' * (number > 1)}" for number, unit in parts if number)
+
+
+def _shown(text: str) -> str:
+    """Return text without characters that a terminal or a mail would act on."""
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -1,0 +1,30 @@
+"""Whether what is expected has arrived: S3 is asked, not a counter. Apart from the other gates, for what it imports."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shared.domain.choose import Stack
+from shared.domain.expectations import Due, arrived_at, prefixes
+from shared.domain.routes import Route
+from shared.domain.windows import File, Listing, list_files
+from shared.gates.s3 import list_page
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+def when_arrived(s3: "S3Client", stack: Stack, route: Route, due: Due, *, enough: bool = False) -> datetime | None:
+    """Return when the last object that had to come was uploaded, None while there are too few.
+
+    With `enough`, no more is listed than it takes to know that there are enough.
+    Raises PermanentCallError or RetryableCallError.
+    """
+    return arrived_at(_listed(s3, stack, prefixes(route, due, stack)), due, stack, enough=enough)
+
+
+def _listed(s3: "S3Client", stack: Stack, prefixes: list[str]) -> Iterator[File]:
+    for prefix in prefixes:
+        listing = Listing(stack.source_bucket_name, stack.account_id, prefix, deep=True)
+        yield from list_files(partial(list_page, s3, listing))

@@ -1,0 +1,456 @@
+"""What is expected by when: a table of cases, each with the moment and the partition written by hand."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from artifact.pack import pack
+from handlers import check_expectations, look_again
+from shared.domain.errors import RetryableCallError
+from shared.domain.expectations import (
+    Due,
+    Memory,
+    Overdue,
+    arrived_at,
+    arrived_message,
+    check,
+    deadlines,
+    due,
+    expected_keys,
+    incident,
+    next_deadline,
+    parse_due,
+    prefixes,
+)
+from shared.domain.pattern import Capture, Pattern
+from shared.domain.routes import Complete, Expectation, Route, RouteTable
+from shared.domain.windows import File
+from tests.unit.builders import ENVIRONMENT, MACHINE, REPOSITORY, Client, refusal, stack
+
+CONTEXT: Any = None
+ZURICH, SANTIAGO = "Europe/Zurich", "America/Santiago"
+DAILY = "30 6 * * *"
+DAY, HOUR = "%Y-%m-%d", "%Y-%m-%dT%H"
+SALES = Pattern(("raw/sales/dt=", Capture("dt"), "/", Capture("file"), ".csv"))
+
+
+def route(**changes: Any) -> Route:
+    """Expect a day's sales by half past six in Zurich."""
+    expect: dict[str, Any] = {"captures": (("dt", DAY),), "by": DAILY, "zone": ZURICH, "lag_hours": 24} | changes
+    return Route("sales", (SALES,), "job", ("curated/sales",), expect=Expectation(**expect))
+
+
+def moment(text: str) -> datetime:
+    """Read a moment in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+# Why: cron, zone, lag in hours, format; now, the deadline (both in UTC), and the partition.
+TIMES: dict[str, tuple[str, str, int, str, str, str, str]] = {
+    "the day before": (DAILY, ZURICH, 24, DAY, "2026-11-24T06:00", "2026-11-24T05:30", "2026-11-23"),
+    "a second too early": (DAILY, ZURICH, 24, DAY, "2026-11-24T05:29:59", "2026-11-23T05:30", "2026-11-22"),
+    "just now": (DAILY, ZURICH, 24, DAY, "2026-11-24T05:30", "2026-11-24T05:30", "2026-11-23"),
+    "microseconds after": (DAILY, ZURICH, 24, DAY, "2026-11-24T05:30:00.000001", "2026-11-24T05:30", "2026-11-23"),
+    "summer time": (DAILY, ZURICH, 24, DAY, "2026-07-01T04:30", "2026-07-01T04:30", "2026-06-30"),
+    "a Monday": ("30 6 * * MON-FRI", ZURICH, 24, DAY, "2026-11-23T08:00", "2026-11-23T05:30", "2026-11-22"),
+    "a Monday, for Friday": ("30 6 * * MON", ZURICH, 72, DAY, "2026-11-23T08:00", "2026-11-23T05:30", "2026-11-20"),
+    "a Sunday": ("30 6 * * MON-FRI", ZURICH, 24, DAY, "2026-11-29T12:00", "2026-11-27T05:30", "2026-11-26"),
+    # In Zurich 02:00 becomes 03:00 on 29 March (01:00 UTC), and 03:00 becomes 02:00 on 25 October (01:00 UTC).
+    "spring gap": ("30 2 * * *", ZURICH, 0, DAY, "2026-03-29T01:00", "2026-03-29T01:00", "2026-03-29"),
+    "before the gap": ("30 2 * * *", ZURICH, 0, DAY, "2026-03-29T00:59:59", "2026-03-28T01:30", "2026-03-28"),
+    "gap, as the cron writes it": (
+        "30 2 * * *",
+        ZURICH,
+        3,
+        HOUR,
+        "2026-03-29T05:00",
+        "2026-03-29T01:00",
+        "2026-03-28T23",
+    ),
+    "after the gap": ("0 3 * * *", ZURICH, 4, HOUR, "2026-03-29T05:00", "2026-03-29T01:00", "2026-03-28T23"),
+    "the day after the gap": ("30 2 * * *", ZURICH, 24, DAY, "2026-03-30T01:00", "2026-03-30T00:30", "2026-03-29"),
+    "autumn, the first": ("30 2 * * *", ZURICH, 0, DAY, "2026-10-25T00:30", "2026-10-25T00:30", "2026-10-25"),
+    "autumn, before the first": ("30 2 * * *", ZURICH, 0, DAY, "2026-10-25T00:29", "2026-10-24T00:30", "2026-10-24"),
+    "autumn, between the two": ("30 2 * * *", ZURICH, 0, DAY, "2026-10-25T01:10", "2026-10-25T00:30", "2026-10-25"),
+    "autumn, the second": ("30 2 * * *", ZURICH, 0, DAY, "2026-10-25T01:30", "2026-10-25T00:30", "2026-10-25"),
+    "autumn in New York": (
+        "30 1 * * *",
+        "America/New_York",
+        0,
+        DAY,
+        "2026-11-01T06:10",
+        "2026-11-01T05:30",
+        "2026-11-01",
+    ),
+    "hour H is for H - 1": ("15 * * * *", "UTC", 1, HOUR, "2026-11-24T00:15", "2026-11-24T00:15", "2026-11-23T23"),
+    "hourly, first 02:15": ("15 * * * *", ZURICH, 1, HOUR, "2026-10-25T00:20", "2026-10-25T00:15", "2026-10-25T01"),
+    "hourly, second 02:15": ("15 * * * *", ZURICH, 1, HOUR, "2026-10-25T01:20", "2026-10-25T01:15", "2026-10-25T01"),
+    "hourly, then 03:15": ("15 * * * *", ZURICH, 1, HOUR, "2026-10-25T02:20", "2026-10-25T02:15", "2026-10-25T02"),
+    "hourly, before the gap": ("15 * * * *", ZURICH, 1, HOUR, "2026-03-29T01:14", "2026-03-29T00:15", "2026-03-29T00"),
+    "hourly, after the gap": ("15 * * * *", ZURICH, 1, HOUR, "2026-03-29T01:15", "2026-03-29T01:15", "2026-03-29T02"),
+    "every two hours, gap": ("30 */2 * * *", ZURICH, 0, HOUR, "2026-03-29T01:50", "2026-03-28T23:30", "2026-03-29T00"),
+    "at midnight": ("0 0 * * *", ZURICH, 24, DAY, "2026-11-30T23:00", "2026-11-30T23:00", "2026-11-30"),
+    "after midnight": ("15 0 * * *", ZURICH, 24, DAY, "2026-11-24T00:00", "2026-11-23T23:15", "2026-11-23"),
+    "after midnight, own date": ("15 0 * * *", ZURICH, 0, DAY, "2026-11-24T00:00", "2026-11-23T23:15", "2026-11-24"),
+    "gap at midnight": ("0 0 * * *", SANTIAGO, 24, DAY, "2026-09-06T04:00", "2026-09-06T04:00", "2026-09-05"),
+    "before that": ("0 0 * * *", SANTIAGO, 24, DAY, "2026-09-06T03:59", "2026-09-05T04:00", "2026-09-04"),
+    "half an hour's gap": (
+        "15 2 * * *",
+        "Australia/Lord_Howe",
+        0,
+        DAY,
+        "2026-10-03T15:30",
+        "2026-10-03T15:30",
+        "2026-10-04",
+    ),
+    "month's first": ("0 6 1 * *", "UTC", 24, "%Y-%m", "2026-12-01T06:00", "2026-12-01T06:00", "2026-11"),
+    "month's last": ("0 18 L * *", "UTC", 0, DAY, "2026-03-01T00:00", "2026-02-28T18:00", "2026-02-28"),
+    "year's end": (DAILY, ZURICH, 24, "%Y/%m/%d", "2027-01-01T12:00", "2027-01-01T05:30", "2026/12/31"),
+    "leap day": ("0 5 1 3 *", "UTC", 24, DAY, "2028-03-01T05:00", "2028-03-01T05:00", "2028-02-29"),
+    "no leap day": ("0 5 1 3 *", "UTC", 24, DAY, "2027-03-02T05:00", "2027-03-01T05:00", "2027-02-28"),
+    "on leap days only": ("0 12 29 2 *", "UTC", 0, DAY, "2027-06-01T00:00", "2024-02-29T12:00", "2024-02-29"),
+    "far east": ("0 7 * * *", "Pacific/Kiritimati", 24, DAY, "2026-11-23T17:00", "2026-11-23T17:00", "2026-11-23"),
+    "far west": ("0 23 * * *", "Pacific/Pago_Pago", 0, DAY, "2026-11-24T10:00", "2026-11-24T10:00", "2026-11-23"),
+    "quarters": ("0 6 * * *", "Asia/Kathmandu", 0, DAY, "2026-11-24T00:15", "2026-11-24T00:15", "2026-11-24"),
+    "a week of the year": ("0 6 * * MON", "UTC", 24, "%G-W%V", "2027-01-04T06:00", "2027-01-04T06:00", "2026-W53"),
+    "a constant": (DAILY, "UTC", 0, "v1", "2026-11-24T06:30", "2026-11-24T06:30", "v1"),
+}
+
+
+@pytest.mark.parametrize("why", TIMES)
+def test_the_last_deadline_and_its_partition(why: str) -> None:
+    """Across changes of clocks, midnights, months, leap days and zones."""
+    by, zone, lag, format_, now, at, partition = TIMES[why]
+    found = due(route(by=by, zone=zone, lag_hours=lag, captures=(("dt", format_),)), moment(now))
+
+    assert found
+    assert (moment(at), {"dt": partition}) == (found.deadline, found.captures)
+
+
+# Cron, now, the last deadline and the one before: in the repeated hour, in the gap, twice in one gap, over a weekend.
+PAIRS = [
+    ("30 2 * * *", "2026-10-25T01:40", "2026-10-25T00:30", "2026-10-24T00:30"),
+    ("30 2 * * *", "2026-03-29T04:00", "2026-03-29T01:00", "2026-03-28T01:30"),
+    ("0,30 2 * * *", "2026-03-29T04:00", "2026-03-29T01:00", "2026-03-28T01:30"),
+    ("0 2,3 * * *", "2026-03-29T04:00", "2026-03-29T01:00", "2026-03-28T02:00"),
+    ("30 6 * * MON-FRI", "2026-11-23T06:00", "2026-11-23T05:30", "2026-11-20T05:30"),
+    ("*/15 * * * *", "2026-10-25T01:00", "2026-10-25T01:00", "2026-10-25T00:45"),
+]
+
+
+@pytest.mark.parametrize(("by", "now", "last", "before"), PAIRS)
+def test_without_captures_the_deadline_before_counts(by: str, now: str, last: str, before: str) -> None:
+    """What was modified since then is this deadline's."""
+    found = due(route(by=by, captures=()), moment(now))
+
+    assert found
+    assert (moment(last), moment(before), {}) == (found.deadline, found.after, found.captures)
+
+
+@pytest.mark.parametrize(
+    ("by", "now", "counts"),
+    [
+        (DAILY, "2026-11-24T05:29", False),
+        (DAILY, "2026-11-24T05:30", True),
+        # In Zurich it is the 24th already.
+        ("15 0 * * *", "2026-11-23T23:15", True),
+        ("45 23 * * *", "2026-11-23T22:45", False),
+    ],
+)
+def test_no_deadline_before_since(by: str, now: str, *, counts: bool) -> None:
+    """A date of the zone, of the deadline and not of the data."""
+    assert counts == (due(route(by=by, since="2026-11-24"), moment(now)) is not None)
+
+
+@pytest.mark.parametrize(
+    ("by", "since", "now", "then"),
+    [
+        (DAILY, None, "2026-11-24T05:30", "2026-11-25T05:30"),
+        (DAILY, "2026-12-24", "2026-11-24T05:30", "2026-12-24T05:30"),
+        ("30 2 * * *", None, "2026-10-25T00:40", "2026-10-26T01:30"),
+        ("30 2 * * *", None, "2026-03-28T12:00", "2026-03-29T01:00"),
+        ("15 * * * *", "2026-12-24", "2026-11-24T05:30", "2026-12-23T23:15"),
+    ],
+)
+def test_the_next_deadline(by: str, since: str | None, now: str, then: str) -> None:
+    """For the table, where none has passed yet."""
+    found = next_deadline(route(by=by, since=since).expect, moment(now))  # type: ignore[arg-type]
+
+    assert found
+    assert moment(then) == found.at
+
+
+@pytest.mark.parametrize("zone", [ZURICH, SANTIAGO, "Africa/Cairo", "Antarctica/Troll", "UTC"])
+@pytest.mark.parametrize("by", ["30 2 * * *", "0,30 0,2,3 * * *", "15 * * * *", "*/40 1-3 * * MON-FRI"])
+def test_backward_is_forward(by: str, zone: str) -> None:
+    """What passes from hour to hour, around each change of clocks of a year, is what the walk back finds from its end."""
+    expect = Expectation((), by, zone)
+    changes = [
+        moment(text) for text in ("2026-03-29T01:00", "2026-04-05T03:00", "2026-09-06T04:00", "2026-10-25T01:00")
+    ]
+    for change in changes:
+        start, end = change - timedelta(days=2), change + timedelta(days=2)
+        back = []
+        for one in deadlines(expect, end):
+            if one.at < start:
+                break
+            back.append(one.at)
+        ahead = []
+        now = start - timedelta(seconds=1)
+        while (one_ahead := next_deadline(expect, now)) and one_ahead.at <= end:
+            now = one_ahead.at
+            ahead.append(now)
+
+        assert sorted(set(back)) == back[::-1]
+        assert back[::-1] == ahead
+
+
+# ---- What counts ----
+
+NOON = moment("2026-11-24T12:00")
+STACK = stack(source_prefix="raw/", table=RouteTable(pack([route()])))
+
+
+def file(key: str, modified: str = "2026-11-24T05:00", size: int = 1) -> File:
+    """List an object."""
+    return File(key, size, "e", int(moment(modified).timestamp()))
+
+
+FOUND = "raw/sales/dt=2026-11-23/a.csv"
+
+
+@pytest.mark.parametrize(
+    ("files", "when"),
+    [
+        ([], None),
+        ([file(FOUND)], "2026-11-24T05:00"),
+        ([file("raw/sales/dt=2026-11-24/a.csv")], None),
+        ([file("raw/sales/dt=2026-11-2/a.csv")], None),
+        ([file("raw/sales/dt=2026-11-23/deep/a.csv")], None),
+        ([file("raw/sales/dt=2026-11-23/a.txt")], None),
+        ([file(FOUND, size=0)], None),
+        ([file("raw/sales/dt=2026-11-23/")], None),
+        ([file(FOUND, "2026-11-24T09:00"), file("raw/sales/dt=2026-11-23/b.csv")], "2026-11-24T05:00"),
+    ],
+)
+def test_what_its_own_arrival_would_start_counts(files: list[File], when: str | None) -> None:
+    """Of the expected captures exactly; no marker, no empty object, no other day; the first of two is when it came."""
+    found = due(route(), NOON)
+
+    assert found
+    assert (when and moment(when)) == arrived_at(files, found, STACK)
+
+
+def test_the_last_of_so_many_counts() -> None:
+    """In order of time, whatever the order of keys."""
+    found = due(route(at_least=2), NOON)
+    files = [file(f"raw/sales/dt=2026-11-23/{name}.csv", f"2026-11-24T0{hour}:00") for name, hour in ("a7", "b5", "c6")]
+
+    assert found
+    assert moment("2026-11-24T06:00") == arrived_at(files, found, STACK)
+    assert arrived_at(files[:1], found, STACK) is None
+    broken: list[Any] = [None]
+    assert arrived_at(iter([*files[:2], *broken]), found, STACK, enough=True)
+
+
+def test_without_captures_only_what_is_newer_counts() -> None:
+    """Yesterday's file under the same key is yesterday's; one of that very moment too."""
+    found = due(route(captures=()), NOON)
+
+    assert found
+    assert arrived_at([file(FOUND, "2026-11-23T05:30")], found, STACK) is None
+    assert arrived_at([file(FOUND, "2026-11-23T05:31")], found, STACK)
+
+
+EACH = route(captures=(("day", DAY),))._replace(
+    match=tuple(Pattern((f"raw/{name}_", Capture("day"), ".csv")) for name in ("orders", "lines")),
+    set=Complete(None, 30),
+)
+COUNTED = route()._replace(source=("raw/sales/dt=", Capture("dt"), "/"), set=Complete(2, 30))
+
+
+@pytest.mark.parametrize(
+    ("one", "keys", "when"),
+    [
+        (EACH, ["raw/orders_2026-11-23.csv"], None),
+        (EACH, ["raw/orders_2026-11-23.csv", "raw/lines_2026-11-24.csv"], None),
+        (EACH, ["raw/orders_2026-11-23.csv", "raw/lines_2026-11-23.csv"], "2026-11-24T06:00"),
+        (COUNTED, [FOUND], None),
+        (COUNTED, [FOUND, "raw/sales/dt=2026-11-23/b.csv", "raw/sales/dt=2026-11-23/c.csv"], "2026-11-24T06:00"),
+    ],
+)
+def test_a_set_must_be_complete(one: Route, keys: list[str], when: str | None) -> None:
+    """It has come with its last member, or the last of so many that it needs."""
+    found = due(one, NOON)
+    files = [file(key, f"2026-11-24T0{hour}:00") for hour, key in enumerate(keys, start=5)]
+
+    assert found
+    assert (when and moment(when)) == arrived_at(
+        files, found, stack(source_prefix="raw/", table=RouteTable(pack([one])))
+    )
+
+
+def test_a_paused_route_is_not_expected() -> None:
+    """Nor is one that expects nothing."""
+    assert due(route()._replace(paused=True), NOON) is None
+    assert due(route()._replace(expect=None), NOON) is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "captures", "where"),
+    [
+        ("raw/", (("dt", DAY),), ["raw/sales/dt=2026-11-23/"]),
+        ("raw/", (), ["raw/sales/dt="]),
+        ("raw/", (("file", "x"),), ["raw/sales/dt="]),
+        ("raw/sales/dt=2026-11-23/a", (("dt", DAY),), ["raw/sales/dt=2026-11-23/a"]),
+        ("elsewhere/", (("dt", DAY),), []),
+    ],
+)
+def test_listing_starts_where_the_key_is_known(prefix: str, captures: Any, where: list[str]) -> None:
+    """As far as it is known, and never outside the source prefix."""
+    found = due(route(captures=captures), NOON)
+
+    assert found
+    assert where == prefixes(route(), found, stack(source_prefix=prefix, table=RouteTable(pack([route()]))))
+
+
+# ---- The check ----
+
+
+def test_one_failure_holds_nobody_up_and_what_came_is_not_asked_again() -> None:
+    """The others are looked at; what has arrived is remembered for its deadline alone, what was told is told once."""
+    routes = [route()._replace(name=name) for name in ("bad", "here", "late", "quiet")]
+    routes[3] = routes[3]._replace(expect=None)
+    asked: list[str] = []
+    told: list[str] = []
+
+    def look(one: Route, _due: Due) -> bool:
+        asked.append(one.name)
+        if one.name == "bad":
+            raise ValueError(one.name)
+        return one.name == "here"
+
+    memory = Memory()
+    for now in ("2026-11-24T06:00", "2026-11-24T06:05", "2026-11-25T06:00"):
+        found = list(check(routes, moment(now), memory, look, lambda overdue: told.append(overdue.due.name)))
+        assert ["ValueError", "Overdue"] == [type(one).__name__ for one in found]
+
+    assert ["late-20261124T053000Z", "late-20261125T053000Z"] == told
+    assert ["bad", "here", "late", "bad", "late", "bad", "here", "late"] == asked
+
+
+def test_live_arrivals_import_none_of_it() -> None:
+    """A cold start has no use for crons and zones."""
+    code = "import sys, handlers.start_execution; print(*sys.modules)"
+    environment = {**ENVIRONMENT, "PATH": "", "PYTHONPATH": str(REPOSITORY / "src")}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+
+    assert {"cronsim", "tzdata", "shared.domain.expectations", "shared.gates.expected"}.isdisjoint(ran.stdout.split())
+    assert "shared.domain.routes" in ran.stdout.split()
+
+
+# ---- Words ----
+
+
+def test_an_incident_says_all_there_is_to_know() -> None:
+    """In plain words, with every fact; its input is read back to what is looked for again."""
+    found = due(route(at_least=3), NOON)
+    assert found
+    opened = incident(Overdue(found, expected_keys(route(), found)), STACK)
+    said = json.loads(opened.input)
+
+    assert (f"{MACHINE}-overdue", "sales-20261124T053000Z") == (opened.state_machine_arn, opened.name)
+    assert found == parse_due(said)
+    assert "Missing: sales, data of 2026-11-23" == said["subject"]
+    for fact in (
+        "stack glueworkshop",
+        "2026-11-24 06:30 Europe/Zurich (2026-11-24 05:30 UTC)",
+        "/raw/sales/dt=2026-11-23/{file}.csv",
+        "At least 3 objects",
+        "aws s3 ls s3://",
+        "docs/runbook.md#overduealarm",
+    ):
+        assert fact in said["message"]
+
+
+@pytest.mark.parametrize(
+    ("arrived", "late"),
+    [
+        ("2026-11-24T05:30:01", "1 minute after"),
+        ("2026-11-24T07:35", "2 hours 5 minutes after"),
+        ("2026-11-26T05:30", "2 days after"),
+        ("2026-11-24T05:29", "began before the deadline"),
+    ],
+)
+def test_how_late_it_came(arrived: str, late: str) -> None:
+    """An upload in parts is dated when it began."""
+    found = due(route(), NOON)
+    assert found
+    subject, text = arrived_message(found, moment(arrived), STACK)
+
+    assert "Arrived: sales, data of 2026-11-23" == subject
+    assert late in text
+
+
+def test_subjects_are_short_enough_for_sns() -> None:
+    """Fewer than 100 ASCII characters, with the longest name and an hour."""
+    longest = route(captures=(("dt", HOUR),))._replace(name="s" * 63)
+    found = due(longest, NOON)
+    assert found
+    opened = incident(Overdue(found, ["k"]), STACK)
+    subjects = [json.loads(opened.input)["subject"], arrived_message(found, NOON, STACK)[0]]
+
+    assert all(one.isascii() and len(one) < 100 for one in subjects)
+    assert 80 >= len(opened.name)
+
+
+# ---- The handlers ----
+
+
+def listing(*keys: str) -> Client:
+    """Answer every listing with these objects."""
+    found = {"Size": 1, "ETag": '"e"', "LastModified": moment("2026-11-24T07:35")}
+    return Client({"Contents": [{"Key": key, **found} for key in keys]})
+
+
+@pytest.mark.parametrize(
+    ("now", "keys", "state"),
+    [
+        (route(), [], "missing"),
+        (route(), [FOUND], "arrived"),
+        (route()._replace(paused=True), [FOUND], "not_expected"),
+        (route()._replace(expect=None), [FOUND], "not_expected"),
+        (route()._replace(name="renamed"), [FOUND], "not_expected"),
+        # What is expected of this deadline stands in the incident.
+        (route(by="0 9 * * *", lag_hours=0), [FOUND], "arrived"),
+    ],
+)
+def test_an_incident_looks_for_what_it_was_opened_for(
+    monkeypatch: pytest.MonkeyPatch, now: Route, keys: list[str], state: str
+) -> None:
+    """As long as its route, as it is deployed by then, expects anything."""
+    found = due(route(), NOON)
+    assert found
+    given = json.loads(incident(Overdue(found, ["k"]), STACK).input)
+    monkeypatch.setattr(look_again, "s3", listing(*keys))
+    monkeypatch.setattr(look_again, "this_stack", lambda: replace(STACK, table=RouteTable(pack([now]))))
+
+    assert state == look_again.handler({**given, "look": {"state": "missing"}}, CONTEXT)["state"]
+
+
+def test_a_route_that_cannot_be_looked_at_fails_the_tick(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And no sum is written: what is missing rings the alarm."""
+    monkeypatch.setattr(check_expectations, "s3", Client(refusal("AccessDenied", 403, "ListObjectsV2")))
+    monkeypatch.setattr(check_expectations, "this_stack", lambda: STACK)
+
+    with pytest.raises(RetryableCallError, match="ListObjectsV2"):
+        check_expectations.handler({}, CONTEXT)
+
+    assert '"Overdue"' not in capsys.readouterr().out
