@@ -28,7 +28,7 @@ from shared.domain.names import timestamp
 from shared.domain.windows import File, Listing
 from shared.gates.s3 import read_object
 from tests.unit.builders import BUCKET, CONTEXT, MACHINE, Client, created, event, give, item, refusal, stack, table
-from tests.unit.test_window_handlers import StepFunctions
+from tests.unit.world import StepFunctions
 from tools.why.ask import read_upload
 from tools.why.tell import _tell_upload
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,56 +26,16 @@ from shared.domain.errors import (
 )
 from shared.domain.gather import Gathering, is_listed_deep
 from shared.domain.outcome import Coalesced, Started
-from shared.domain.routes import NO_ROUTES, RouteTable
+from shared.domain.routes import RouteTable
 from shared.domain.start import foresee, plan_arrival, start
 from shared.domain.windows import Generation, Listing, parse_generation
 from shared.gates.live import make_gates
 from shared.gates.s3 import get_manifest, list_page, put_manifest
 from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, KEY, Client, created, event, give, item, refusal, stack
+from tests.unit.world import StepFunctions
 
 ROUTE = stack(window_seconds=60, results_bucket_name="results", account_id=ACCOUNT)
 FOLDER = KEY.rsplit("/", 1)[0] + "/"
-
-
-class StepFunctions:
-    """Executions by name, all of them running."""
-
-    def __init__(self) -> None:
-        self.started: dict[str, dict[str, Any]] = {}
-        self.asked = 0
-        self.table = NO_ROUTES
-
-    def start_execution(
-        self, *, stateMachineArn: str, name: str, input: str, traceHeader: str | None = None
-    ) -> dict[str, Any]:
-        """Start an execution, or answer with the one that runs."""
-        self.asked += 1
-        fresh = {
-            "machine": stateMachineArn,
-            "input": input,
-            "startDate": datetime.now(UTC),
-            "trace": traceHeader,
-        }
-        known = self.started.setdefault(name, fresh)
-        arn = f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"
-        return {"executionArn": arn, "startDate": known["startDate"]}
-
-    def describe_execution(self, *, executionArn: str, includedData: str) -> dict[str, Any]:
-        """Describe an execution."""
-        self.asked += 1
-        known = self.started.get(executionArn.rsplit(":", 1)[-1])
-        if known is None:
-            raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
-        return known
-
-    def age(self, seconds: float) -> None:
-        """Let all executions have started so much earlier."""
-        for one in self.started.values():
-            one["startDate"] -= timedelta(seconds=seconds)
-
-    def of(self, machine: str) -> list[dict[str, Any]]:
-        """Return the inputs of the executions of a machine."""
-        return [json.loads(one["input"]) for one in self.started.values() if one["machine"] == machine]
 
 
 @pytest.fixture
