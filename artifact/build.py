@@ -44,11 +44,14 @@ MEMBERS = {"HeadObjectOutput": {"ContentLength", "ContentType", "ETag", "LastMod
 # What no function imports or reads. It makes room for the native modules of the second processor.
 # boto3.docs looks like as little use, and every session imports it; Powertools' Logger may import event_handler.
 UNUSED = (
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui-bundle.min.js",
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui.min.css",
-    "aws_lambda_powertools/utilities/auth_alpha",
-    "aws_lambda_powertools/utilities/data_classes",
-    "aws_lambda_powertools/utilities/kafka",
+    "aws_lambda_powertools/event_handler",
+    *(
+        f"aws_lambda_powertools/utilities/{name}"
+        for name in (
+            *("auth_alpha", "batch", "circuit_breaker", "data_classes", "data_masking", "feature_flags", "idempotency"),
+            *("kafka", "parameters", "streaming", "validation"),
+        )
+    ),
     "boto3/data",
     "boto3/examples",
     "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",

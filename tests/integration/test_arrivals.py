@@ -30,6 +30,8 @@ def test_an_upload_starts_the_workflow_once_with_the_workshops_parameters(arriva
             "etag": uploaded["ETag"].strip('"'),
             "version_id": uploaded["VersionId"],
             "last_modified": head["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "content_type": head["ContentType"],
+            "metadata": {},
         },
     } == json.loads(execution["input"])
     assert execution["name"].startswith("green_tripdata-")

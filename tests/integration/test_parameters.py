@@ -81,7 +81,7 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
         "AWS_ENDPOINT_URL_SFN": "",
     } == {name: value for name, value in variables.items() if name in declared}
     assert other.machine.endswith(":stateMachine:Attached:live")
-    assert (5, {OTHER["LogRetentionDays"]}) == (len(groups), {group.get("retentionInDays") for group in groups})
+    assert (7, {OTHER["LogRetentionDays"]}) == (len(groups), {group.get("retentionInDays") for group in groups})
     assert OTHER["ArchiveRetentionDays"] == archive["RetentionDays"]
     assert OTHER["BackfillSchedule"] == target["ScheduleExpression"]
     assert {
@@ -119,8 +119,7 @@ def test_sam_delete_of_it_would_delete_no_other_stacks_files(other: Arrivals) ->
 def schedule_of(other: Arrivals) -> dict[str, Any]:
     """Read the schedule of the backfill."""
     scheduler = other.client("scheduler")
-    [name] = [one["Name"] for one in scheduler.list_schedules()["Schedules"] if one["Name"].startswith("other-")]
-    found: dict[str, Any] = scheduler.get_schedule(Name=name)
+    found: dict[str, Any] = scheduler.get_schedule(Name=other.stack.physical_id("BackfillScheduler"))
     return found
 
 

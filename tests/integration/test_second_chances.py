@@ -16,7 +16,7 @@ def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str, source: str
     arrivals.decided(key)
     events = arrivals.client("events")
     [archive] = [
-        one for one in events.list_archives()["Archives"] if one["ArchiveName"].startswith(arrivals.stack.name)
+        one for one in events.list_archives()["Archives"] if one["ArchiveName"] == arrivals.stack.physical_id("Archive")
     ]
     described = events.describe_archive(ArchiveName=archive["ArchiveName"])
     time.sleep(PACE.archive)
@@ -81,8 +81,7 @@ def test_a_malformed_request_says_what_to_mend(arrivals: Arrivals) -> None:
 def test_the_schedule_starts_the_backfill(arrivals: Arrivals) -> None:
     """Its role may, and the backfill understands its own input: the last 26 hours but the newest minutes, for real."""
     scheduler = arrivals.client("scheduler")
-    [schedule] = [one for one in scheduler.list_schedules()["Schedules"] if one["Name"].startswith(arrivals.stack.name)]
-    target = scheduler.get_schedule(Name=schedule["Name"])["Target"]
+    target = scheduler.get_schedule(Name=arrivals.stack.physical_id("BackfillScheduler"))["Target"]
 
     assert arrivals.can("BackfillSchedulerRole", "states:StartExecution", target["Arn"])
     assert target["RoleArn"].endswith(f"/{arrivals.stack.physical_id('BackfillSchedulerRole')}")
