@@ -40,6 +40,7 @@ from shared.domain.windows import (
     Listing,
     PutIfAbsent,
     Sighting,
+    Upload,
     parse_manifest,
     store_manifest,
 )
@@ -93,6 +94,10 @@ class Content(NamedTuple):
     def manifest_key(self, _generation: int) -> str:
         """Return the key of the manifest: one for all generations, because the content says what is in it."""
         return f"{MANIFESTS}/{self.identity}.json"
+
+    def is_in(self, _manifest: frozenset[Upload], _file: File) -> bool:
+        """Return True: that there is a manifest of this content is all there is to know."""
+        return True
 
     def is_late(self, _seen_at: float) -> bool:
         """Return True: nothing tells when this content was there first, so the manifest is always asked for."""

@@ -106,6 +106,10 @@ class Window(NamedTuple):
         """Return whether the slot's first window is over, had its first upload been announced at once."""
         return seen_at > self.start + 2 * self.seconds + GRACE
 
+    def is_in(self, manifest: frozenset[Upload], file: File) -> bool:
+        """Return whether a manifest of this window names the file."""
+        return file.upload in manifest
+
     def takes(self, file: File) -> bool:
         """Return whether the file's time falls into this window's slot."""
         return slot_start(file.last_modified, self.seconds) == self.start
@@ -158,8 +162,8 @@ class Generation[G: Group = Window](NamedTuple):
 class Sighting[G: Group = Window](NamedTuple):
     """An upload that is current under its key, as HEAD told it; `seen_at` is this machine's time after the answer.
 
-    After, not before: what HEAD saw was visible by then, however long the answer took. Of a set all members are seen; any
-    of them will do as `file`, because a manifest of this content names them all.
+    After, not before: what HEAD saw was visible by then, however long the answer took. Of a set all members are seen, and `file`
+    is one of them.
     """
 
     group: G
@@ -363,7 +367,7 @@ def _find[G: Group](
         if stored is None:
             return None
         memory.keep_manifest(key, frozenset(file.upload for file in parse_manifest(stored)))
-    return sighting.file.upload in memory.manifests[key]
+    return generation.group.is_in(memory.manifests[key], sighting.file)
 
 
 # ---- The collector ----

@@ -84,17 +84,6 @@ def _run_incomplete(patch: Patch) -> None:
     patch.setattr(Look, "is_complete", property(lambda look: bool(look.files)))
 
 
-def _look_too_late_at_the_clock(patch: Patch) -> None:
-    """Note the time before the look, which may take long."""
-    real = sets.gather_set
-
-    def gather_set(choice: Any, stack: Any, look_at: Any, clock: Any, reprocess: Any) -> Any:
-        seen_at = clock()
-        return real(choice, stack, look_at, lambda: seen_at, reprocess)
-
-    patch.setattr(sets, "gather_set", gather_set)
-
-
 def _remember_what_is_open(patch: Patch) -> None:
     """Ask Step Functions once for each name: an execution that an operator stopped is thought to run."""
     real = windows._open
@@ -128,7 +117,6 @@ PLANTS = [
     Plant("a manifest stored although the set changed", "twice|changed|incomplete|lost", _store_blindly),
     Plant("one member not looked at", "incomplete", _pass_one_over),
     Plant("a set run incomplete", "incomplete", _run_incomplete),
-    Plant("the clock read before the look", "lost", _look_too_late_at_the_clock),
     Plant("what was stopped thought open", "lost", _remember_what_is_open),
     Plant("no grace for clocks that differ", "lost", kind=_WithoutGrace),
     Plant("no wait", "changed|lost", kind=_Impatient),

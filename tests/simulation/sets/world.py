@@ -89,7 +89,7 @@ class World:
         self.seconds = self.dice.choice([1, 3, 8])
         self.failing = self.dice.choice([0, 0, 0.05, 0.2])
         self.stopping = self.dice.choice([0, 0, 0.3])
-        self.lingering = self.dice.choice([0, 0, 5, 60])
+        self.lingering = self.dice.choice([0, 5, 60])
         self.route, self.size = make_route(self.dice, self.seconds)
         table = RouteTable(pack([self.route]))
         self.stack = stack(source_prefix="in/", table=table, results_bucket_name=RESULTS)
@@ -171,6 +171,8 @@ class World:
         self.spawn(self.machine(run))
         if not self.calm and self.dice.random() < self.stopping:
             self.spawn(self.stop(run), self.dice.random() * 2 * self.seconds)
+        if not self.calm and execution.name.endswith("-0") and self.dice.random() < 0.5:
+            self.spawn(self.flicker(run))
         return Opened(run.start, new=True)
 
     def stop(self, run: Run) -> Steps:
@@ -178,6 +180,8 @@ class World:
         if run.status == "RUNNING":
             run.status = "ABORTED"
             self.changed.update(dict.fromkeys(INSTANCES, self.now))
+            for key in self.versions:
+                self.spawn(self.deliver(key), 0.1)  # whoever stopped it asks for what is there
         return
         yield
 
@@ -311,6 +315,27 @@ class World:
         return
         yield
 
+    def flicker(self, run: Run) -> Steps:
+        """Be a member that is away while the set is collected, and back just after; another one is announced about then."""
+        said = json.loads(run.input)["instance"]
+        instance = said["i"] if isinstance(said, dict) else said.split("/")[1]
+        keys = [key for key in self.versions if f"/{instance}/" in key and self.current(key)]
+        if not keys:
+            return
+        deadline, looks = run.start + self.seconds, self.waits_until(run)
+        for _ in range(2):
+            moment = deadline - self.dice.random() * self.dice.choice([0.2, 2])
+            self.spawn(self.deliver(self.dice.choice(keys)), max(0.0, moment - self.now))
+        key = self.dice.choice(keys)
+        yield max(0.0, looks - self.now - self.dice.random())
+        if self.current(key):
+            self.set(key, None)
+            self.versions[key].append(None)
+        yield self.dice.random() * 3
+        if self.versions[key][-1] is None and len(self.versions[key]) > 1:
+            self.set(key, self.versions[key][-2])
+            self.versions[key].pop()
+
     def backfill(self, label: str | None = None) -> None:
         """Deliver all that exists."""
         for key in self.versions:
@@ -354,9 +379,10 @@ def bad_days(seed: str, kind: type[World] = World) -> list[str]:
         world.spawn(_later(world), dice.random() * moment)
     world.run()
     world.calm = True
-    # A stop between manifest and run leaves a content that nobody else starts: it must be redriven, and any other may be.
-    for run in world.runs.values():
-        if run.status == "ABORTED":
+    # A stop between manifest and run leaves a content that nobody else starts: that one must be redriven.
+    for name, run in world.runs.items():
+        identity = name.rsplit("-", 1)[0]
+        if run.status == "ABORTED" and f"sets/{identity}.json" in world.manifests and identity not in world.targets:
             run.status = "RUNNING"
             world.spawn(world.machine(run))
     world.run()
