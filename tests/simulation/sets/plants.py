@@ -84,17 +84,6 @@ def _run_incomplete(patch: Patch) -> None:
     patch.setattr(Look, "is_complete", property(lambda look: bool(look.files)))
 
 
-def _remember_what_is_open(patch: Patch) -> None:
-    """Ask Step Functions once for each name: an execution that an operator stopped is thought to run."""
-    real = windows._open
-
-    def open_(generation: Any, memory: Any, begin: Any) -> bool:
-        return False if generation.name in memory.start_dates else real(generation, memory, begin)
-
-    patch.setattr(start, "_memory", lambda gates, _: gates.memory)
-    patch.setattr(windows, "_open", open_)
-
-
 class _WithoutGrace(World):
     """The machine waits for the deadline, and clocks are thought to agree."""
 
@@ -117,7 +106,6 @@ PLANTS = [
     Plant("a manifest stored although the set changed", "twice|changed|incomplete|lost", _store_blindly),
     Plant("one member not looked at", "incomplete", _pass_one_over),
     Plant("a set run incomplete", "incomplete", _run_incomplete),
-    Plant("what was stopped thought open", "lost", _remember_what_is_open),
     Plant("no grace for clocks that differ", "lost", kind=_WithoutGrace),
     Plant("no wait", "changed|lost", kind=_Impatient),
 ]

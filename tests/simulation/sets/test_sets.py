@@ -8,7 +8,7 @@ from tests.simulation.sets.plants import PLANTS, Plant
 from tests.simulation.sets.world import bad_days
 
 # Worlds in which a mistake must be found. `make simulate` runs more than that without one.
-ENOUGH = 4_000
+ENOUGH = 2_000
 
 
 def test_bad_days() -> None:
