@@ -110,6 +110,7 @@ MADE_UP = {
     "aaa",
     "dsN",
     "OLD_RULE",
+    "Schedules",
     "ROLE",
     "Remove",
     "Tuesday",
