@@ -8,7 +8,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ARN = "arn:aws:states:us-east-2:123456789012:execution:glueworkshop:name"
+EXECUTIONS = "arn:aws:states:us-east-2:123456789012:execution:glueworkshop:"
 calls: list[str] = []
 
 
@@ -27,6 +27,16 @@ class Handler(BaseHTTPRequestHandler):
                 "ETag": '"5219b9e8d359c0a39aa3ecbbabb92b82"',
                 "Last-Modified": "Tue, 24 Nov 2026 05:20:00 GMT",
                 "Content-Length": "6748219",
+                # The others that S3 sends: every client parses them.
+                "x-amz-id-2": "8dtVMVlVGbI9IhnSGHYwbCbaoBWyoXZCHAUH+Y3mDfh0RRIMC5Th6ZcXKiBQcXJxdqxZSBOFlcM=",
+                "x-amz-request-id": "5WBEQGZB7ZR1XRQB",
+                "x-amz-server-side-encryption": "AES256",
+                "x-amz-version-id": "null",
+                "Accept-Ranges": "bytes",
+                "Content-Type": "text/csv",
+                "x-amz-storage-class": "STANDARD",
+                "x-amz-replication-status": "COMPLETED",
+                "Cache-Control": "no-cache",
             },
         )
 
@@ -34,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         """Start the one execution."""
         calls.append(self.command)
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"executionArn": ARN, "startDate": time.time() + 1}).encode()
+        body = json.dumps({"executionArn": EXECUTIONS + "name", "startDate": time.time() + 1}).encode()
         self._answer(body, {"Content-Type": "application/x-amz-json-1.0", "Content-Length": str(len(body))})
 
     def log_message(self, *_: object) -> None:

@@ -18,7 +18,7 @@ else:
 
 # The character that makes a segment of the key one that Spark passes over: the first, or the last of `._COPYING_`.
 # https://github.com/apache/spark/blob/v3.5.4/core/src/main/scala/org/apache/spark/util/HadoopFSUtils.scala
-HIDING = re.compile(r"(?<![^/])(?:\.|_(?![^/]*=))|(?<=\._COPYING)_(?![^/])")
+HIDING = r"(?<![^/])(?:\.|_(?![^/]*=))|(?<=\._COPYING)_(?![^/])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def screen_hidden(key: str, choice: Choice, stack: Stack) -> Skip | None:
     # Nearly every key ends here, and the pattern takes ten times as long.
     if not ("/." in key or "/_" in key or key.startswith((".", "_")) or "._COPYING_" in key):
         return None
-    for found in HIDING.finditer(key):
+    for found in re.finditer(HIDING, key):
         place = found.start()
         begin, end = key.rfind("/", 0, place) + 1, key.find("/", place)
         end = len(key) if end < 0 else end
