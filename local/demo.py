@@ -109,7 +109,7 @@ def main() -> int:
         demo.inbox = stack.subscribe_queue(demo.stack, "inbox", "SuccessTopic", "FailureTopic")
         try:
             arrival(demo)
-            no_csv(demo)
+            broken(demo)
             situations(demo)
         except StoppedError as stopped:
             demo.failures.append(str(stopped))
@@ -155,23 +155,23 @@ def arrival(demo: Demo) -> None:
     print(json.dumps(_input(demo.stack, arn), indent=2, ensure_ascii=False), flush=True)
 
 
-def no_csv(demo: Demo) -> None:
-    """Upload Parquet as if it were CSV: the run fails, a topic tells, and an upload of the right file repairs it."""
+def broken(demo: Demo) -> None:
+    """Upload a file with a quote that is never closed: the run fails and says where, and the right file repairs it."""
     key = f"{PREFIX}green_tripdata_2024-01.csv"
-    bucket, [file] = demo.stack.outputs["SourceBucketName"], demo.parquet(KEY)["keys"]
     say("", "")
-    say("No CSV", f"{key}: the TLC has published Parquet since 2022, and somebody uploads that")
-    demo.put(key, demo.stack.client("s3").get_object(Bucket=bucket, Key=file)["Body"].read())
+    say("Broken", f"{key}: a quote at the beginning of a value is never closed, and would swallow all rows behind it")
+    header, first, *others = green_trips(TRIPS, seed=3).splitlines(keepends=True)
+    demo.put(key, "".join([header, first, '"', *others]).encode())
     arn = started(list(demo.decisions(2)))
-    demo.expect("the execution of what is no CSV", "FAILED", follow(demo.stack, arn))
+    demo.expect("the execution of the broken file", "FAILED", follow(demo.stack, arn))
     say("Glue run", glue_runs(demo)[0].get("ErrorMessage", "no error message"))
     told = list(demo.notifications())
     for _, message in told:
         detail = json.loads(message)["detail"]
         say("Failure topic", f"{detail['name']} {detail['status']}: {json.loads(detail['cause'])['ErrorMessage']}")
     demo.expect("the failure is told, with the key", True, any(key in message for _, message in told))  # noqa: FBT003
-    demo.expect("Parquet of what is no CSV", 0, demo.parquet(key)["rows"])
-    say("Repair", "the CSV is uploaded under the same key: a new upload, so a new execution")
+    demo.expect("Parquet of the broken file", 0, demo.parquet(key)["rows"])
+    say("Repair", "the right file is uploaded under the same key: a new upload, so a new execution")
     text = green_trips(TRIPS, seed=3)
     demo.put(key, text.encode())
     again = started(list(demo.decisions(2)))
@@ -201,8 +201,7 @@ def show(demo: Demo, key: str, text: str) -> None:
     header, *rows = csv.reader(io.StringIO(text))
     found = demo.parquet(key)
     say("Rows in", f"{len(rows):,}, of {len(header)} columns of text")
-    dropped = ", ".join(name for name in header if name not in found["columns"])
-    say("Rows out", f"{found['rows']:,}, of {len(found['columns'])} typed columns; empty, so left out: {dropped}")
+    say("Rows out", f"{found['rows']:,}, of {len(found['columns'])} typed columns")
     for name in found["keys"]:
         say("Parquet", f"s3://{demo.stack.outputs['SourceBucketName']}/{name}")
     say("Schema", ", ".join(f"{name} {kind}" for name, kind in found["columns"].items()))
