@@ -229,7 +229,7 @@ def situations(demo: Demo) -> None:
         if all(one["status"] != "RUNNING" for one in found):
             break
         time.sleep(0.2)
-    say("  executions", f"{len(found)} in all, for 5 uploads worth one; only what was no CSV failed")
+    say("  executions", f"{len(found)} in all, for 5 uploads worth one; only the broken file failed")
     demo.expect("executions", ["FAILED"] + ["SUCCEEDED"] * 4, sorted(one["status"] for one in found))
     keys = {_input(demo.stack, one["executionArn"])["SRC_PREFIX"] for one in found}
     demo.expect("the odd key, byte for byte", True, ODD_KEY in keys)  # noqa: FBT003
