@@ -7,7 +7,7 @@ Every refusal is a RouteFileError whose message names the file, the field, and w
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from difflib import get_close_matches
 from importlib import resources
@@ -358,16 +358,12 @@ def check_window(file: "_File", route: Route) -> None:
             "with window_seconds it is the folder that is gathered. Write the beginning of match, up to and with a slash.",
         )
     known = route.folder_captures
-    texts = {"target": route.target} | {f"parameters.{name}": text for name, text in route.parameters}
-    for field, text in texts.items():
-        for token in text:
-            if isinstance(token, Capture) and token.name not in known:
-                words = ", ".join(f"{{{name}}}" for name in known) or "no placeholder"
-                raise file.refusal(
-                    field,
-                    f"{{{token.name}}} differs from file to file, and a window is one execution for all files of a "
-                    f"folder, which share {words}. Leave it out, or leave out window_seconds.",
-                )
+    for field, name, words in _not_shared(route, known):
+        raise file.refusal(
+            field,
+            f"{{{name}}} differs from file to file, and a window is one execution for all files of a "
+            f"folder, which share {words}. Leave it out, or leave out window_seconds.",
+        )
 
 
 def check_set(file: "_File", route: Route, complete: Complete) -> None:
@@ -393,16 +389,12 @@ def check_set(file: "_File", route: Route, complete: Complete) -> None:
             "templates), up to and with a slash.",
         )
     known = [token.name for token in route.source or route.match[0].tokens if isinstance(token, Capture)]
-    texts = {"target": route.target} | {f"parameters.{name}": text for name, text in route.parameters}
-    for field, text in texts.items():
-        for token in text:
-            if isinstance(token, Capture) and token.name not in known:
-                words = ", ".join(f"{{{name}}}" for name in known) or "no placeholder"
-                raise file.refusal(
-                    field,
-                    f"{{{token.name}}} differs from member to member, and a set is one execution; what all members share is "
-                    f"what source captures, {words}. Leave it out.",
-                )
+    for field, name, words in _not_shared(route, known):
+        raise file.refusal(
+            field,
+            f"{{{name}}} differs from member to member, and a set is one execution; what all members share is "
+            f"what source captures, {words}. Leave it out.",
+        )
 
 
 def _check_each(file: "_File", route: Route) -> None:
@@ -444,6 +436,18 @@ def _check_each(file: "_File", route: Route) -> None:
 
 def _words(match: Pattern) -> str:
     return ", ".join(f"{{{one.name}}}" for one in match.tokens if isinstance(one, Capture)) or "nothing"
+
+
+def _not_shared(route: Route, known: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield each field that uses a capture which the files of one execution don't share; with it, in words, what they do."""
+    words = ", ".join(f"{{{name}}}" for name in known) or "no placeholder"
+    for field, text in {
+        "target": route.target,
+        **{f"parameters.{name}": one for name, one in route.parameters},
+    }.items():
+        for token in text:
+            if isinstance(token, Capture) and token.name not in known:
+                yield field, token.name, words
 
 
 def _begins(match: Template, source: Template) -> bool:
