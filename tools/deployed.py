@@ -4,7 +4,7 @@ import ast
 import io
 import urllib.request
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def read_deployed(cloud: Cloud, routes: Path | None = None) -> Deployed:
             raise NotKnownError(
                 notes[0] if notes else f"The routes in the function's code can't be read: {error}."
             ) from error
-    return Deployed(opened, replace(settings, table=table), notes)
+    return Deployed(opened, settings._replace(table=table), notes)
 
 
 def read_code(location: str) -> zipfile.ZipFile:

@@ -6,7 +6,7 @@ function holds.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
@@ -41,7 +41,7 @@ def tell(key: str, size: int | None, stack: Stack, *, prefix_known: bool) -> Ans
     Raises NotKnownError for a key that is none.
     """
     check_key(key)
-    asked = stack if prefix_known else replace(stack, source_prefix="")
+    asked = stack if prefix_known else stack._replace(source_prefix="")
     created = ObjectCreated(stack.source_bucket_name, key, None, stack.account_id)
     head = f"Key       {shown(key)}"
     try:

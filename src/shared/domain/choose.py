@@ -1,9 +1,8 @@
 """Choose: which route takes an object, by its key alone; then whether the object itself is one that a route starts."""
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.errors import ForeignObjectError, UnsafeArgumentError, UnsafeTargetError
@@ -21,8 +20,7 @@ else:
 HIDING = r"(?<![^/])(?:\.|_(?![^/]*=))|(?<=\._COPYING)_(?![^/])"
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(NamedTuple):
     """What the template's parameters say, and the table of the route files; capacity in DPUs (G.1X workers).
 
     `job_name`, `target_prefix` and `window_seconds` count where there are no route files; 0 seconds is no window.

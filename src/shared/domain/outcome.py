@@ -1,33 +1,41 @@
 """How an arrival ends when it doesn't fail."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from shared.domain.arrival import Skip
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """This arrival started the execution; `route` is the name of the route file that took its key."""
+class _InExecution(NamedTuple):
+    """The arrival is in this execution; `route` is the name of the route file that took its key."""
 
     execution_arn: str
     route: str | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same outcome: the three are no more alike than their words."""
+        return type(self) is type(other) and tuple.__eq__(self, other)
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+    def __hash__(self) -> int:
+        """Return a hash of what is compared."""
+        return hash((type(self), *self))
+
+
+class Started(_InExecution):
+    """This arrival started the execution."""
+
+    __slots__ = ()
+
+
+class Duplicate(_InExecution):
     """The execution had been started before, by another announcement of the same upload."""
 
-    execution_arn: str
-    route: str | None = None
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Coalesced:
+class Coalesced(_InExecution):
     """This arrival is gathered with others, by an execution of the window machine that another one started."""
 
-    execution_arn: str
-    route: str | None = None
+    __slots__ = ()
 
 
 class Waiting(NamedTuple):

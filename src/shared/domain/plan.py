@@ -5,7 +5,7 @@ makes a duplicate delivery, the CloudTrail event and the native event of one upl
 """
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.domain.arrival import StoredObject
 from shared.domain.choose import Stack
@@ -13,8 +13,7 @@ from shared.domain.names import DIGEST_LENGTH, NAME_LENGTH, digest, readable, ti
 from shared.domain.routes import Choice
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """One execution to start: its state machine, its name and its input as JSON; `route` is a route file's name."""
 
     state_machine_arn: str

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,7 +44,7 @@ def plan_arrival(gates: Gates, created: ObjectCreated, stack: Stack, reprocess: 
     with _about(choice.name):
         # A collect looks at what is current, so the event of an overwritten version speaks for the newer one.
         gathered = bool(choice.route.window_seconds or choice.route.set)
-        stored = gates.read_object(replace(created, version_id=None) if gathered else created)
+        stored = gates.read_object(created._replace(version_id=None) if gathered else created)
         # After the answer, not before: what S3 told was visible by then, however long it took.
         seen_at = gates.clock()
         if stored is None:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, replace
 from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +11,7 @@ from shared.domain.choose import Stack
 from shared.domain.errors import SettingsError
 from shared.domain.routes import RouteTable
 
-VARIABLES = {field.name: field.name.upper() for field in fields(Stack) if field.default is MISSING}
+VARIABLES = {field: field.upper() for field in Stack._fields if field not in Stack._field_defaults}
 
 
 @cache
@@ -36,7 +35,7 @@ def read_stack(environ: Mapping[str, str]) -> Stack:
     except ValidationError as error:
         wrong = "; ".join(f"{VARIABLES[str(item['loc'][0])]}: {item['msg']}" for item in error.errors())
         raise SettingsError(f"The environment is incomplete. {wrong}. template.yaml sets these variables.") from error
-    return replace(stack, table=RouteTable(packed.ROUTES)) if packed.ROUTES else stack
+    return stack._replace(table=RouteTable(packed.ROUTES)) if packed.ROUTES else stack
 
 
 def trace_header(environ: Mapping[str, str] = os.environ) -> str | None:  # noqa: TID251 - this is the place

@@ -1,7 +1,8 @@
 """Mistakes that look harmless, each of which breaks the promise; the simulation must find every one of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
