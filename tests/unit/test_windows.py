@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain import windows
+from shared.domain.choose import own_folder
 from shared.domain.errors import ManifestMissingError
-from shared.domain.windows import File, Generation, Memory, Opened, Sighting, Window, Windows
+from shared.domain.memory import MOST_MANIFESTS, MOST_OPEN, Memory, Opened
+from shared.domain.windows import File, Generation, Sighting, Window, Windows
 from tests.unit.builders import REPOSITORY
 
 MOMENT = int(datetime(2026, 11, 24, 5, 20, 42, tzinfo=UTC).timestamp())
@@ -178,7 +180,7 @@ def test_a_memory_forgets_the_oldest() -> None:
     for number in range(1000):
         memory.keep_start_date(str(number), 0)
         memory.keep_manifest(str(number), frozenset())
-    assert (windows.MOST_OPEN, windows.MOST_MANIFESTS) == (len(memory.start_dates), len(memory.manifests))
+    assert (MOST_OPEN, MOST_MANIFESTS) == (len(memory.start_dates), len(memory.manifests))
     assert "999" in memory.start_dates
 
 
@@ -261,7 +263,7 @@ def test_any_window_has_a_legal_name_and_an_input_that_reads_back(
 ) -> None:
     """Whatever the key is; and its slot holds the upload."""
     file = File(f"{folder}/x", 1, "e", moment)
-    window = Windows(route, "b", seconds).of(file, windows.own_folder(file.key), label)
+    window = Windows(route, "b", seconds).of(file, own_folder(file.key), label)
     assert window.takes(file)
     assert window.start <= moment < window.start + seconds
     for number in (0, 999_999_999):
@@ -335,7 +337,7 @@ def test_the_input_of_a_window_never_changes(folder: str, written: str, label: s
 )
 def test_the_folder_of_a_key(key: str, folder: str) -> None:
     """Up to and with its last slash."""
-    assert folder == windows.own_folder(key)
+    assert folder == own_folder(key)
 
 
 def test_the_machine_waits_for_the_grace_that_the_protocol_counts_on() -> None:

@@ -8,7 +8,6 @@ from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.errors import ForeignObjectError, UnsafeArgumentError, UnsafeTargetError
 from shared.domain.pattern import Capture, Pattern, fill, is_captured
 from shared.domain.routes import NO_ROUTES, Choice, Route, RouteTable
-from shared.domain.windows import own_folder
 
 if TYPE_CHECKING:
     Table = RouteTable
@@ -168,6 +167,11 @@ def common_folder(keys: list[str]) -> str:
 def folder_of(key: str, choice: Choice) -> str:
     """Return what a window gathers: the source where the route has one, otherwise the key up to its last slash."""
     return own_folder(key) if choice.route.source is None else choice.source(key)
+
+
+def own_folder(key: str) -> str:
+    """Return the key up to and with its last slash."""
+    return key[: key.rfind("/") + 1]
 
 
 def choose_listed(key: str, size: int, stack: Stack) -> Choice | None:

@@ -1,22 +1,34 @@
-"""Gather: which window an upload belongs to, which listed objects belong to a window, and what starts on its files."""
+"""Gather: which window or set an upload belongs to, which listed objects belong to a window, and what starts on its files.
 
-from typing import Any, NamedTuple
+`plan_gathering`, `bring` and `foresee_bringing` are the gathering half of shared/domain/start.py.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.domain.arrival import ObjectCreated, StoredObject
 from shared.domain.choose import Stack, check_values, choose_listed, find_route, folder_of, screen
 from shared.domain.errors import ForeignObjectError, SettingsError
+from shared.domain.memory import Memory
+from shared.domain.outcome import Coalesced, Duplicate, Started, Waiting
 from shared.domain.plan import Execution, five_parameters, route_parameters
 from shared.domain.routes import Choice
 from shared.domain.windows import (
     File,
     Generation,
     Group,
+    Joined,
     Sighting,
     Window,
     Windows,
+    foresee_join,
+    join,
     name_and_input,
     parse_manifest,
 )
+
+if TYPE_CHECKING:
+    from shared.domain.start import Gates
 
 
 class Gathering(NamedTuple):
@@ -32,6 +44,55 @@ class Gathering(NamedTuple):
     run: Execution | None = None
 
 
+# ---- The arrival ----
+
+
+def plan_gathering(
+    gates: "Gates", stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | None
+) -> Gathering | Waiting:
+    """Plan to bring an object, of which S3 has told, into the set or the window of its route.
+
+    Raises SetTooLargeError, PermanentCallError or RetryableCallError.
+    """
+    if choice.route.set:
+        return _look_at_set(gates, stored, choice, stack, reprocess)
+    # After S3's answer, not before: what it told was visible by then, however long it took.
+    return gather(stored, choice, stack, gates.clock(), reprocess)
+
+
+def bring(gates: "Gates", planned: Gathering) -> Started | Coalesced | Duplicate:
+    """Bring an upload into its window or set: open a generation, or find the one that is open or has it.
+
+    Raises PermanentCallError or RetryableCallError.
+    """
+    joined = join(
+        planned.sighting,
+        _memory(gates, planned),
+        lambda key: gates.read_manifest(planned.results_bucket, key),
+        lambda name, given: gates.start_execution(Execution(planned.machine_arn, name, given)),
+    )
+    if planned.run:
+        # Members come together: what the clocks can't tell apart, this environment can.
+        name = joined.generation.name
+        joined = joined._replace(new=joined.new and name not in gates.memory.start_dates)
+        gates.memory.keep_start_date(name, planned.sighting.seen_at)
+    return _joined(joined, planned)
+
+
+def foresee_bringing(gates: "Gates", planned: Gathering) -> Started | Coalesced | Duplicate:
+    """Return where an upload would be brought, without opening anything.
+
+    Raises PermanentCallError or RetryableCallError.
+    """
+    joined = foresee_join(
+        planned.sighting,
+        _memory(gates, planned),
+        lambda key: gates.read_manifest(planned.results_bucket, key),
+        lambda name: gates.read_start_date(Execution(planned.machine_arn, name, "")),
+    )
+    return _joined(joined, planned)
+
+
 def gather(
     stored: StoredObject, choice: Choice, stack: Stack, seen_at: float, reprocess: str | None = None
 ) -> Gathering:
@@ -45,6 +106,37 @@ def gather(
 def file_of(stored: StoredObject) -> File:
     """Return an object as a listing tells it."""
     return File(stored.key, stored.size, stored.etag, int(stored.last_modified.timestamp()))
+
+
+def _look_at_set(
+    gates: "Gates", stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | None
+) -> Gathering | Waiting:
+    # Here and not above: who has no set pays nothing for it in a cold start, and this module is the other's.
+    from shared.domain import sets  # noqa: PLC0415
+
+    def head(key: str) -> File | None:
+        if key == stored.key:  # it was looked at just now
+            return file_of(stored)
+        other = gates.read_object(ObjectCreated(stored.bucket, key, None, stack.account_id))
+        return file_of(other) if other else None
+
+    look_at = partial(sets.look, stack=stack, head=head, list_page=gates.list_page)
+    return sets.gather_set(choice, stack, look_at, gates.clock, reprocess)
+
+
+def _memory(gates: "Gates", planned: Gathering) -> Memory:
+    """Return what is known of windows; of a set nothing, because an execution that was stopped must be seen to be over."""
+    return Memory() if planned.run else gates.memory
+
+
+def _joined(joined: Joined[Any], planned: Gathering) -> Started | Coalesced | Duplicate:
+    if joined.named and planned.run:
+        return Duplicate(planned.run.arn, planned.route)
+    arn = Execution(planned.machine_arn, joined.generation.name, joined.generation.input).arn
+    return Started(arn, planned.route) if joined.new else Coalesced(arn, planned.route)
+
+
+# ---- The collector ----
 
 
 def check_bucket(group: Group, stack: Stack) -> None:

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from shared.domain.choose import Stack, check_values, choose_listed, source_of
 from shared.domain.errors import MalformedEventError, SettingsError, SetTooLargeError
 from shared.domain.gather import Gathering, check_bucket
+from shared.domain.memory import Upload
 from shared.domain.names import digest, readable, timestamp
 from shared.domain.outcome import Waiting
 from shared.domain.pattern import Capture, Pattern, Template, fill
@@ -40,7 +41,6 @@ from shared.domain.windows import (
     Listing,
     PutIfAbsent,
     Sighting,
-    Upload,
     parse_manifest,
     store_manifest,
 )

@@ -26,6 +26,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.domain.errors import MalformedEventError, ManifestMissingError
+from shared.domain.memory import Memory, Opened, Upload
 from shared.domain.names import digest, readable, timestamp
 
 if TYPE_CHECKING:
@@ -39,13 +40,6 @@ MANIFESTS = "windows"
 
 # Of the 80 characters of a name; nine digits are left for the generation.
 FOLDER_LENGTH = 20
-
-# What one execution environment remembers at most. A burst in one folder needs one entry of each.
-MOST_OPEN = 256
-MOST_MANIFESTS = 32
-
-type Upload = tuple[str, str, int]
-"""What makes an upload itself: key, ETag, `LastModified` in seconds since 1970. HEAD and listings both tell it."""
 
 
 class File(NamedTuple):
@@ -171,13 +165,6 @@ class Sighting[G: Group = Window](NamedTuple):
     seen_at: float
 
 
-class Opened(NamedTuple):
-    """StartExecution's answer for a name that runs: its start date in seconds since 1970, and whether this call began it."""
-
-    start_date: float
-    new: bool
-
-
 class Joined[G: Group = Window](NamedTuple):
     """Where an arrival ended: in this generation, which it opened (`new`) or found; `named` by a manifest that is stored."""
 
@@ -194,45 +181,12 @@ type StartExecution = Callable[[str, str], Opened | None]
 type ListPage = Callable[[str | None], tuple[list[File], str | None]]
 
 
-class Memory:
-    """What one execution environment knows for good: start dates of windows it was told of, and manifests it has read.
-
-    Both are safe to keep. A start date never changes, and a manifest neither. An arrival that S3 had before the deadline of
-    a window that was once started is in that window's manifest, or, should the window have been stopped, in the one of a
-    later generation, which lists later still. That a manifest is *absent* is never kept: it may be there by now.
-    """
-
-    def __init__(self) -> None:
-        """Know nothing yet."""
-        self.start_dates: dict[str, float] = {}
-        self.manifests: dict[str, frozenset[Upload]] = {}
-
-    def keep_start_date(self, name: str, start_date: float) -> None:
-        """Keep when a window was started."""
-        _keep(self.start_dates, name, start_date, MOST_OPEN)
-
-    def keep_manifest(self, key: str, uploads: frozenset[Upload]) -> None:
-        """Keep what a manifest holds."""
-        _keep(self.manifests, key, uploads, MOST_MANIFESTS)
-
-
-def _keep[T](known: dict[str, T], name: str, value: T, most: int) -> None:
-    known[name] = value
-    if len(known) > most:
-        del known[next(iter(known))]
-
-
 # ---- What is a function of the object ----
 
 
 def slot_start(last_modified: int, seconds: int) -> int:
     """Return when the slot of an upload began, in seconds since 1970."""
     return last_modified - last_modified % seconds
-
-
-def own_folder(key: str) -> str:
-    """Return the key up to and with its last slash."""
-    return key[: key.rfind("/") + 1]
 
 
 @lru_cache(maxsize=256)

@@ -4,8 +4,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from shared.domain.memory import Memory
 from shared.domain.start import Gates
-from shared.domain.windows import Memory
 from shared.gates.s3 import get_manifest, list_page, read_object
 from shared.gates.settings import trace_header
 from shared.gates.step_functions import read_start_date, start_execution

@@ -8,11 +8,12 @@ from botocore.exceptions import ClientError
 
 from shared.domain.arrival import ObjectCreated, StoredObject, real_version
 from shared.domain.errors import ObjectDeniedError, SettingsError
-from shared.domain.windows import File, Listing
 from shared.gates.aws import call, code_of
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+    from shared.domain.windows import File, Listing
 
 # 404: no such key or version, or a delete marker; 405: the version asked for is one. A HEAD has no body to say it in words.
 GONE = frozenset({"404", "405"})
@@ -97,11 +98,13 @@ def _region_of(answer: Any) -> str | None:
     return region
 
 
-def list_page(s3: "S3Client", listing: Listing, token: str | None) -> tuple[list[File], str | None]:
+def list_page(s3: "S3Client", listing: "Listing", token: str | None) -> tuple[list["File"], str | None]:
     """List a thousand names; returns the next page's token, or None.
 
     Raises PermanentCallError or RetryableCallError.
     """
+    from shared.domain.windows import File  # noqa: PLC0415 - only what gathers lists
+
     how = {**({} if listing.deep else {"Delimiter": "/"}), **({"ContinuationToken": token} if token else {})}
     with call("ListObjectsV2", f"s3://{listing.bucket}/{listing.prefix!a}"):
         page = s3.list_objects_v2(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from shared.domain.windows import Opened
+from shared.domain.memory import Opened
 from shared.gates.aws import call, code_of
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from shared.domain.choose import Stack
 from shared.domain.errors import ArrivalError, Cause
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 from shared.domain.plan import Execution
-from shared.domain.windows import Generation, parse_manifest
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from shared.domain.expectations import Overdue
+    from shared.domain.windows import Generation
 
 NAMESPACE = "FileArrival"
 # Characters; an S3 key has at most 1,024 bytes, so only what can't be a key is ever cut.
@@ -110,9 +110,11 @@ def report_backfill(
 
 
 def report_collect(
-    logger: Logger, generation: Generation[Any], bucket: str, manifest: bytes | None, execution: Execution | None
+    logger: Logger, generation: "Generation[Any]", bucket: str, manifest: bytes | None, execution: Execution | None
 ) -> dict[str, Any]:
     """Log what was collected, and return it as the function's answer; no manifest means that a set has changed."""
+    from shared.domain.windows import parse_manifest  # noqa: PLC0415 - no arrival collects
+
     group = generation.group
     what = {name: value for name, value in group.facts.items() if name in {"bucket", "folder", "instance"}}
     said: dict[str, Any] = {"window": generation.name, **what}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain import sets, start, windows
+from shared.domain import gather, sets, windows
+from shared.domain.memory import Opened
 from shared.domain.sets import Content, Look
-from shared.domain.windows import Opened
 from tests.simulation.sets.world import Run, World
 
 type Patch = pytest.MonkeyPatch
@@ -32,7 +32,7 @@ def _join_what_is_over(patch: Patch) -> None:
     def join(sighting: Any, memory: Any, get: Any, begin: Any) -> Any:
         return real(sighting, memory, get, lambda *given: begin(*given) or Opened(sighting.seen_at, new=False))
 
-    patch.setattr(start, "join", join)
+    patch.setattr(gather, "join", join)
 
 
 def _start_before_looking(patch: Patch) -> None:

@@ -14,10 +14,11 @@ from artifact.pack import pack
 from artifact.route_files import parse_template
 from shared.domain import gather, sets, start, windows
 from shared.domain.arrival import ObjectCreated, Skip, StoredObject
+from shared.domain.memory import Memory, Opened, Upload
 from shared.domain.pattern import Pattern
 from shared.domain.plan import Execution
 from shared.domain.routes import Complete, Route, RouteTable
-from shared.domain.windows import File, Generation, Listing, Memory, Opened, Upload, parse_manifest
+from shared.domain.windows import File, Generation, Listing, parse_manifest
 from tests.simulation.windows.steps import Call, in_steps
 from tests.simulation.windows.world import SKEW, CallFailed, Killed, Steps, copied
 from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, stack

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from shared.domain import windows
-from shared.domain.windows import File, Generation, Upload, Window
+from shared.domain.memory import Opened, Upload
+from shared.domain.windows import File, Generation, Window
 from tests.simulation.windows.steps import Call
 from tests.simulation.windows.world import Run, World
 
@@ -76,8 +77,8 @@ def _join_what_is_over(patch: Patch) -> None:
     real = windows.join
 
     def join(arrival: Any, memory: Any, get: Any, start: Any) -> Any:
-        def start_or_join(name: str, given: str) -> windows.Opened:
-            return start(name, given) or windows.Opened(arrival.seen_at, new=False)
+        def start_or_join(name: str, given: str) -> Opened:
+            return start(name, given) or Opened(arrival.seen_at, new=False)
 
         return real(arrival, memory, get, start_or_join)
 

@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 
-from shared.domain.windows import Upload, Window, own_folder, parse_manifest, slot_start
+from shared.domain.choose import own_folder
+from shared.domain.memory import Upload
+from shared.domain.windows import Window, parse_manifest, slot_start
 from tests.simulation.windows.world import RESULTS, World
 
 

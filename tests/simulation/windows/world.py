@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any
 
 from shared.domain import windows
-from shared.domain.windows import File, Generation, Memory, Opened, Upload, Window, Windows
+from shared.domain.choose import own_folder
+from shared.domain.memory import Memory, Opened, Upload
+from shared.domain.windows import File, Generation, Window, Windows
 from tests.simulation.windows.steps import Call, in_steps
 
 type Steps = Generator[float, None, Any]
@@ -341,7 +343,7 @@ class World:
         """Do what the collector's handler does."""
         stored = windows.collect(
             generation,
-            lambda file: windows.own_folder(file.key) == generation.group.folder,
+            lambda file: own_folder(file.key) == generation.group.folder,
             lambda token: call(lambda: self.list_page(generation.group.folder, token)),
             lambda key: call(lambda: self.manifests.get(key)),
             lambda key, body: call(lambda: self.put_if_absent(generation, key, body)),
@@ -381,7 +383,7 @@ class World:
 
     def window_of(self, file: File, _seen_at: float, label: str | None) -> Window:
         """Return the window of an upload."""
-        return Windows(ROUTE, BUCKET, self.mood.seconds).of(file, windows.own_folder(file.key), label)
+        return Windows(ROUTE, BUCKET, self.mood.seconds).of(file, own_folder(file.key), label)
 
     def deployed(self, given: str) -> str:
         """Return the input as the version of the code that is deployed now would write it."""
