@@ -4,16 +4,17 @@ export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
 # One environment per concern: SAM CLI and the local cloud pin botocore versions of their own, and the Lambda
-# runtime must hold nothing but the runtime client, so that whatever the artifact lacks is missed.
+# runtime must hold nothing but the runtime client, so that whatever the artifact lacks is missed. Most modules are never
+# imported; Python compiles the others when they are.
 dev := .venv/dev/bin
 envs := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready .venv/spark/.ready
 
 .venv/dev/.ready: src/requirements.txt
-# PySpark comes as a source: a wheel of it is used once, and most of what it brings is never imported.
-.venv/spark/.ready: options := --no-compile --config-settings=--build-option=--compression=stored
+# PySpark comes as a source, and the wheel that pip makes of it is used once.
+.venv/spark/.ready: options := --config-settings=--build-option=--compression=stored
 .venv/%/.ready: requirements/%.txt
 	$(PYTHON) -m venv --clear .venv/$*
-	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes $(options) -r $<
+	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes $(options) -r $<
 	touch $@
 
 # The command from this checkout. No build and no absolute path: the script finds its checkout by where it lies.
