@@ -33,21 +33,25 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REQUEST = {"bucket": BUCKET, "prefix": PREFIX, "since": None, "until": None, "dry_run": False, "reprocess": None}
 CONTEXT: Any = SimpleNamespace(aws_request_id="request-1")
 # What S3 says of any object, and Step Functions of any start.
-HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC), "ContentLength": 12}
+UPLOADED = datetime(2026, 11, 24, 5, 20, tzinfo=UTC)
+HEAD = {"ETag": '"e1"', "LastModified": UPLOADED, "ContentLength": 12}
 STARTED = {"executionArn": "arn:aws:states:r:a:execution:m:name", "startDate": datetime(2999, 1, 1, tzinfo=UTC)}
 
+SETTINGS: dict[str, Any] = {
+    "account_id": ACCOUNT,
+    "source_bucket_name": BUCKET,
+    "source_prefix": PREFIX,
+    "state_machine_arn": MACHINE,
+    "job_name": "ny-taxi-transformed-console-jb",
+    "target_prefix": "target/event-transformed",
+    "glue_max_capacity_dpus": 2,
+    "window_seconds": 0,
+    "window_machine_arn": f"{MACHINE}-windows",
+    "results_bucket_name": "results",
+    "overdue_machine_arn": f"{MACHINE}-overdue",
+}
 ENVIRONMENT = {
-    "ACCOUNT_ID": ACCOUNT,
-    "SOURCE_BUCKET_NAME": BUCKET,
-    "SOURCE_PREFIX": "input/lab2/eventdriven/",
-    "STATE_MACHINE_ARN": MACHINE,
-    "JOB_NAME": "ny-taxi-transformed-console-jb",
-    "TARGET_PREFIX": "target/event-transformed",
-    "GLUE_MAX_CAPACITY_DPUS": "2",
-    "WINDOW_SECONDS": "0",
-    "WINDOW_MACHINE_ARN": f"{MACHINE}-windows",
-    "RESULTS_BUCKET_NAME": "results",
-    "OVERDUE_MACHINE_ARN": f"{MACHINE}-overdue",
+    **{name.upper(): str(value) for name, value in SETTINGS.items()},
     "POWERTOOLS_SERVICE_NAME": "glueworkshop",
     "AWS_DEFAULT_REGION": "us-east-2",
     "AWS_ACCESS_KEY_ID": "testing",
@@ -84,27 +88,13 @@ def created(**changes: object) -> ObjectCreated:
 
 def stored(**changes: object) -> StoredObject:
     """Describe an object as S3 does."""
-    moment = datetime(2026, 11, 24, 5, 20, tzinfo=UTC)
-    plain = {"bucket": BUCKET, "key": KEY, "version_id": None, "etag": "e1", "last_modified": moment, "size": 12}
+    plain = {"bucket": BUCKET, "key": KEY, "version_id": None, "etag": "e1", "last_modified": UPLOADED, "size": 12}
     return StoredObject(**(plain | changes))  # type: ignore[arg-type]
 
 
-def stack(**changes: object) -> Stack:
+def stack(**changes: Any) -> Stack:
     """Describe a stack's settings."""
-    plain = {
-        "account_id": ACCOUNT,
-        "source_bucket_name": BUCKET,
-        "source_prefix": "input/lab2/eventdriven/",
-        "state_machine_arn": MACHINE,
-        "job_name": "ny-taxi-transformed-console-jb",
-        "target_prefix": "target/event-transformed",
-        "glue_max_capacity_dpus": 2,
-        "window_seconds": 0,
-        "window_machine_arn": f"{MACHINE}-windows",
-        "results_bucket_name": "results",
-        "overdue_machine_arn": f"{MACHINE}-overdue",
-    }
-    return Stack(**(plain | changes))  # type: ignore[arg-type]
+    return Stack(**(SETTINGS | changes))
 
 
 def chosen(**changes: object) -> Choice:

@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import Phase, settings
 from pytest_socket import disable_socket, enable_socket
 
@@ -17,6 +19,9 @@ os.environ.update(ENVIRONMENT)
 # Wherever the code takes local time for UTC, it is five and three quarter hours wrong.
 os.environ["TZ"] = "Asia/Kathmandu"
 time.tzset()
+# Each start of moto is a new session of boto3; they share the models that they read, a tenth of a second each time.
+LOADER = create_loader()
+botocore.session.create_loader = lambda *_: LOADER  # type: ignore[attr-defined]
 # A busy machine is no failure. A mistake that ten properties notice is told at once, as it was found; to have each example
 # made small, which takes minutes: pytest --hypothesis-profile=small FILE
 settings.register_profile("small", deadline=None)

@@ -1,4 +1,4 @@
-"""Backfill: its request, its batches, its report."""
+"""Backfill: its request, its batches, its report, whatever somebody types."""
 
 import contextlib
 from dataclasses import asdict
@@ -6,79 +6,56 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from handlers import backfill_batch, backfill_request
+from handlers import backfill_request
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
-from shared.domain.errors import Cause, MalformedEventError, PermanentCallError, RetryableCallError, SettingsError
+from shared.domain.errors import Cause, MalformedEventError, PermanentCallError, SettingsError
 from shared.domain.outcome import Duplicate, Outcome, Started
-from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, NOW, PREFIX, REQUEST, Client, give, item, refusal, stack
+from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, NOW, PREFIX, REQUEST, Client, item, stack
+from tests.unit.payloads import json_values
+
+HOUR = timedelta(hours=1)
 
 
-def test_by_default_a_backfill_can_not_hurt() -> None:
-    """Nothing asked means: find what was missed, anywhere under the prefix, at any time."""
-    assert REQUEST | {"dry_run": True} == read_request({}, stack(), NOW).model_dump()
+def never(_created: ObjectCreated, _request: object) -> Outcome:
+    """Decide on no object."""
+    raise AssertionError
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("asked", "meant"),
     [
-        ("PT26H", NOW - timedelta(hours=26)),
-        ("P7D", NOW - timedelta(days=7)),
-        ("2026-11-17", datetime(2026, 11, 17, tzinfo=UTC)),
-        ("2026-11-17T10:00:00+02:00", datetime(2026, 11, 17, 8, tzinfo=UTC)),
+        # Nothing asked means: find what was missed, anywhere under the prefix, at any time.
+        ({}, {}),
+        # UTC unless it says otherwise.
+        ({"since": "PT26H"}, {"since": NOW - 26 * HOUR}),
+        ({"since": "P7D", "until": "P1D"}, {"since": NOW - 168 * HOUR, "until": NOW - 24 * HOUR}),
+        ({"since": "2026-11-17"}, {"since": datetime(2026, 11, 17, tzinfo=UTC)}),
+        ({"since": "2026-11-17T10:00:00+02:00"}, {"since": datetime(2026, 11, 17, 8, tzinfo=UTC)}),
+        # A schedule looks back, but never beyond the day that it was told to begin with.
+        ({"not_before": "2026-11-24"}, {"since": NOW - 12 * HOUR}),
+        ({"since": "PT26H", "not_before": "2026-11-24"}, {"since": NOW - 12 * HOUR}),
+        ({"since": "PT1H", "not_before": "2026-11-24"}, {"since": NOW - HOUR}),
+        ({"since": "PT26H", "not_before": "2026-11-24T21:00:00+01:00"}, {"since": NOW + 8 * HOUR}),
+        # Nothing outside the source prefix could start anyway.
+        *(({"prefix": wider}, {}) for wider in (None, "", "input/", PREFIX)),
+        ({"prefix": PREFIX + "a/"}, {"prefix": PREFIX + "a/"}),
+        # Only a plain no makes it wet.
+        *(({"dry_run": wet}, {"dry_run": False}) for wet in (False, "false", 0)),
+        # It becomes part of names.
+        *(({"reprocess": label}, {"reprocess": label}) for label in ("fix-1", "2026-11-24_b.2", "x" * 64)),
     ],
 )
-def test_a_moment_is_a_timestamp_or_that_long_ago(said: str, meant: datetime) -> None:
-    """UTC unless it says otherwise."""
-    assert meant == read_request({"since": said}, stack(), NOW).since
-
-
-EVENING = NOW + timedelta(hours=8)
+def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]) -> None:
+    """What is left open is dry, of everything, at all times; a moment is a timestamp, or that long ago."""
+    assert REQUEST | {"dry_run": True} | meant == read_request(asked, stack(), NOW).model_dump()
 
 
 @pytest.mark.parametrize(
-    ("since", "not_before", "counts"),
-    [
-        (None, None, None),
-        (None, "2026-11-24", NOW - timedelta(hours=12)),
-        ("PT26H", None, NOW - timedelta(hours=26)),
-        ("PT26H", "2026-11-24", NOW - timedelta(hours=12)),
-        ("PT1H", "2026-11-24", NOW - timedelta(hours=1)),
-        ("PT26H", "2026-11-24T20:00:00Z", EVENING),
-        ("PT26H", "2026-11-24T21:00:00+01:00", EVENING),
-    ],
-)
-def test_nothing_before_a_moment_is_looked_at(since: str | None, not_before: str | None, counts: datetime) -> None:
-    """A schedule looks back, but never beyond the day that it was told to begin with."""
-    assert counts == read_request({"since": since, "not_before": not_before}, stack(), NOW).since
-
-
-@pytest.mark.parametrize("since", [None, "PT26H"])
-def test_a_schedule_that_begins_later_than_it_looks_finds_nothing(since: str | None) -> None:
-    """It fires as soon as it exists, up to a quarter of an hour ago: that is no mistake of anybody's."""
-    asked = {"since": since, "until": "PT15M", "not_before": "2026-11-24T11:50:00Z"}
-
-    request = read_request(asked, stack(), NOW).model_dump(mode="json")
-
-    def decide(_created: ObjectCreated, _request: object) -> Outcome:
-        raise AssertionError
-
-    moments = [NOW - timedelta(minutes=minutes) for minutes in (0, 5, 10, 15, 60)]
-    results = run_batch(read_batch({"Items": [item("a", moment, **request) for moment in moments]}), stack(), decide)
-    assert Results() == results
-    assert {"found": 0, "started": 0, "failed": 0, "skipped": {}}.items() <= report(request, [asdict(results)]).items()
-
-
-@pytest.mark.parametrize("prefix", [None, "", "input/", PREFIX])
-def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
-    """Nothing outside it could start anyway."""
-    assert PREFIX == read_request({"prefix": prefix}, stack(), NOW).prefix
-    assert PREFIX + "a/" == read_request({"prefix": PREFIX + "a/"}, stack(), NOW).prefix
-
-
-@pytest.mark.parametrize(
-    ("asked", "word"),
+    ("asked", "said"),
     [
         (
             {"dryrun": False, "dry_run": "maybe"},
@@ -87,6 +64,8 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
                 r"A backfill takes prefix, since, until, not_before, dry_run and reprocess, all optional\.$"
             ),
         ),
+        # Neither wet nor dry is guessed from an unclear answer.
+        *(({"dry_run": unclear}, "^dry_run: ") for unclear in (None, "", [])),
         ({"since": "last week"}, "datetime"),
         ({"since": "P"}, r"^since: 'P' is no duration\. Write how long ago: PT26H, P7D or P1DT12H\.$"),
         ({"since": "PT"}, "since: 'PT' is no duration"),
@@ -97,11 +76,8 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
         ({"not_before": ""}, "not_before"),
         ({"since": "PT1H", "not_before": "2026-11-24T11:50:00Z", "until": "PT2H"}, "not before until"),
         ({"prefix": "elsewhere/"}, rf"^prefix: 'elsewhere/' is not under '{PREFIX}', so nothing there can start\.$"),
-        ({"reprocess": "two words"}, "reprocess"),
-        ({"reprocess": ""}, "reprocess"),
-        ({"reprocess": "a/b"}, "reprocess"),
-        ({"reprocess": "x" * 65}, "reprocess"),
         ({"prefix": PREFIX + "x" * 1024}, "prefix"),
+        *(({"reprocess": label}, "^reprocess: ") for label in ("two words", "", "a/b", "x" * 65)),
         (
             {"since": "2026-11-18", "until": "2026-11-17"},
             r"^since: 2026-11-18T00:00:00\+00:00 is not before until, 2026-11-17T00:00:00\+00:00\.$",
@@ -111,35 +87,64 @@ def test_a_wider_prefix_means_the_source_prefix(prefix: str | None) -> None:
         (None, "JSON object"),
     ],
 )
-def test_a_mistaken_request_is_refused(asked: object, word: str) -> None:
+def test_a_mistaken_request_is_refused(asked: object, said: str) -> None:
     """With what to fix."""
-    with pytest.raises(MalformedEventError, match=word):
+    with pytest.raises(MalformedEventError, match=said):
         read_request(asked, stack(), NOW)
 
 
-@pytest.mark.parametrize("label", ["fix-1", "2026-11-24_b.2", "x" * 64])
-def test_a_label_is_kept_as_it_is(label: str) -> None:
-    """It becomes part of names."""
-    assert label == read_request({"reprocess": label}, stack(), NOW).reprocess
+words = st.text(max_size=5) | json_values
 
 
-@pytest.mark.parametrize(
-    ("region", "refused"), [("us-east-2", None), ("eu-west-1", "is in eu-west-1, this stack in us-east-2")]
+@given(
+    json_values
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "prefix": st.sampled_from(["", PREFIX, PREFIX + "a", PREFIX + "\ud800", "x"]) | words,
+            "since": st.sampled_from(["PT1H", "P1DT2H3M", "P", "PT", "2026-11-17", "-P1D"]) | words,
+            "until": st.datetimes().map(datetime.isoformat) | words,
+            "dry_run": words,
+            "reprocess": words,
+        },
+    )
 )
-def test_a_backfill_looks_at_its_bucket_first(
-    monkeypatch: pytest.MonkeyPatch, region: str, refused: str | None
-) -> None:
-    """A bucket whose events never come would otherwise be found out by a file that is missing."""
-    s3 = Client({"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": region}}})
-    monkeypatch.setattr(backfill_request, "s3", s3)
+def test_any_request_and_any_batch_is_read_or_malformed(asked: Any) -> None:
+    """What is read can be asked of S3, never leaves the source prefix, nor has a window that is empty."""
+    with contextlib.suppress(MalformedEventError):
+        request = read_request(asked, stack(), NOW)
+        assert request.prefix.encode().startswith(PREFIX.encode())
+        assert request.since is None or request.until is None or request.since < request.until
+    for batch in (asked, {"Items": asked}, {"Items": [asked]}, {"Items": [item("a") | {"request": asked}]}):
+        with contextlib.suppress(MalformedEventError):
+            read_batch(batch)
 
-    with pytest.raises(SettingsError, match=refused) if refused else contextlib.nullcontext():
-        assert REQUEST | {"dry_run": True} == backfill_request.handler({}, CONTEXT)
 
-    assert [{"Bucket": BUCKET, "ExpectedBucketOwner": ACCOUNT}] == s3.calls
-    with pytest.raises(MalformedEventError):
-        backfill_request.handler({"dryrun": False}, CONTEXT)
-    assert 1 == len(s3.calls)
+@pytest.mark.parametrize("broken", [None, {}, {"Items": [{}]}, "text", item("a"), [item("a")]])
+def test_anything_else_is_malformed(broken: object) -> None:
+    """The function is the Map's and nobody else's."""
+    with pytest.raises(MalformedEventError, match=r"^Not a batch of the backfill's Map: \d+ validation error"):
+        read_batch(broken)
+
+
+def test_a_listing_may_say_its_time_in_either_way() -> None:
+    """A Map Run writes seconds, an older one a timestamp."""
+    in_words = item("a") | {"LastModified": NOW.isoformat()}
+
+    assert read_batch({"Items": [item("a")]}) == read_batch({"Items": [in_words]})
+
+
+@pytest.mark.parametrize("since", [None, "PT26H"])
+def test_a_schedule_that_begins_later_than_it_looks_finds_nothing(since: str | None) -> None:
+    """It fires as soon as it exists, up to a quarter of an hour ago: that is no mistake of anybody's."""
+    asked = {"since": since, "until": "PT15M", "not_before": "2026-11-24T11:50:00Z"}
+    request = read_request(asked, stack(), NOW).model_dump(mode="json")
+    moments = [NOW - timedelta(minutes=minutes) for minutes in (0, 5, 10, 15, 60)]
+
+    results = run_batch(read_batch({"Items": [item("a", moment, **request) for moment in moments]}), stack(), never)
+
+    assert Results() == results
+    assert {"found": 0, "started": 0, "failed": 0, "skipped": {}}.items() <= report(request, [asdict(results)]).items()
 
 
 class _Clock(datetime):
@@ -151,20 +156,29 @@ class _Clock(datetime):
         return cls(2026, 11, 24, 12, tzinfo=tz)
 
 
-def test_a_duration_counts_back_from_now_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the settled request is JSON, which the definition hands on."""
+@pytest.mark.parametrize(
+    ("region", "refused"), [("us-east-2", None), ("eu-west-1", "is in eu-west-1, this stack in us-east-2")]
+)
+def test_a_backfill_looks_at_its_bucket_first(
+    monkeypatch: pytest.MonkeyPatch, region: str, refused: str | None
+) -> None:
+    """A bucket whose events never come would otherwise be found out by a file that is missing; the answer is JSON."""
+    s3 = Client({"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": region}}})
+    monkeypatch.setattr(backfill_request, "s3", s3)
     monkeypatch.setattr(backfill_request, "datetime", _Clock)
-    monkeypatch.setattr(backfill_request, "s3", Client({}))
-    moments = {"since": "PT26H", "until": "2026-11-24T12:45:00+01:00"}
+    asked = {"since": "PT26H", "until": "2026-11-24T12:45:00+01:00", "dry_run": False}
+    settled = REQUEST | {"since": "2026-11-23T10:00:00Z", "until": "2026-11-24T12:45:00+01:00"}
 
-    assert REQUEST | {
-        "since": "2026-11-23T10:00:00Z",
-        "until": "2026-11-24T12:45:00+01:00",
-    } == backfill_request.handler(moments | {"dry_run": False}, CONTEXT)
+    with pytest.raises(SettingsError, match=refused) if refused else contextlib.nullcontext():
+        assert settled == backfill_request.handler(asked, CONTEXT)
+    with pytest.raises(MalformedEventError):
+        backfill_request.handler({"dryrun": False}, CONTEXT)
+
+    assert [{"Bucket": BUCKET, "ExpectedBucketOwner": ACCOUNT}] == s3.calls
 
 
 def test_a_batch_is_decided_one_by_one() -> None:
-    """Only what lies in the window is found; a refused object stops no other."""
+    """Only what lies in the window is found, which begins with its first moment and ends before its last one."""
     outcomes: dict[str, Outcome | Exception] = {
         "new": Started("a"),
         "old": Duplicate("b"),
@@ -179,12 +193,11 @@ def test_a_batch_is_decided_one_by_one() -> None:
             raise outcome
         return outcome
 
-    window: dict[str, Any] = {"since": (NOW - timedelta(hours=1)).isoformat(), "until": NOW.isoformat()}
-    inside = NOW - timedelta(hours=1)
-    batch = [item(name, inside, **window) for name in outcomes] + [
-        item("late", **window),
-        item("early", inside - timedelta(1), **window),
-    ]
+    second = timedelta(seconds=1)
+    window: dict[str, Any] = {"since": (NOW - HOUR).isoformat(), "until": NOW.isoformat()}
+    inside = zip(outcomes, (NOW - HOUR, NOW - HOUR, NOW - second, NOW - second), strict=True)
+    outside = [item("late", NOW, **window), item("early", NOW - HOUR - second, **window)]
+    batch = [*(item(name, moment, **window) for name, moment in inside), *outside]
 
     assert Results(
         found=4,
@@ -195,67 +208,25 @@ def test_a_batch_is_decided_one_by_one() -> None:
     ) == run_batch(read_batch({"Items": batch}), stack(), decide)
 
 
-def test_what_may_pass_fails_the_batch() -> None:
-    """So that the Map tries it again, and partial failure never looks like success."""
-
-    def decide(_created: ObjectCreated, _request: object) -> Outcome:
-        raise RetryableCallError("throttled", Cause.THROTTLED)
-
-    with pytest.raises(RetryableCallError):
-        run_batch(read_batch({"Items": [item("a")]}), stack(), decide)
-
-
-@pytest.mark.parametrize("broken", [None, {}, {"Items": [{}]}, "text", item("a"), [item("a")]])
-def test_anything_else_is_malformed(broken: object) -> None:
-    """The function is the Map's and nobody else's."""
-    with pytest.raises(MalformedEventError, match=r"^Not a batch of the backfill's Map: \d+ validation error"):
-        read_batch(broken)
-
-
-def test_a_dry_run_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It asks whether the execution exists, and no more."""
-    head = {"ETag": '"e1"', "LastModified": NOW, "ContentLength": 12}
-    sfn = Client(refusal("ExecutionDoesNotExist"))
-    give(backfill_batch, monkeypatch, s3=Client(head), sfn=sfn)
-
-    results = backfill_batch.handler({"Items": [item("a", dry_run=True)]}, CONTEXT)
-
-    assert [PREFIX + "a"] == results["started"]
-    assert ["executionArn", "includedData"] == sorted(sfn.calls[0])
-    sfn.answer = {"startDate": NOW}
-    assert 1 == backfill_batch.handler({"Items": [item("a", dry_run=True)]}, CONTEXT)["duplicates"]
-
-
-@pytest.mark.parametrize(
-    ("batches", "said"),
-    [
-        ([{}], {}),
-        ([{"coalesced": 2}, {"coalesced": 3}], {"coalesced": 5, "windows": 0}),
-        ([{"windows": ["w1"]}, {"windows": ["w1", "w2"]}], {"coalesced": 0, "windows": 2}),
-    ],
-)
-def test_the_report_counts_a_window_once(batches: list[dict[str, Any]], said: dict[str, int]) -> None:
-    """Several batches may have files of one; and without any the report says nothing of them."""
-    made = report(REQUEST, batches)
-
-    assert said == {name: made[name] for name in ("coalesced", "windows") if name in made}
-
-
 def test_the_report_adds_up() -> None:
-    """Counts of all, and the first keys of each."""
-    one = {"found": 9, "duplicates": 1, "started": ["a"] * 4, "skipped": {"empty_object": ["b"] * 3}, "failed": []}
-    two = {"found": 4, "duplicates": 0, "started": ["c"] * 3, "skipped": {}, "failed": [{"key": "d", "why": "e"}]}
-
-    assert {
+    """Counts of all, and the first five keys of each; a window that several batches have files of is one."""
+    failed = [{"key": name, "why": "e"} for name in "defghi"]
+    one = {"found": 9, "duplicates": 1, "started": ["a"] * 4, "skipped": {"empty_object": ["b"] * 3}}
+    two = {"found": 14, "started": ["c"] * 3, "skipped": {"empty_object": ["d"] * 5}, "failed": failed}
+    plain = {
         **REQUEST,
-        "found": 13,
+        "found": 23,
         "started": 7,
         "duplicates": 1,
-        "skipped": {"empty_object": 3},
-        "failed": 1,
+        "skipped": {"empty_object": 8},
+        "failed": 6,
         "first_keys": {
             "started": ["a", "a", "a", "a", "c"],
-            "skipped": {"empty_object": ["b", "b", "b"]},
-            "failed": [{"key": "d", "why": "e"}],
+            "skipped": {"empty_object": ["b", "b", "b", "d", "d"]},
+            "failed": failed[:5],
         },
-    } == report(REQUEST, [one, two])
+    }
+    windows: list[dict[str, Any]] = [{"windows": ["w1"], "coalesced": 2}, {"windows": ["w1", "w2"], "coalesced": 3}]
+
+    assert plain == report(REQUEST, [one, two])
+    assert plain | {"coalesced": 5, "windows": 2} == report(REQUEST, [one, two, *windows])

@@ -11,11 +11,10 @@ import pytest
 from moto import mock_aws
 
 from handlers import backfill_batch, backfill_report, backfill_request
-from shared.domain.backfill import read_request, report
+from shared.domain.backfill import read_request
 from shared.domain.errors import CallError
 from tests import waiting
 from tests.unit.builders import (
-    ACCOUNT,
     BUCKET,
     CONTEXT,
     MACHINE,
@@ -30,23 +29,25 @@ from tests.unit.builders import (
     stack,
     states,
 )
-from tests.unit.world import World, time_passes
+from tests.unit.world import ROLE, World, time_passes
 from tools.template import deployed
+
+CALLS = "before-call.s3.HeadObject", "before-call.stepfunctions.StartExecution"
 
 
 class Backfill(World):
-    """A bucket, a workflow, the handler of batches, and calls that are refused before they reach moto."""
+    """A bucket, a workflow, the handlers of batches and reports, and calls that are refused before they reach moto."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Make them."""
-        super().__init__(monkeypatch, None)
+        super().__init__(monkeypatch, versioned=False)
         self.log = io.StringIO()
         # What a call's path or body holds, and how it is refused.
         self.refusals: dict[str, Any] = {}
         monkeypatch.setattr(backfill_batch.logger.registered_handler, "stream", self.log)
-        clients: dict[str, Any] = {"s3.HeadObject": self.s3, "sfn.StartExecution": self.sfn}
-        for call, client in clients.items():
-            client.meta.events.register(f"before-call.{call}", self._refuse)
+        for client, call in zip((self.s3, self.sfn), CALLS, strict=True):
+            client.meta.events.unregister(call, unique_id="refuse")
+            client.meta.events.register(call, self._refuse, unique_id="refuse")
 
     def _refuse(self, params: Any, **_: object) -> Any:
         said = params["url_path"] + (params["body"] or b"").decode()
@@ -56,22 +57,46 @@ class Backfill(World):
                 return SimpleNamespace(status_code=status), error.response
         return None
 
-    def batch(self, *names: str, **request: Any) -> dict[str, Any]:
-        """Let the handler decide on objects that were listed, and time pass."""
-        results = backfill_batch.handler({"Items": [item(name, **request) for name in names]}, CONTEXT)
-        time_passes()
-        return results
+    def put(self, names: str, body: str = "trips") -> None:
+        """Upload an object for each character."""
+        for name in names:
+            self.upload(body, PREFIX + name)
 
-    def told(self) -> list[dict[str, Any]]:
-        """Return the log's lines."""
-        return lines(self.log.getvalue())[0]
+    def batch(self, names: str, **request: Any) -> dict[str, Any]:
+        """Let the handler decide on objects that were listed, one a character, and time pass."""
+        try:
+            return backfill_batch.handler({"Items": [item(name, **request) for name in names]}, CONTEXT)
+        finally:
+            time_passes()
+
+    def report(self, *batches: dict[str, Any]) -> dict[str, Any]:
+        """Let the handler report batches, as the Map stores them."""
+        files = {f"backfill/m/SUCCEEDED_{number}.jsonl": one for number, one in enumerate(batches)}
+        for key, results in files.items():
+            self.upload(json.dumps(results), key)
+        listed = {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key} for key in files]}
+        self.upload(json.dumps({"ResultFiles": listed}), "backfill/m/manifest.json")
+        details = {"ResultWriterDetails": {"Bucket": BUCKET, "Key": "backfill/m/manifest.json"}}
+        return backfill_report.handler({"request": REQUEST, "batches": details}, CONTEXT)
+
+    def told(self) -> list[tuple[str, str, str | None]]:
+        """Return what the log's lines say: how it ended, of which object, for which reason."""
+        told = lines(self.log.getvalue())[0]
+        assert {("backfill", BUCKET)} >= {(line["source"], line["bucket"]) for line in told}
+        return [(line["message"], line["key"].removeprefix(PREFIX), line.get("reason")) for line in told]
+
+    def keys(self) -> str:
+        """Return the names of the objects that were started."""
+        return "".join(sorted(one["SRC_PREFIX"].removeprefix(PREFIX) for one in self.started()))
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backfill]:
     """Return a bucket that holds nothing yet."""
     with mock_aws():
-        yield Backfill(monkeypatch)
+        found = Backfill(monkeypatch)
+        yield found
+    found.refusals = {}
 
 
 def start_of(name: str) -> str:
@@ -84,106 +109,77 @@ def counted(printed: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for line in lines(printed)[1]:
         [directive] = line["_aws"]["CloudWatchMetrics"]
-        assert ("FileArrival", [["service"]], "glueworkshop") == (
-            *(directive["Namespace"], directive["Dimensions"]),
-            line["service"],
-        )
+        said = directive["Namespace"], directive["Dimensions"], line["service"]
+        assert ("FileArrival", [["service"]], "glueworkshop") == said
         for metric in directive["Metrics"]:
             found[metric["Name"]] = found.get(metric["Name"], 0) + sum(line[metric["Name"]])
     return found
 
 
-def test_a_batch_that_keeps_failing_starts_nothing_twice(world: Backfill, capsys: pytest.CaptureFixture[str]) -> None:
-    """It raises what the Map tries again; what had started by then is a duplicate, and is counted once."""
-    for name in "abc":
-        world.upload(key=PREFIX + name)
-    world.refusals = {start_of("b"): refusal("ThrottlingException")}
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
+def test_a_batch_that_keeps_failing_starts_nothing_twice(
+    world: Backfill, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    """It raises what the Map tries again, also where the role lacks something; what had started by then is a duplicate."""
+    world.put("abc")
+    world.refusals = {start_of("b"): refusal(code)}
     for _ in range(2):
-        with pytest.raises(Exception, match="ThrottlingException") as caught:
-            world.batch("a", "b", "c")
+        with pytest.raises(CallError, match=code) as caught:
+            world.batch("abc")
         assert type(caught.value).__name__ in retried(states("backfill")["Look at every object"])
-        time_passes()
-    assert [PREFIX + "a"] == [one["SRC_PREFIX"] for one in world.started()]
+    assert "a" == world.keys()
 
     world.refusals = {}
-    results = world.batch("a", "b", "c")
+    results = world.batch("abc")
 
     assert ([PREFIX + "b", PREFIX + "c"], 1, 3) == (results["started"], results["duplicates"], results["found"])
-    assert [PREFIX + name for name in "abc"] == sorted(one["SRC_PREFIX"] for one in world.started())
-    assert [("started", PREFIX + name) for name in "abc"] == [(line["message"], line["key"]) for line in world.told()]
+    assert "abc" == world.keys()
+    assert [("started", name, None) for name in "abc"] == world.told()
     assert {"Backfilled": 3} == counted(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("closed", ["b", "abcdefg"])
+@pytest.mark.parametrize("closed", ["b", "abc"])
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_a_denied_object_stops_no_other(world: Backfill, closed: str, *, dry_run: bool) -> None:
-    """Be it one or all: each is a failure with its reason, and the execution says so."""
-    for name in "abcdefg":
-        world.upload(key=PREFIX + name)
+    """Be it one or all: each is a failure with its reason."""
+    world.put("abc")
     world.refusals = {f"/{PREFIX}{name}": refusal("403", 403, "HeadObject") for name in closed}
 
-    results = world.batch(*"abcdefg", dry_run=dry_run)
+    results = world.batch("abc", dry_run=dry_run)
 
-    assert [PREFIX + name for name in "abcdefg" if name not in closed] == results["started"]
-    assert [
-        {
-            "key": PREFIX + name,
-            "why": f"HeadObject on s3://{BUCKET}/'{PREFIX}{name}': 403 so it is. Check the function's role and the bucket's policy.",
-        }
-        for name in closed
-    ] == results["failed"]
-    assert "SomeObjectsFailed" == ended(report(REQUEST, [results]))["error"]
-
-
-def test_a_denied_start_fails_the_batch(world: Backfill) -> None:
-    """It is the function's role that lacks something, not the object's: all would fail."""
-    world.upload(key=PREFIX + "a")
-    world.refusals = {start_of("a"): refusal("AccessDeniedException")}
-
-    with pytest.raises(CallError) as caught:
-        world.batch("a")
-    assert type(caught.value).__name__ in retried(states("backfill")["Look at every object"])
-
-
-def test_an_object_gone_after_it_was_listed_is_skipped(world: Backfill) -> None:
-    """Nobody can start it any more; the report says so, and the log which it was."""
-    results = world.batch("gone")
-
-    said = report(REQUEST, [results])
-    assert (1, 0, {"object_gone": 1}) == (said["found"], said["failed"], said["skipped"])
-    assert {"object_gone": [PREFIX + "gone"]} == said["first_keys"]["skipped"]
-    assert [("skipped", "object_gone", PREFIX + "gone")] == [
-        (line["message"], line["reason"], line["key"]) for line in world.told()
-    ]
+    assert [PREFIX + name for name in "abc" if name not in closed] == results["started"]
+    why = "HeadObject on s3://{}/'{}{}': 403 so it is. Check the function's role and the bucket's policy."
+    assert results["failed"] == [{"key": PREFIX + name, "why": why.format(BUCKET, PREFIX, name)} for name in closed]
 
 
 def test_one_failed_object_stops_no_other(world: Backfill) -> None:
     """The others are started; the execution fails and says how many of how many, which, and why."""
-    names = [f"{number:02}" for number in range(12)]
-    for name in names:
-        world.upload(key=PREFIX + name)
-    world.refusals = {start_of("04"): refusal("StateMachineDoesNotExist")}
+    world.put("abcdefgh")
+    world.refusals = {start_of("e"): refusal("StateMachineDoesNotExist")}
 
-    said = report(REQUEST, [world.batch(*names[:7]), world.batch(*names[7:])])
-    assert (12, 11, 1) == (said["found"], said["started"], said["failed"])
+    said = world.report(world.batch("abcdf"), world.batch("eghz"))
+
+    assert (9, 7, 1, {"object_gone": 1}) == (said["found"], said["started"], said["failed"], said["skipped"])
     [failed] = said["first_keys"]["failed"]
-    assert PREFIX + "04" == failed["key"]
-    assert failed["why"].startswith(f"StartExecution on {MACHINE.replace('stateMachine', 'execution')}:04-")
-    assert {PREFIX + name for name in names} - {PREFIX + "04"} == {one["SRC_PREFIX"] for one in world.started()}
+    assert PREFIX + "e" == failed["key"]
+    assert failed["why"].startswith(f"StartExecution on {MACHINE.replace('stateMachine', 'execution')}:e-")
+    assert "abcdfgh" == world.keys()
     execution = ended(said)
     assert (
         "FAILED",
         "SomeObjectsFailed",
-        "1 of 12 objects failed, 11 were started. Fix the cause and run the backfill again. First: "
+        "1 of 9 objects failed, 7 were started. Fix the cause and run the backfill again. First: "
         + json.dumps([failed], separators=(",", ":")),
     ) == (execution["status"], execution["error"], execution["cause"])
 
 
 def test_a_backfill_without_failures_succeeds_with_its_report(world: Backfill) -> None:
-    """Whatever it skipped."""
-    said = report(REQUEST, [world.batch("gone")])
+    """Whatever it skipped: an object that is gone since it was listed nobody can start any more; the log says which."""
+    said = world.report(world.batch("z"))
     execution = ended(said)
 
+    assert {"object_gone": [PREFIX + "z"]} == said["first_keys"]["skipped"]
+    assert [("skipped", "z", "object_gone")] == world.told()
     assert ("SUCCEEDED", said) == (execution["status"], json.loads(execution["output"]))
 
 
@@ -195,8 +191,7 @@ def ended(said: dict[str, Any]) -> dict[str, Any]:
     machine["States"].pop("Look at every object")
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         sfn: Any = boto3.client("stepfunctions", region_name="us-east-2")
-        role = f"arn:aws:iam::{ACCOUNT}:role/backfill"
-        made = sfn.create_state_machine(name="tail", definition=json.dumps(machine), roleArn=role)["stateMachineArn"]
+        made = sfn.create_state_machine(name="tail", definition=json.dumps(machine), roleArn=ROLE)["stateMachineArn"]
         arn = sfn.start_execution(stateMachineArn=made, name="one", input=json.dumps(said))["executionArn"]
         described: dict[str, Any] = {}
 
@@ -208,49 +203,45 @@ def ended(said: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-STARTED, SKIPPED = [("started", None)], [("skipped", "empty_object")]
-
-
 @pytest.mark.parametrize(
-    ("request_", "logged", "metrics"),
+    ("request_", "starts", "metrics"),
     [
-        ({}, [*STARTED, *SKIPPED], {"Backfilled": 1}),
-        ({"reprocess": "fix-1"}, [*STARTED, *STARTED, *SKIPPED], {"Reprocessed": 2}),
-        ({"dry_run": True}, [], {}),
-        ({"dry_run": True, "reprocess": "fix-1"}, [], {}),
+        ({}, "n", {"Backfilled": 1}),
+        ({"reprocess": "fix-1"}, "no", {"Reprocessed": 2}),
+        ({"dry_run": True}, "n", {}),
+        ({"dry_run": True, "reprocess": "fix-1"}, "no", {}),
     ],
 )
 def test_a_start_is_logged_and_counted_once(
     world: Backfill,
     capsys: pytest.CaptureFixture[str],
     request_: dict[str, Any],
-    logged: list[tuple[str, str | None]],
+    starts: str,
     metrics: dict[str, float],
 ) -> None:
     """A skip is logged, a duplicate is neither, and a dry run leaves no trace; of a new, an old and an empty object."""
-    for name, body in {"old": "trips", "new": "trips", "empty": ""}.items():
-        world.upload(body, PREFIX + name)
-    world.batch("old")
-    capsys.readouterr()
+    world.put("no")
+    world.put("e", body="")
+    world.batch("o")
+    world.log.truncate(0)
     world.log.seek(0)
-    world.log.truncate()
+    capsys.readouterr()
 
-    results = world.batch("new", "old", "empty", **request_)
+    results = world.batch("noe", **request_)
 
-    told = world.told()
-    starts = [line for line in told if line["message"] == "started"]
-    assert logged == [(line["message"], line.get("reason")) for line in told]
+    dry = "dry_run" in request_
+    logged = [*(("started", name, None) for name in starts), ("skipped", "e", "empty_object")]
+    assert ([] if dry else logged) == world.told()
     assert metrics == counted(capsys.readouterr().out)
-    assert {("backfill", BUCKET, request_.get("reprocess"))} >= {
-        (line["source"], line["bucket"], line.get("reprocess")) for line in told
-    }
-    assert [] == [line for line in starts if not line["execution_arn"].endswith(f":{line['execution_name']}")]
-    assert {"empty_object": [PREFIX + "empty"]} == results["skipped"]
-    assert (results["started"], 3 - len(results["started"]) - 1) == (
-        [PREFIX + name for name in (["new", "old"] if "reprocess" in request_ else ["new"])],
+    for line in lines(world.log.getvalue())[0]:
+        assert line.get("reprocess") == request_.get("reprocess")
+        assert line.get("execution_arn", "").endswith(line.get("execution_name", ""))
+    assert ([PREFIX + name for name in starts], 2 - len(starts), {"empty_object": [PREFIX + "e"]}) == (
+        results["started"],
         results["duplicates"],
+        results["skipped"],
     )
-    assert len(starts) + 1 == len(world.started())
+    assert "".join(sorted("o" + ("" if dry else starts))) == world.keys()
 
 
 def retried(state: dict[str, Any]) -> set[str]:

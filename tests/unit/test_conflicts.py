@@ -24,8 +24,14 @@ from shared.domain.pattern import Capture, Pattern, Template, fill
 from shared.domain.routes import Route, RouteTable
 from tests.unit.patterns import ALPHABET, parsed, patterns
 
-WORDS = ["".join(word) for length in range(1, 6) for word in itertools.product(ALPHABET + "x", repeat=length)]
-OBJECTS = ["".join(word) for length in range(1, 4) for word in itertools.product(ALPHABET + "x", repeat=length)]
+
+def words(longest: int) -> list[str]:
+    """Return all texts over the alphabet, and one character more, up to a length."""
+    return ["".join(word) for length in range(longest) for word in itertools.product(ALPHABET + "x", repeat=length + 1)]
+
+
+WORDS, KEYS = words(5), words(4)
+OBJECTS = [word for word in words(2) if not word.endswith("/")]
 
 
 def route(name: str, match: str, target: str = "out", priority: int = 0) -> Route:
@@ -85,14 +91,14 @@ def test_no_pair_that_may_meet_is_left_out(ones: list[Template], others: list[Te
 def steps_by_force(routes: list[Route]) -> set[tuple[str, str]]:
     """Try every short key, and every short object that its job may write."""
     table = RouteTable(pack(routes))
-    found = set()
-    for key in WORDS:
-        taken = None if key.endswith("/") else table.find(key)
-        if taken:
-            target = fill(conflicts._bare(taken.route.target), taken.captures)
-            written = (f"{target}/{rest}" for rest in OBJECTS if not rest.endswith("/"))
-            found |= {(taken.route.name, after.route.name) for one in written if (after := table.find(one))}
-    return found
+    taken = [choice for key in KEYS if not key.endswith("/") and (choice := table.find(key))]
+    targets = {(one.route.name, fill(conflicts._bare(one.route.target), one.captures)) for one in taken}
+    return {
+        (name, after.route.name)
+        for name, target in targets
+        for rest in OBJECTS
+        if (after := table.find(f"{target}/{rest}"))
+    }
 
 
 @settings(max_examples=25)

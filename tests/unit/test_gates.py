@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import (
     ConnectTimeoutError,
@@ -18,88 +17,51 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from moto import mock_aws
+from moto.s3.models import s3_backends
 
-from shared.domain.errors import CallError, Cause, ObjectDeniedError, PermanentCallError, RetryableCallError
+from shared.domain.errors import CallError, ObjectDeniedError, PermanentCallError, RetryableCallError
 from shared.domain.plan import Execution
-from shared.domain.windows import Listing
+from shared.domain.windows import File, Listing
 from shared.gates import step_functions
 from shared.gates.s3 import get_manifest, list_page, put_manifest, read_map_results, read_object
 from shared.gates.step_functions import read_start_date, start_execution
-from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, created, refusal
+from tests.unit.builders import ACCOUNT, BUCKET, HEAD, KEY, MACHINE, Client, created, refusal, stored
+from tests.unit.world import NEVER_ENDS, ROLE, clients, make_buckets
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
 LISTING = Listing(BUCKET, ACCOUNT, "in/", deep=False)
-HEAD = {"ETag": '"e1"', "LastModified": datetime(2026, 11, 24, 5, 20, tzinfo=UTC), "ContentLength": 12}
+MANIFEST = "backfill/m/manifest.json"
+DETAILS = {"MapRunArn": "arn", "ResultWriterDetails": {"Bucket": BUCKET, "Key": MANIFEST}}
 
 
 @pytest.fixture
 def s3() -> Any:
-    """Return moto's S3 with a versioned bucket."""
+    """Return moto's S3 with the bucket."""
     with mock_aws():
-        client = boto3.client("s3", region_name="us-east-2")
-        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
-        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        client = clients()[0]
+        make_buckets(client, BUCKET)
         yield client
 
 
-def test_an_object_is_read_in_the_version_that_was_announced(s3: Any) -> None:
-    """Two versions put back to back are two uploads."""
-    first = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one")["VersionId"]
-    second = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"three")["VersionId"]
+def test_a_null_version_and_an_odd_spelling_of_metadata() -> None:
+    """HEAD says `null` where versioning is suspended; two spellings of a name would make two inputs for one execution."""
+    found = read_object(Client(HEAD | {"VersionId": "null", "Metadata": {"Batch-No": "7"}}), created())  # type: ignore[arg-type]
 
-    found = [read_object(s3, created(version_id=version)) for version in (first, None)]
-
-    assert [(first, 3), (second, 5)] == [(one.version_id, one.size) for one in found if one]
-
-
-def test_what_the_object_says_of_itself_is_read(s3: Any) -> None:
-    """Content type and the object's own metadata, with names in lower case."""
-    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one", ContentType="text/csv", Metadata={"Batch-No": "7", "owner": "A"})
-
-    found = read_object(s3, created())
-
-    assert found
-    assert ("text/csv", {"batch-no": "7", "owner": "A"}) == (found.content_type, found.metadata)
-
-
-def test_a_deleted_object_is_gone(s3: Any) -> None:
-    """Never there, or hidden by a delete marker: gone."""
-    assert read_object(s3, created()) is None
-    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one")
-    s3.delete_object(Bucket=BUCKET, Key=KEY)
-
-    assert read_object(s3, created()) is None
-
-
-@pytest.mark.parametrize("version", [None, "null"])
-def test_a_null_version_is_no_version(version: str | None) -> None:
-    """HEAD says `null` where versioning is suspended."""
-    found = read_object(Client(HEAD | ({"VersionId": version} if version else {})), created())  # type: ignore[arg-type]
-
-    assert found
-    assert found.version_id is None
-
-
-def test_a_version_that_is_a_delete_marker_is_gone() -> None:
-    """S3 answers 405 for it."""
-    assert read_object(Client(refusal("405", 405, "HeadObject")), created()) is None  # type: ignore[arg-type]
+    assert stored(metadata={"batch-no": "7"}) == found
 
 
 @mock_aws
 def test_step_functions_itself_refuses_the_second_start() -> None:
     """The name is the key: one start, then duplicates, whatever the input."""
-    sfn = boto3.client("stepfunctions", region_name="us-east-2")
-    role = "arn:aws:iam::123456789012:role/workflow"
-    definition = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Succeed"}}})
-    machine = sfn.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)["stateMachineArn"]
-    execution = Execution(machine, "n", "{}")
+    sfn = clients()[1]
+    sfn.create_state_machine(name="glueworkshop", definition=NEVER_ENDS, roleArn=ROLE)
 
-    assert read_start_date(sfn, execution) is None
-    opened = start_execution(sfn, None, execution)
+    assert read_start_date(sfn, EXECUTION) is None
+    opened = start_execution(sfn, None, EXECUTION)
     assert opened
     assert opened.new
-    assert start_execution(sfn, None, Execution(machine, "n", '{"other": 1}')) is None
-    assert read_start_date(sfn, execution)
+    assert start_execution(sfn, None, Execution(MACHINE, EXECUTION.name, '{"other": 1}')) is None
+    assert opened.start_date == read_start_date(sfn, EXECUTION)
 
 
 @pytest.mark.parametrize(("started", "new"), [(-5.0, False), (-0.5, False), (-0.05, True), (1.0, True)])
@@ -132,77 +94,58 @@ def test_the_trace_header_is_passed_on() -> None:
     assert ["Root=1", None] == [call.get("traceHeader") for call in client.calls]
 
 
-FAILURES = [
-    (refusal("ThrottlingException"), RetryableCallError, Cause.THROTTLED),
-    (refusal("503", 503), RetryableCallError, Cause.THROTTLED),
-    (refusal("ExecutionLimitExceeded"), RetryableCallError, Cause.THROTTLED),
-    (refusal("403", 403), RetryableCallError, Cause.ACCESS_DENIED),
-    (refusal("AccessDeniedException"), RetryableCallError, Cause.ACCESS_DENIED),
-    (refusal("500", 500), RetryableCallError, Cause.SERVICE_ERROR),
-    (refusal("InternalServerError", 500), RetryableCallError, Cause.SERVICE_ERROR),
-    (ReadTimeoutError(endpoint_url="x"), RetryableCallError, Cause.TIMEOUT),
-    (ConnectTimeoutError(endpoint_url="x"), RetryableCallError, Cause.TIMEOUT),
-    (EndpointConnectionError(endpoint_url="x"), RetryableCallError, Cause.TIMEOUT),
-    (NoCredentialsError(), RetryableCallError, Cause.ACCESS_DENIED),
-    (refusal("TooManyRequestsException", 429), RetryableCallError, Cause.THROTTLED),
-    (refusal("ExpiredTokenException"), RetryableCallError, Cause.ACCESS_DENIED),
-    (IncompleteReadError(actual_bytes=1, expected_bytes=2), RetryableCallError, Cause.SERVICE_ERROR),
-    (ParamValidationError(report="no"), PermanentCallError, Cause.REFUSED),
-    (refusal("400", 400), PermanentCallError, Cause.REFUSED),
-    (refusal("StateMachineDoesNotExist"), PermanentCallError, Cause.REFUSED),
-]
-
-
-@pytest.mark.parametrize(("failure", "kind", "cause"), FAILURES)
 @pytest.mark.parametrize(
-    ("act", "subject"),
+    ("act", "subject", "kind"),
     [
-        (lambda client: read_object(client, created()), f"HeadObject on s3://{BUCKET}/'{KEY}'"),
-        (lambda client: start_execution(client, None, EXECUTION), f"StartExecution on {EXECUTION.arn}"),
-        (lambda client: read_start_date(client, EXECUTION), f"DescribeExecution on {EXECUTION.arn}"),
-        (lambda client: list_page(client, LISTING, None), f"ListObjectsV2 on s3://{BUCKET}/'in/'"),
-        (lambda client: get_manifest(client, "results", "w/0.json"), "GetObject on s3://results/'w/0.json'"),
-        (lambda client: put_manifest(client, "results", "w/0.json", b""), "PutObject on s3://results/'w/0.json'"),
+        (lambda client: read_object(client, created()), f"HeadObject on s3://{BUCKET}/'{KEY}'", ObjectDeniedError),
+        (lambda client: start_execution(client, None, EXECUTION), f"StartExecution on {EXECUTION.arn}", None),
+        (lambda client: read_start_date(client, EXECUTION), f"DescribeExecution on {EXECUTION.arn}", None),
+        (lambda client: list_page(client, LISTING, None), f"ListObjectsV2 on s3://{BUCKET}/'in/'", None),
+        (lambda client: get_manifest(client, "results", "w/0.json"), "GetObject on s3://results/'w/0.json'", None),
+        (lambda client: put_manifest(client, "results", "w/0.json", b""), "PutObject on s3://results/'w/0.json'", None),
+        (lambda client: list(read_map_results(client, DETAILS)), f"GetObject on s3://{BUCKET}/'{MANIFEST}'", None),
     ],
 )
 def test_a_failed_call_says_what_failed_on_what(
-    failure: Exception, kind: type[CallError], cause: Cause, act: Callable[[Any], object], subject: str
+    act: Callable[[Any], object], subject: str, kind: type[CallError] | None
 ) -> None:
-    """Each failure is known for whether trying again can help, and names its object."""
-    with pytest.raises(kind, match=f"^{re.escape(subject)}: ") as caught:
-        act(Client(failure))
+    """A denied HEAD is the one object's; whatever else is denied would be so for all."""
+    with pytest.raises(
+        RetryableCallError, match=f"^{re.escape(subject)}: AccessDenied so it is. Check the func"
+    ) as caught:
+        act(Client(refusal("AccessDenied", 403)))
 
-    one_object = subject.startswith("HeadObject") and "Check the function's role" in str(caught.value)
-    assert (ObjectDeniedError if one_object else kind) is type(caught.value)
-    assert cause == caught.value.cause
+    assert (kind or RetryableCallError) is type(caught.value)
+
+
+MAY_PASS, FOR_GOOD = RetryableCallError, PermanentCallError
+TOO_MANY = "Too many calls at once; Lambda tries again."
+TIMEOUT = 'no answer (Could not connect to the endpoint URL: "x"). Lambda tries again.'
 
 
 @pytest.mark.parametrize(
-    ("failure", "said"),
+    ("failure", "kind", "cause", "said"),
     [
-        (refusal("AccessDenied", 403), "AccessDenied so it is. Check the function's role and the bucket's policy."),
-        (refusal("ExpiredToken"), "ExpiredToken so it is. The credentials ran out; Lambda tries again."),
-        (refusal("SlowDown", 503), "SlowDown so it is. Too many calls at once; Lambda tries again."),
-        (refusal("InternalError", 500), "InternalError so it is. The service has a fault; Lambda tries again."),
-        (refusal("NoSuchBucket", 404), "NoSuchBucket so it is. Trying again will not help; see docs/runbook.md."),
-        (
-            EndpointConnectionError(endpoint_url="x"),
-            'no answer (Could not connect to the endpoint URL: "x"). Lambda tries again.',
-        ),
-        (NoCredentialsError(), "no credentials. Give the function a role, or set AWS_ACCESS_KEY_ID."),
-        (ParamValidationError(report="no"), "Parameter validation failed:\nno."),
-        (
-            IncompleteReadError(actual_bytes=1, expected_bytes=2),
-            "1 read, but total bytes expected is 2.. Lambda tries again.",
-        ),
+        (refusal("ExpiredToken"), MAY_PASS, "access_denied", "ExpiredToken so it is. The credentials ran out; Lambda tries"),
+        (refusal("SlowDown", 503), MAY_PASS, "throttled", f"SlowDown so it is. {TOO_MANY}"),
+        (refusal("TooManyRequestsException", 429), MAY_PASS, "throttled", f"TooManyRequestsException so it is. {TOO_MANY}"),
+        (refusal("InternalError", 500), MAY_PASS, "service_error", "InternalError so it is. The service has a fault;"),
+        (refusal("NoSuchBucket", 404), FOR_GOOD, "refused", "NoSuchBucket so it is. Trying again will not help; see"),
+        (EndpointConnectionError(endpoint_url="x"), MAY_PASS, "timeout", TIMEOUT),
+        (ReadTimeoutError(endpoint_url="x"), MAY_PASS, "timeout", "no answer (Read timeout on endpoint"),
+        (ConnectTimeoutError(endpoint_url="x"), MAY_PASS, "timeout", "no answer (Connect timeout on endpoint"),
+        (NoCredentialsError(), MAY_PASS, "access_denied", "no credentials. Give the function a role, or set AWS_ACCESS_KEY_ID."),
+        (ParamValidationError(report="no"), FOR_GOOD, "refused", "Parameter validation failed:\nno."),
+        (IncompleteReadError(actual_bytes=1, expected_bytes=2), MAY_PASS, "service_error", "1 read, but total bytes expected"),
     ],
-)
-def test_a_failed_call_says_what_to_do(failure: Exception, said: str) -> None:
-    """After what failed, on what, with the service's own words."""
+)  # fmt: skip
+def test_a_failed_call_says_what_to_do(failure: Exception, kind: type[CallError], cause: str, said: str) -> None:
+    """In the service's own words, and whether trying again can help; tests/unit/test_error_codes.py has all codes."""
     with pytest.raises(CallError) as caught:
         get_manifest(Client(failure), "results", "w/0.json")  # type: ignore[arg-type]
 
-    assert f"GetObject on s3://results/'w/0.json': {said}" == str(caught.value)
+    assert str(caught.value).startswith(f"GetObject on s3://results/'w/0.json': {said}")
+    assert (kind, cause) == (type(caught.value), caught.value.cause.value)
 
 
 @pytest.mark.parametrize(
@@ -227,10 +170,6 @@ def test_a_lookup_asks_for_the_metadata_alone() -> None:
 
     assert 5 == read_start_date(client, EXECUTION)
     assert [{"executionArn": EXECUTION.arn, "includedData": "METADATA_ONLY"}] == client.calls
-
-
-MANIFEST = "backfill/m/manifest.json"
-DETAILS = {"MapRunArn": "arn", "ResultWriterDetails": {"Bucket": BUCKET, "Key": MANIFEST}}
 
 
 def leave(s3: Any, files: dict[str, list[object]], **others: object) -> None:
@@ -258,14 +197,40 @@ def test_a_map_over_nothing_has_no_results(s3: Any, nothing: object) -> None:
     assert [] == list(read_map_results(s3, nothing))
 
 
-def test_results_that_are_lost_are_an_error(s3: Any) -> None:
-    """A file that the manifest names, a bucket or a permission that is missing: never zeros."""
+@pytest.mark.parametrize(
+    ("bucket", "lost"),
+    [
+        (BUCKET, rf"s3://{BUCKET}/'backfill/m/SUCCEEDED_0\.jsonl': NoSuchKey"),
+        ("no-such-bucket", rf"s3://no-such-bucket/'{MANIFEST}': NoSuchBucket"),
+    ],
+)
+def test_results_that_are_lost_are_an_error(s3: Any, bucket: str, lost: str) -> None:
+    """A file that the manifest names, or a bucket that is missing: never zeros."""
     leave(s3, {}, SUCCEEDED=[{"Key": "backfill/m/SUCCEEDED_0.jsonl"}])
-    with pytest.raises(
-        PermanentCallError, match=rf"^GetObject on s3://{BUCKET}/'backfill/m/SUCCEEDED_0\.jsonl': NoSuchKey"
-    ):
-        list(read_map_results(s3, DETAILS))
-    with pytest.raises(PermanentCallError, match=rf"^GetObject on s3://no-such-bucket/'{MANIFEST}': NoSuchBucket"):
-        list(read_map_results(s3, {"ResultWriterDetails": {"Bucket": "no-such-bucket", "Key": MANIFEST}}))
-    with pytest.raises(RetryableCallError, match=rf"^GetObject on s3://{BUCKET}/'{MANIFEST}': AccessDenied"):
-        list(read_map_results(Client(refusal("AccessDenied", 403, "GetObject")), DETAILS))  # type: ignore[arg-type]
+
+    with pytest.raises(PermanentCallError, match=f"^GetObject on {lost}"):
+        list(read_map_results(s3, {"ResultWriterDetails": {"Bucket": bucket, "Key": MANIFEST}}))
+
+
+def test_a_manifest_that_is_there_stays(s3: Any) -> None:
+    """S3 itself refuses to store a second one."""
+    for body in (b"first", b"second"):
+        put_manifest(s3, BUCKET, "windows/x/0.json", body)
+
+    assert (b"first", None) == (
+        get_manifest(s3, BUCKET, "windows/x/0.json"),
+        get_manifest(s3, BUCKET, "windows/x/1.json"),
+    )
+
+
+def test_a_folder_is_listed_page_by_page(s3: Any) -> None:
+    """A thousand names a page, without what lies deeper."""
+    for number in range(1001):
+        s3_backends[ACCOUNT]["aws"].put_object(BUCKET, f"in/{number:04}.csv", b"x")
+    s3.put_object(Bucket=BUCKET, Key="in/deep/x.csv", Body=b"x")
+    first, token = list_page(s3, LISTING, None)
+    rest, end = list_page(s3, LISTING, token)
+
+    assert (1000, 1, None) == (len(first), len(rest), end)
+    moment = s3.head_object(Bucket=BUCKET, Key="in/1000.csv")["LastModified"].timestamp()
+    assert [File("in/1000.csv", 1, "9dd4e461268c8034f5c8564e155c67a6", moment)] == rest

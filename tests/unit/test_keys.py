@@ -1,20 +1,18 @@
 """Data stays data: no key makes an option of the job, and no hidden or unfinished file is one to start."""
 
 import argparse
-from types import SimpleNamespace
 
 import pytest
 
 from artifact.route_files import JOB_OPTIONS, OWN, PARSED_BY_GLUE, why_reserved
-from handlers import start_execution as live
 from shared.domain.arrival import Skip
 from shared.domain.backfill import Item, Request, run_batch
 from shared.domain.choose import Stack, choose
-from shared.domain.errors import UnsafeArgumentError
+from shared.domain.errors import UnsafeArgumentError, UnsafeTargetError
 from shared.domain.gather import belongs
 from shared.domain.routes import Choice
 from shared.domain.windows import File, Window
-from tests.unit.builders import BUCKET, CONTEXT, created, event, stack, table
+from tests.unit.builders import BUCKET, created, stack, table
 
 
 def routed(prefix: str, *fields: str) -> Stack:
@@ -95,38 +93,28 @@ def test_a_hidden_file_is_no_arrival(prefix: str, fields: tuple[str, ...], key: 
     ],
 )
 def test_the_first_reason_counts(key: str, reason: str) -> None:
-    """Marker, no route, hidden; only then what is unsafe."""
-    chosen = choose(
-        created(key=key), routed("raw/", 'match = "raw/{a}/{b}.csv"', 'target = "out/{a}"', "[parameters]", 'A = "{a}"')
-    )
+    """Marker, no route, paused, hidden; only then what is unsafe. After a pause the same keys are hidden still."""
+    fields = ('match = "raw/{a}/{b}.csv"', 'target = "out/{a}"', "%s", "[parameters]", 'A = "{a}"')
+    open_, paused = (routed("raw/", "\n".join(fields) % pause) for pause in ("", "paused = true"))
+    found = [choose(created(key=key), open_), choose(created(key=key), paused, even_paused=True)]
+    held_up = choose(created(key=key), paused)
 
-    assert isinstance(chosen, Skip)
-    assert reason == chosen.reason.value
-
-
-def test_a_pause_comes_before_a_hidden_name() -> None:
-    """What came meanwhile is told by the one reason; the pause over, it is hidden still."""
-    paused = routed("raw/", 'match = "raw/{a}"', 'target = "out"', "paused = true")
-    announced = created(key="raw/.a")
-
-    found = [choose(announced, paused), choose(announced, paused, even_paused=True)]
-
-    assert ["paused", "hidden_file"] == [one.reason.value for one in found if isinstance(one, Skip)]
+    assert [reason] * 2 == [one.reason.value for one in found if isinstance(one, Skip)]
+    assert isinstance(held_up, Skip)
+    assert ("paused" if reason == "hidden_file" else reason) == held_up.reason.value
 
 
-def test_a_hidden_file_costs_no_call(clients: SimpleNamespace) -> None:
-    """The answer says so, and the name that hides it."""
-    answer = live.handler(event(detail__object={"key": "input/lab2/eventdriven/_temporary/0/a.csv"}), CONTEXT)
-
-    assert {"outcome": "skipped", "reason": "hidden_file", "execution_arn": None} == answer
-    assert [] == clients.s3.calls == clients.sfn.calls
+def test_a_hidden_file_is_told_by_the_name_that_hides_it() -> None:
+    """Which may be a folder's."""
     skip = choose(created(key="raw/_temporary/0/a.csv"), routed("raw/"))
+
     assert "'_temporary' is the name of a hidden or unfinished file or folder" in getattr(skip, "why", "")
 
 
 NAMED = ('match = "raw/{all...}"', 'target = "out"', "[parameters]", 'NAME = "{all}"')
-# As above, and the argument that would be an option; None: the key starts.
-DASHED = [
+OUT = ('match = "raw/x{path...}/{file}"', 'target = "out/{path}"')
+# As above, and what fails: an argument that would be an option, or a target that leaves its place; None: the key starts.
+UNSAFE = [
     ("", (), "-report.csv", "SRC_PREFIX '-report.csv'"),
     ("", (), "--TRG_PREFIX=curated/other.csv", "SRC_PREFIX '--TRG"),
     ("", (), "raw/-report.csv", None),
@@ -141,37 +129,34 @@ DASHED = [
     # A window's folder is the argument, and a file's own key is not.
     ("", ('match = "{day}/{a}"', 'target = "o/u/t"', WINDOW), "-a/b", "SRC_PREFIX '-a/'"),
     ("", ('match = "{a}"', 'target = "out"', WINDOW), "-a", None),
+    ("", OUT, "raw/x../x", "the target 'out/..' of route one: jobs resolve its empty, '.' or '..' segment"),
+    ("", OUT, "raw/x./x", "the target 'out/.' of route one"),
+    ("", OUT, "raw/xa//x", "the target 'out/a/' of route one"),
+    ("", ('match = "raw/x{a}/{b}"', 'target = "out/{a}"', WINDOW), "raw/x../b", "the target 'out/..' of route one"),
+    ("", ('match = "raw/x{a}/{b}"', 'target = "out/{a}"', WINDOW), "raw/xy/b", None),
 ]
 
 
-@pytest.mark.parametrize(("prefix", "fields", "key", "argument"), DASHED)
-def test_a_value_is_never_an_option(prefix: str, fields: tuple[str, ...], key: str, argument: str | None) -> None:
-    """It fails with the argument and what to do: of an event, and in a backfill as a failure of its own."""
+@pytest.mark.parametrize(("prefix", "fields", "key", "said"), UNSAFE)
+def test_what_a_key_makes_stays_data(prefix: str, fields: tuple[str, ...], key: str, said: str | None) -> None:
+    """Otherwise it fails with the value and what to do, is in no window, and in a backfill is a failure of its own."""
     deployed = routed(prefix, *fields)
     window = Window("one", BUCKET, key[: key.rfind("/") + 1], 0, 60, None)
-    if argument is None:
+    if said is None:
         assert isinstance(choose(created(key=key), deployed), Choice)
         assert WINDOW not in fields or belongs(File(key, 5, "e", 5), window, deployed)
         return
-    with pytest.raises(UnsafeArgumentError, match=r"Upload the object under another key") as failed:
+    error = UnsafeTargetError if "target" in said else UnsafeArgumentError
+    with pytest.raises(error, match=r"Upload the object under another key") as failed:
         choose(created(key=key), deployed)
 
-    assert f"{key!a} makes {argument}" in str(failed.value)
-    assert ("one" if fields else None, "unsafe_argument") == (failed.value.route, failed.value.cause.value)
+    assert f"{key!a} makes {said}" in str(failed.value)
+    assert ("one" if fields else None) == failed.value.route
     assert not belongs(File(key, 5, "e", 5), window, deployed)
     request = Request(bucket=BUCKET, prefix="", since=None, until=None, dry_run=False, reprocess=None)
     items = [Item.model_validate({"Key": one, "LastModified": 5, "request": request}) for one in (key, "x/")]
     results = run_batch(items, deployed, lambda one, _: choose(one, deployed))  # type: ignore[arg-type,return-value]
     assert ([key], {"folder_marker": ["x/"]}) == ([one["key"] for one in results.failed], results.skipped)
-
-
-def test_an_unsafe_target_is_in_no_window() -> None:
-    """Its own event fails, and says so."""
-    deployed = routed("", 'match = "raw/x{a}/{b}"', 'target = "out/{a}"', WINDOW)
-    keys = {"raw/xy/b": True, "raw/x../b": False}
-
-    windows = {key: Window("one", BUCKET, key[:-1], 0, 60, None) for key in keys}
-    assert keys == {key: belongs(File(key, 5, "e", 5), window, deployed) for key, window in windows.items()}
 
 
 # The names that a route may not give, and those that it may.
@@ -191,10 +176,9 @@ ALLOWED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", REFUSED + ALLOWED)
-def test_a_name_is_refused_where_it_is_read_as_another(name: str) -> None:
+def test_a_name_is_refused_where_it_is_read_as_another() -> None:
     """By the job, by `getResolvedOptions` of Glue 5.0, or by Glue."""
-    assert (name in REFUSED) == (why_reserved(name) is not None), why_reserved(name)
+    assert REFUSED == [name for name in REFUSED + ALLOWED if why_reserved(name)]
 
 
 KNOWN = [*OWN, *PARSED_BY_GLUE, *JOB_OPTIONS]

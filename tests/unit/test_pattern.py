@@ -49,16 +49,12 @@ def test_a_key_is_read_whole_and_from_the_left(match: str, key: str, captures: d
 
 @given(patterns(), keys())
 def test_the_reading_is_the_first_of_all_readings(tokens: Template, key: str) -> None:
-    """Of all readings, listed by force, the one that captures least from the left."""
-    assert next(readings(tokens, key), None) == Pattern(tokens).match(key)
+    """Of all readings, listed by force, the one that captures least from the left; a key that matches begins as it may."""
+    pattern = Pattern(tokens)
+    found = pattern.match(key)
 
-
-@given(patterns(), st.text())
-def test_captured_then_filled_is_the_key(tokens: Template, key: str) -> None:
-    """Matching is total, and it loses nothing."""
-    captures = Pattern(tokens).match(key)
-
-    assert captures is None or key == fill(tokens, captures)
+    assert next(readings(tokens, key), None) == found
+    assert found is None or all(pattern.can_begin_with(key[:length]) for length in range(len(key) + 1))
 
 
 @given(patterns(), st.data())
@@ -73,15 +69,6 @@ def test_what_was_filled_in_matches(tokens: Template, data: st.DataObject) -> No
 
     assert found is not None
     assert key == fill(tokens, found)
-
-
-@given(patterns(), keys())
-def test_what_begins_with_a_prefix_is_known(tokens: Template, key: str) -> None:
-    """No key that matches begins with a prefix that none is said to begin with."""
-    pattern = Pattern(tokens)
-
-    if pattern.match(key) is not None:
-        assert all(pattern.can_begin_with(key[:length]) for length in range(len(key) + 1))
 
 
 @pytest.mark.parametrize(
@@ -101,10 +88,10 @@ def test_a_prefix_bounds_a_pattern(match: str, prefix: str, can: object) -> None
     assert can == Pattern(parsed(match)).can_begin_with(prefix)
 
 
-@pytest.mark.parametrize("key", ["a" * 1024, "a" * 1023 + "b", "é" * 512, "a/" * 512, "/" * 1024])
 @pytest.mark.parametrize("part", ["{%s}", "{%s...}", "{%s}a", "{%s...}a", "{%s...}aa", "{%s}/", "{%s...}a/"])
-def test_no_key_makes_it_backtrack(part: str, key: str) -> None:
+def test_no_key_makes_it_backtrack(part: str) -> None:
     """Twelve captures and a key made to provoke them end; a backtracking matcher would not, within this universe."""
     pattern = Pattern(parsed("".join(part % f"c{number}" for number in range(12)) + "b{end}"))
 
-    assert pattern.match(key) is None
+    for key in ("a" * 1024, "a" * 1023 + "b", "é" * 512, "a/" * 512, "/" * 1024):
+        assert pattern.match(key) is None, key[-9:]

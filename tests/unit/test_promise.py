@@ -1,34 +1,24 @@
 """The promise, on moto's S3 and Step Functions: one start per upload, however it is announced, however often."""
 
-import itertools
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from moto import mock_aws
 
-from handlers import backfill_batch, backfill_report
+from handlers import backfill_batch
 from handlers import start_execution as live
 from shared.domain.errors import RetryableCallError
-from shared.gates.settings import this_stack
-from tests.unit.builders import BUCKET, CONTEXT, KEY, MACHINE, Client, event, give, refusal
+from tests.unit.builders import BUCKET, CONTEXT, KEY, REQUEST, Client, event, give, refusal
 from tests.unit.world import World, time_passes
 
 
 @pytest.fixture
-def versioned(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Return the stack's own bucket."""
+def cloud(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Return the stack's own bucket, or one like the workshop's, which keeps no versions."""
     with mock_aws():
-        yield World(monkeypatch, "Enabled")
-
-
-@pytest.fixture
-def unversioned(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Return a bucket like the workshop's."""
-    with mock_aws():
-        yield World(monkeypatch, None)
+        yield World(monkeypatch, versioned=getattr(request, "param", True))
 
 
 def announcements(version: str | None, key: str = KEY) -> dict[str, dict[str, Any]]:
@@ -60,19 +50,19 @@ def outcomes(*events: object) -> list[str | None]:
 
 def backfill(key: str = KEY, **asked: object) -> dict[str, Any]:
     """Let the backfill decide on one listed object."""
-    request = {"bucket": BUCKET, "prefix": "", "since": None, "until": None, "dry_run": False, "reprocess": None}
-    item = {"Key": key, "LastModified": int(datetime.now(UTC).timestamp()), "request": request | asked}
+    request = REQUEST | {"prefix": ""} | asked
+    item = {"Key": key, "LastModified": int(datetime.now(UTC).timestamp()), "request": request}
     results = backfill_batch.handler({"Items": [item]}, CONTEXT)
     time_passes()
     return results
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(["native", "replayed", "cloudtrail"])))
-@pytest.mark.parametrize("bucket", ["versioned", "unversioned"])
-def test_one_upload_is_one_start(request: pytest.FixtureRequest, bucket: str, order: list[str]) -> None:
+@pytest.mark.parametrize("first", ["native", "replayed", "cloudtrail"])
+@pytest.mark.parametrize("cloud", [True, False], indirect=True, ids=["versioned", "unversioned"])
+def test_one_upload_is_one_start(cloud: World, first: str) -> None:
     """Whoever announces it first starts it; all others, and second deliveries, are duplicates of that execution."""
-    cloud: World = request.getfixturevalue(bucket)
     announced = announcements(cloud.upload())
+    order = [first, *(name for name in announced if name != first)]
 
     answers = [deliver(announced[name]) for name in (*order, *order)]
 
@@ -80,85 +70,70 @@ def test_one_upload_is_one_start(request: pytest.FixtureRequest, bucket: str, or
     assert 1 == len({answer["execution_arn"] for answer in answers}) == len(cloud.started())
 
 
-@pytest.mark.parametrize("newest_first", [False, True])
-def test_two_versions_back_to_back_are_two_starts(versioned: World, *, newest_first: bool) -> None:
-    """Even of the same bytes, and in whichever order their events come."""
-    versions = [versioned.upload(), versioned.upload()]
-    events = [announcements(version)["native"] for version in (versions[::-1] if newest_first else versions)]
+class Story(NamedTuple):
+    """What is uploaded under one key, and deleted; which uploads are announced then, how that ends, and sizes of what starts."""
 
-    assert ["started", "started"] == outcomes(*events)
-    assert set(versions) == {one["object"]["version_id"] for one in versioned.started()}
-
-
-def test_an_overwrite_before_its_event_starts_once(unversioned: World) -> None:
-    """Without versions the first state is gone: what exists is started, once, with its own size."""
-    unversioned.upload("old")
-    unversioned.upload("newer")
-    announced = announcements(None)["native"]
-
-    assert ["started", "duplicate"] == outcomes(announced, announced)
-    assert [5] == [one["object"]["size"] for one in unversioned.started()]
+    bodies: list[str]
+    announced: list[int]
+    ended: list[str]
+    sizes: list[int]
+    deleted: int | Literal["key"] | None = None
+    versioned: bool = True
 
 
-def test_an_overwrite_after_its_event_starts_again(unversioned: World) -> None:
+STORIES = {
+    "two versions back to back are two starts, even of the same bytes": Story(["same"] * 2, [0, 1], ["started"] * 2, [4, 4]),
+    "in whichever order their events come": Story(["same"] * 2, [1, 0], ["started"] * 2, [4, 4]),
+    # Without versions the first state is gone: what exists is started, once, with its own size.
+    "an overwrite before its event": Story(["old", "newer"], [0, 1], ["started", "duplicate"], [5], versioned=False),
+    # S3's word on the size counts, not the event's.
+    "an empty file": Story([""], [0], ["empty_object"], []),
+    "a deleted version": Story(["trips"], [0], ["object_gone"], [], deleted=0),
+    # S3 would still describe it by its version, but a job that reads the key would find nothing.
+    "a version behind a delete marker": Story(["trips"], [0], ["object_gone"], [], deleted="key"),
+    "an overwritten version that was deleted": Story(["old", "newer"], [0, 1], ["object_gone", "started"], [5], deleted=0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cloud", "story"), [(story.versioned, story) for story in STORIES.values()], indirect=["cloud"], ids=STORIES
+)
+def test_what_is_there_counts(cloud: World, story: Story) -> None:
+    """Once its event is handled."""
+    versions = [cloud.upload(body) for body in story.bodies]
+    if story.deleted is not None:
+        version = {} if story.deleted == "key" else {"VersionId": versions[story.deleted]}
+        cloud.s3.delete_object(Bucket=BUCKET, Key=KEY, **version)
+
+    ended = outcomes(*(announcements(versions[number])["native"] for number in story.announced))
+
+    assert (story.ended, story.sizes) == (ended, [one["object"]["size"] for one in cloud.started()])
+
+
+@pytest.mark.parametrize("cloud", [False], indirect=True)
+def test_an_overwrite_after_its_event_starts_again(cloud: World) -> None:
     """New content is a new upload even under the same key."""
     announced = announcements(None)["native"]
-    unversioned.upload("old")
+    cloud.upload("old")
     first = outcomes(announced)
-    unversioned.upload("newer")
+    cloud.upload("newer")
 
     assert ["started", "started"] == first + outcomes(announced)
 
 
-def test_a_deleted_object_starts_nothing(versioned: World) -> None:
-    """Once the very version is gone, its event is a skip."""
-    version = versioned.upload()
-    assert version
-    versioned.s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=version)
-
-    assert ["object_gone"] == outcomes(announcements(version)["native"])
-    assert [] == versioned.started()
-
-
-def test_a_version_behind_a_delete_marker_starts_nothing(versioned: World) -> None:
-    """S3 would still describe it by its version, but a job that reads the key would find nothing."""
-    version = versioned.upload()
-    versioned.s3.delete_object(Bucket=BUCKET, Key=KEY)
-
-    assert ["object_gone"] == outcomes(announcements(version)["native"])
-    assert [] == versioned.started()
-
-
-def test_an_overwritten_version_that_was_deleted_starts_nothing(versioned: World) -> None:
-    """Only the newer one does."""
-    first, second = versioned.upload(), versioned.upload()
-    assert first
-    versioned.s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=first)
-
-    events = [announcements(version)["native"] for version in (first, second)]
-
-    assert ["object_gone", "started"] == outcomes(*events)
-
-
-def test_an_empty_file_starts_nothing(versioned: World) -> None:
-    """S3's word on the size counts, not the event's."""
-    assert ["empty_object"] == outcomes(announcements(versioned.upload(""))["native"])
-    assert [] == versioned.started()
-
-
-def test_a_hard_key_arrives_verbatim(versioned: World) -> None:
+def test_a_hard_key_arrives_verbatim(cloud: World) -> None:
     """Quotes, plus, percent, space and emoji reach the job as they were uploaded."""
     hard = event("object-created-key-characters")
     key = hard["detail"]["object"]["key"]
-    versioned.upload(key=key)
+    cloud.upload(key=key)
 
     assert ["started"] == outcomes(hard)
-    assert [key] == [one["SRC_PREFIX"] for one in versioned.started()]
+    assert [key] == [one["SRC_PREFIX"] for one in cloud.started()]
 
 
-def test_a_failed_start_leaves_the_name_free(versioned: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_start_leaves_the_name_free(cloud: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lambda's next attempt starts what the throttled one could not."""
-    announced = announcements(versioned.upload())["native"]
+    announced = announcements(cloud.upload())["native"]
     with monkeypatch.context() as throttled:
         give(live, throttled, sfn=Client(refusal("ThrottlingException")))
         with pytest.raises(RetryableCallError):
@@ -167,64 +142,35 @@ def test_a_failed_start_leaves_the_name_free(versioned: World, monkeypatch: pyte
     assert ["started", "duplicate"] == outcomes(announced, announced)
 
 
-def test_a_backfill_starts_only_what_was_missed(versioned: World) -> None:
+def test_a_backfill_starts_only_what_was_missed(cloud: World) -> None:
     """What live delivery started is a duplicate to it, and what it started is one to a late event."""
     live_key, missed_key = KEY, KEY + ".missed"
-    version, missed = versioned.upload(key=live_key), versioned.upload(key=missed_key)
+    version, missed = cloud.upload(key=live_key), cloud.upload(key=missed_key)
     outcomes(announcements(version)["native"])
 
     found = [backfill(key) for key in (live_key, missed_key)]
 
     assert [(1, []), (0, [missed_key])] == [(one["duplicates"], one["started"]) for one in found]
     assert ["duplicate"] == outcomes(announcements(missed, missed_key)["cloudtrail"])
-    assert 2 == len(versioned.started())
+    assert 2 == len(cloud.started())
 
 
-def test_a_dry_run_says_what_a_wet_one_does(versioned: World) -> None:
+def test_a_dry_run_says_what_a_wet_one_does(cloud: World) -> None:
     """Before and after, and starts nothing itself."""
-    versioned.upload()
+    cloud.upload()
 
-    dry, none, wet, again = backfill(dry_run=True), versioned.started(), backfill(), backfill(dry_run=True)
+    dry, none, wet, again = backfill(dry_run=True), cloud.started(), backfill(), backfill(dry_run=True)
 
     assert (dry, []) == (wet, none)
     assert (1, []) == (again["duplicates"], again["started"])
 
 
-def test_a_label_starts_once_more(versioned: World) -> None:
+def test_a_label_starts_once_more(cloud: World) -> None:
     """Reprocessing is explicit, has the same input, and is itself exactly once."""
-    outcomes(announcements(versioned.upload())["native"])
+    outcomes(announcements(cloud.upload())["native"])
 
     labelled = [backfill(reprocess="after-the-fix") for _ in range(2)]
-    first, second = versioned.started()
+    first, second = cloud.started()
 
     assert [[KEY], []] == [one["started"] for one in labelled]
     assert first == second
-
-
-def test_a_window_leaves_out_what_is_older(versioned: World) -> None:
-    """An object outside the window isn't even looked at."""
-    versioned.upload()
-    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-
-    assert 0 == backfill(since=later)["found"]
-    assert [] == versioned.started()
-
-
-def test_the_report_reads_what_the_map_stored(versioned: World) -> None:
-    """Manifest and result files are read from S3, and every batch counts."""
-    versioned.upload()
-    files = {"backfill/m/SUCCEEDED_0.jsonl": [backfill()], "backfill/m/SUCCEEDED_1.jsonl": [backfill(), backfill()]}
-    manifest = {"ResultFiles": {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key} for key in files]}}
-    for key, results in files.items():
-        versioned.upload("\n".join(map(json.dumps, results)), key)
-    versioned.upload(json.dumps(manifest), "backfill/m/manifest.json")
-    details = {"ResultWriterDetails": {"Bucket": BUCKET, "Key": "backfill/m/manifest.json"}}
-
-    answer = backfill_report.handler({"request": {"dry_run": False}, "batches": details}, CONTEXT)
-
-    assert (3, 1, 2) == tuple(answer[name] for name in ("found", "started", "duplicates"))
-
-
-def test_the_handlers_route_is_the_worlds() -> None:
-    """They read the environment of these tests, or nothing above would be true."""
-    assert (MACHINE, BUCKET) == (this_stack().state_machine_arn, this_stack().source_bucket_name)

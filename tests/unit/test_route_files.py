@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from artifact.pack import pack
 from artifact.route_files import RouteFileError, packed_module, read_routes
 from shared.domain.pattern import Capture, Pattern
 from shared.domain.routes import Complete, Expectation, Route, RouteTable, Rung
@@ -85,13 +84,12 @@ def test_every_field_is_read(tmp_path: Path) -> None:
 
 
 def test_a_set_is_read(tmp_path: Path) -> None:
-    """One of each, with the default, and at least so many; also packed and unpacked."""
+    """One of each, with the default, and at least so many."""
     routes = read_routes(
         folder(tmp_path, close='match = ["a/{day}/{r}.x", "b/{day}/{r}.y", "c/{r}/{day}"]' + SETS, readings=COUNTED)
     )
 
     assert [Complete(None, 30), Complete(24, 3600)] == [route.set for route in routes]
-    assert set(routes) == set(RouteTable(pack(routes)).routes)
 
 
 def test_no_folder_and_no_file_are_no_routes(tmp_path: Path) -> None:
@@ -103,7 +101,7 @@ def test_no_folder_and_no_file_are_no_routes(tmp_path: Path) -> None:
 
 def test_what_is_packed_is_unpacked(tmp_path: Path) -> None:
     """The module in the artifact holds the same routes."""
-    routes = read_routes(folder(tmp_path, orders=FULL, sales=GOOD))
+    routes = read_routes(folder(tmp_path, orders=FULL, sales=EXPECT, readings=COUNTED))
     module: dict[str, object] = {}
 
     exec(compile(packed_module(routes), "packed.py", "exec"), module)  # noqa: S102 - what the artifact imports
@@ -118,14 +116,8 @@ REFUSED = {
     "number in a list": ('match = ["a/{b}", 5]' + REST, "match, template 2: 5 must be text"),
     "one match empty": ('match = ["a/{b}", ""]' + REST, "match, template 2: it is empty"),
     "match twice": ('match = ["a/{b}", "c", "a/{b}"]' + REST, "match, template 3: 'a/{b}' is there twice"),
-    "captured by one match": (
-        'match = ["a/{b}/{c}", "d/{c}/{e}"]\njob_name = "j"\ntarget = "y/{b}"',
-        "target: {b} is not captured: all templates of match capture {c}",
-    ),
-    "source captured by one match": (
-        'match = ["a/{b}/{c}", "d/{c}"]\nsource = "a/{b}/"' + REST,
-        "source: {b} is not captured: all templates of match capture {c}",
-    ),
+    "captured by one match": ('match = ["a/{b}/{c}", "d/{c}/{e}"]\njob_name = "j"\ntarget = "y/{b}"', "target: {b} is not captured: all templates of match capture {c}"),
+    "source captured by one match": ('match = ["a/{b}/{c}", "d/{c}"]\nsource = "a/{b}/"' + REST, "source: {b} is not captured: all templates of match capture {c}"),
     "set, neither": ('match = ["a/{day}", "b/{day}"]' + SETS.replace("each = true", ""), "set: it has exactly one of each = true and"),
     "set, each is false": ('match = ["a/{day}", "b/{day}"]' + SETS.replace("true", "false"), "set: it has exactly one of"),
     "set, both": (COUNTED + "each = true", "set: it has exactly one of"),
@@ -137,14 +129,9 @@ REFUSED = {
     "set, many": (COUNTED.replace("24", "1001"), "set.at_least: 1001 is outside 2 to 1000"),
     "set, at once": (COUNTED.replace("3600", "0"), "set.settle_seconds: 0 is outside 1 to 3600"),
     "set, slowly": (COUNTED.replace("3600", "3601"), "set.settle_seconds: 3601 is outside 1 to 3600"),
-    "set, half a second": (COUNTED.replace("3600", "0.5"), "set.settle_seconds: 0.5 must be a whole number"),
     "set, window": ("window_seconds = 60\n" + COUNTED, "window_seconds: a set waits for its members, not for a time"),
     "set, one template": ('match = "a/{day}"' + SETS, "match: with set.each it is a list of 2 to 20 templates"),
-    "set, list of one": ('match = ["a/{day}"]' + SETS, "match: with set.each it is a list of 2 to 20 templates"),
-    "set, other captures": (
-        'match = ["a/{day}", "b/{day}/{hour}"]' + SETS,
-        "match, template 2: it captures {day}, {hour}, and template 1 {day}. With set.each all capture the same",
-    ),
+    "set, other captures": ('match = ["a/{day}", "b/{day}/{hour}"]' + SETS, "match, template 2: it captures {day}, {hour}, and template 1 {day}. With set.each all capture the same"),
     "set, one key for two": ('match = ["a/{day}.csv", "a/x{day}"]' + SETS, "match, template 2: template 1 takes the key 'a/x"),
     "set, counted twice": (COUNTED.replace("{file}.txt", "{f...}"), "match, template 2: template 1 takes the key 'in/"),
     "set, each with a source": ('source = "a/"\nmatch = ["a/{day}", "b/{day}"]' + SETS, "source: with set.each the members are read"),
@@ -164,26 +151,18 @@ REFUSED = {
         'match = ["in/{a}/x/{f}", "in/{a}-y/{b}/{f}"]\njob_name = "j"\ntarget = "y/{a}"\nwindow_seconds = 60',
         "target: {a} differs from file to file, and a window is one execution for all files of a folder, which share no",
     ),
-    "window, source of one match": (
-        'match = ["in/{a}/{f}", "on/{a}/{f}"]\nsource = "in/{a}/"\nwindow_seconds = 60' + REST,
-        "source: with window_seconds it is the folder",
-    ),
+    "window, source of one match": ('match = ["in/{a}/{f}", "on/{a}/{f}"]\nsource = "in/{a}/"\nwindow_seconds = 60' + REST, "source: with window_seconds it is the folder"),
     "no TOML": ("match = raw/", "the file: it is not TOML"),
     "twice": (GOOD + 'match = "x"', "the file: it is not TOML"),
     "unknown field": (GOOD + 'jobname = "x"', "jobname: there is no such field"),
     "missing field": ('match = "x/{a}"\ntarget = "y"', "job_name: it is missing"),
-    "number for text": ('match = 5\njob_name = "j"\ntarget = "y"', "match: 5 must be text"),
-    "text for number": (GOOD + 'priority = "10"', "priority: '10' must be a whole number"),
     "true for number": (GOOD + "priority = true", "priority: True must be a whole number"),
-    "number with a point": (GOOD + "priority = 1.0", "priority: 1.0 must be a whole number"),
     "number for true": (GOOD + "accept_empty = 1", "accept_empty: 1 must be true or false"),
-    "table for list": (GOOD + "capacity = { dpus = 2 }", "capacity: {'dpus': 2} must be a list"),
     "text for table": (GOOD + 'parameters = "x"', "parameters: 'x' must be a table"),
     "empty match": ('match = ""\njob_name = "j"\ntarget = "y"', "match: it is empty"),
     "open brace": ('match = "a{b"\njob_name = "j"\ntarget = "y"', "match: character 2, {, begins no placeholder"),
     "close brace": ('match = "ab}"\njob_name = "j"\ntarget = "y"', "match: character 3, }"),
     "capital": ('match = "{Day}"\njob_name = "j"\ntarget = "y"', "match: character 1, {, begins no placeholder"),
-    "no name": ('match = "{}"\njob_name = "j"\ntarget = "y"', "match: character 1"),
     "four dots": ('match = "{a....}"\njob_name = "j"\ntarget = "y"', "match: character 1"),
     "name twice": ('match = "{a}/{a...}"\njob_name = "j"\ntarget = "y"', "match: {a} is there twice"),
     "dots elsewhere": ('match = "{a...}"\njob_name = "j"\ntarget = "y/{a...}"', "target: write {a} here"),
@@ -226,10 +205,7 @@ REFUSED = {
     "empty ladder": (GOOD + "capacity = []", "capacity: it is empty"),
     "no open end": (GOOD + 'capacity = [{ up_to = "1 KB", dpus = 2 }]', "capacity, step 1: the last step must have no up_to"),
     "open middle": (GOOD + "capacity = [{ dpus = 2 }, { dpus = 3 }]", "capacity, step 1: up_to is missing"),
-    "not ascending": (
-        GOOD + 'capacity = [{ up_to = "1 KiB", dpus = 2 }, { up_to = "1024 B", dpus = 3 }, { dpus = 4 }]',
-        "capacity, step 2: up_to must be greater",
-    ),
+    "not ascending": (GOOD + 'capacity = [{ up_to = "1 KiB", dpus = 2 }, { up_to = "1024 B", dpus = 3 }, { dpus = 4 }]', "capacity, step 2: up_to must be greater"),
     "few DPUs": (GOOD + "capacity = [{ dpus = 1 }]", "capacity, step 1, dpus: 1 is outside 2 to 299"),
     "many DPUs": (GOOD + "capacity = [{ dpus = 300 }]", "capacity, step 1, dpus: 300 is outside 2 to 299"),
     "no DPUs": (GOOD + "capacity = [{}]", "capacity, step 1: dpus is missing"),
@@ -247,12 +223,10 @@ REFUSED = {
     "expect, zone": (EXPECT + 'zone = "Europe/Zürich"', "expect.zone: 'Europe/Zürich' is no IANA time zone. Did you mean 'Europe/Zurich'?"),
     "expect, this machine's zone": (EXPECT + 'zone = "localtime"', "expect.zone: 'localtime' is no IANA time zone"),
     "expect, lag of months": (EXPECT + 'lag = "P1M"', "expect.lag: 'P1M' is no lag. Write days and hours"),
-    "expect, lag of minutes": (EXPECT + 'lag = "PT30M"', "expect.lag: 'PT30M' is no lag"),
     "expect, negative lag": (EXPECT + 'lag = "-P1D"', "expect.lag: '-P1D' is no lag"),
     "expect, lag without a number": (EXPECT + 'lag = "P1DT"', "expect.lag: 'P1DT' is no lag"),
     "expect, no lag": (EXPECT + 'lag = "P"', "expect.lag: 'P' is no lag"),
     "expect, none": (EXPECT + "at_least = 0", "expect.at_least: 0 is outside 1 to 1,000,000"),
-    "expect, true": (EXPECT + "at_least = true", "expect.at_least: True must be a whole number"),
     "expect, since in quotes": (EXPECT + 'since = "2026-12-01"', "expect.since: '2026-12-01' must be a date without quotes"),
     "expect, since a time": (EXPECT + "since = 2026-12-01T00:00:00Z", "expect.since: datetime.datetime(2026, 12, 1"),
     "expect, not captured": (EXPECT.replace("{ dt", "{ day"), "expect.captures.day: {day} is not captured: match captures {dt}, {file}"),
@@ -265,14 +239,8 @@ REFUSED = {
     "expect, no text": (EXPECT.replace("%Y-%m-%d", ""), "expect.captures.dt: it is empty"),
     "expect, slash": (EXPECT.replace("%Y-%m-%d", "%Y/%m"), "expect.captures.dt: '%Y/%m' has a slash, which {dt} never captures"),
     "expect, a set's number": ('match = ["a/{day}", "b/{day}"]' + SETS + EXPECTED + "at_least = 2", "expect.at_least: a set must be complete, which [set] says"),
-    "expect, part of a set": (
-        'match = ["a/{day}_{shop}", "b/{day}_{shop}"]' + SETS + EXPECTED,
-        "expect.captures: they must be those that tell which set it is: day, shop",
-    ),
-    "expect, more than a set": (
-        COUNTED + EXPECTED.replace("{ day", '{ file = "x", day'),
-        "expect.captures: they must be those that tell which set it is: day. No more",
-    ),
+    "expect, part of a set": ('match = ["a/{day}_{shop}", "b/{day}_{shop}"]' + SETS + EXPECTED, "expect.captures: they must be those that tell which set it is: day, shop"),
+    "expect, more than a set": (COUNTED + EXPECTED.replace("{ day", '{ file = "x", day'), "expect.captures: they must be those that tell which set it is: day. No more"),
     "expect, never read so": (
         EXPECT.replace("dt={dt}/{file}", "{dt}-{file}"),
         "expect.captures.dt: it would never be found: of 'raw/sales/2026-12-31-x.csv', match captures '2026' as {dt}, not '2026-12-31'",
@@ -301,12 +269,10 @@ def test_a_bad_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
     ],
 )
 def test_an_expectation_is_read(tmp_path: Path, more: str, changed: dict[str, Any]) -> None:
-    """With its defaults, and back from what is packed."""
+    """With its defaults."""
     [route] = read_routes(folder(tmp_path, sales=EXPECT + more))
-    expected = Expectation((("dt", "%Y-%m-%d"),), "30 6 * * MON-FRI")._replace(**changed)
 
-    assert expected == route.expect
-    assert [route] == RouteTable(pack([route])).routes
+    assert Expectation((("dt", "%Y-%m-%d"),), "30 6 * * MON-FRI")._replace(**changed) == route.expect
 
 
 def test_the_name_of_an_expecting_route_leaves_room_for_its_deadline(tmp_path: Path) -> None:
@@ -334,39 +300,33 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
         read_routes(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["sales.tml", "notes.txt", ".DS_Store", "readme.md", "old/"])
+@pytest.mark.parametrize("name", ["sales.tml", ".DS_Store", "readme.md", "old"])
 def test_anything_else_in_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     """A route with a typo in its ending must not be silently left out."""
-    (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("")
+    (tmp_path / name).mkdir() if name == "old" else (tmp_path / name).write_text("")
 
     with pytest.raises(RouteFileError, match="only route files"):
         read_routes(tmp_path)
 
 
-def test_two_routes_for_one_key_are_refused(tmp_path: Path) -> None:
-    """With the key; a higher priority settles it."""
-    routes = folder(
-        tmp_path,
-        one='match = "raw/{a}"\njob_name = "j"\ntarget = "y"',
-        two=GOOD.replace("raw/sales/dt={dt}/", "raw/{dt}"),
-    )
-
-    with pytest.raises(RouteFileError, match=r"one.toml and .*two.toml: match: both take the key 'raw/x+\.csv'"):
-        read_routes(routes)
-    (routes / "two.toml").write_text((routes / "two.toml").read_text() + "priority = 1")
-    assert 2 == len(read_routes(routes))
+ONE, TWO = ('match = "{}/{{f}}"\njob_name = "j"\ntarget = "{}"\n'.format(*way) for way in ("ab", "ba"))
 
 
-def test_a_loop_over_two_routes_is_refused(tmp_path: Path) -> None:
-    """Every step is named with its keys."""
-    routes = folder(
-        tmp_path,
-        one='match = "a/{f}"\njob_name = "j"\ntarget = "b"',
-        two='match = "b/{f}"\njob_name = "j"\ntarget = "a"',
-    )
+@pytest.mark.parametrize(
+    ("one", "two", "said"),
+    [
+        (ONE, ONE.replace("{f}", "{g}+.csv"), r"one.toml and .*two.toml: match: both take the key 'a/x\+\.csv'"),
+        (ONE, ONE.replace("{f}", "{g}.csv") + "priority = 1", None),
+        # Every step of a loop is named with its keys.
+        (ONE, TWO, "one.toml: target: .*'a/x' is one's, whose job may write 'b/x', which is two's; 'b/x' is two's"),
+    ],
+)
+def test_what_two_routes_make_together_is_refused(tmp_path: Path, one: str, two: str, said: str | None) -> None:
+    """One key for both, unless a priority settles it, or a loop over both."""
+    routes = folder(tmp_path, one=one, two=two)
 
-    with pytest.raises(
-        RouteFileError,
-        match=r"one.toml: target: .*'a/x' is one's, whose job may write 'b/x', which is two's; 'b/x' is two's",
-    ):
+    if said is None:
+        assert 2 == len(read_routes(routes))
+        return
+    with pytest.raises(RouteFileError, match=said):
         read_routes(routes)

@@ -5,11 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifact.pack import pack
-from artifact.route_files import parse_template
 from shared.domain.pattern import Pattern, Template
-from shared.domain.routes import Route, RouteTable, Rung, is_unsafe
-from tests.unit.builders import MACHINE, route
-from tests.unit.patterns import keys, parsed, patterns
+from shared.domain.routes import RouteTable, Rung, is_unsafe
+from tests.unit.builders import route
+from tests.unit.patterns import keys, patterns
 
 
 @given(st.lists(st.lists(patterns(), min_size=1, max_size=3), max_size=8), keys())
@@ -31,42 +30,19 @@ def test_the_highest_that_matches_takes_the_key(templates: list[list[Template]],
     ("size", "dpus"), [(0, 2), (100, 2), (101, 5), (1000, 5), (1001, 10), (5 * 1024**4, 10)]
 )  # fmt: skip
 def test_the_size_chooses_the_capacity(size: int, dpus: int) -> None:
-    """A bound belongs to its own step."""
-    assert dpus == route(capacity=(Rung(100, 2), Rung(1000, 5), Rung(None, 10))).dpus(size, 7)
+    """A bound belongs to its own step; without a ladder the stack says."""
+    laddered = route(capacity=(Rung(100, 2), Rung(1000, 5), Rung(None, 10)))
+
+    assert (dpus, 7) == (laddered.dpus(size, 7), route().dpus(size, 7))
 
 
-def test_without_a_ladder_the_stack_says() -> None:
-    """GlueMaxCapacityDpus."""
-    assert 7 == route().dpus(5, 7)
+@pytest.mark.parametrize("given", [None, "orders", "arn:aws:states:us-east-2:123456789012:stateMachine:x:live"])
+def test_a_name_is_a_machine_of_the_stacks(given: str | None) -> None:
+    """Partition, region and account are those of the stack's own machine, which may have an alias."""
+    stacks = "arn:aws-cn:states:cn-north-1:210987654321:stateMachine:glueworkshop:live"
+    arns = {None: stacks, "orders": "arn:aws-cn:states:cn-north-1:210987654321:stateMachine:orders"}
 
-
-@pytest.mark.parametrize(
-    ("given", "arn"),
-    [
-        (None, MACHINE),
-        ("orders", "arn:aws-cn:states:cn-north-1:210987654321:stateMachine:orders"),
-        ("arn:aws:states:us-east-2:123456789012:stateMachine:x:live", "arn:aws:states:us-east-2:123456789012:stateMachine:x:live"),
-    ],
-)  # fmt: skip
-def test_a_name_is_a_machine_of_the_stacks(given: str | None, arn: str) -> None:
-    """Partition, region and account are those of the stack's own machine."""
-    default = MACHINE if given is None else "arn:aws-cn:states:cn-north-1:210987654321:stateMachine:glueworkshop:live"
-
-    assert arn == route(state_machine_arn=given).machine_arn(default)
-
-
-def test_captures_fill_what_the_job_is_told() -> None:
-    """Source, target and parameters are templates."""
-    orders = route(
-        "raw/{day...}/{kind}/_SUCCESS", "curated/{kind}/{day}", source=parsed("raw/{day}/"), parameters=(("DAY", parsed("on {day}")),)
-    )  # fmt: skip
-    taken = RouteTable(pack([orders])).find("raw/2026/11/a+b%20/_SUCCESS")
-
-    assert taken
-    assert {"day": "2026/11", "kind": "a+b%20"} == taken.captures
-    assert "curated/a+b%20/2026/11" == taken.target
-    assert "raw/2026/11/" == taken.source("raw/2026/11/a+b%20/_SUCCESS")
-    assert {"DAY": "on 2026/11"} == taken.parameters
+    assert arns.get(given, given) == route(state_machine_arn=given).machine_arn(stacks)
 
 
 @pytest.mark.parametrize(
@@ -89,16 +65,16 @@ def test_a_route_that_no_arrival_can_take_is_named(match: str, names: list[str])
     assert names == RouteTable(pack([route(match)])).unreachable("input/lab2/")
 
 
-@pytest.mark.parametrize("target", ["out/..", "out/../x", "out/./x", "out//x", "..", "out//", "out/"])
-def test_a_target_that_would_leave_its_place_is_seen(target: str) -> None:
-    """Jobs resolve these segments."""
-    assert is_unsafe(target)
-
-
-@pytest.mark.parametrize("target", ["out", "out/..x", "out/dt=..", "out/a..b/..."])
-def test_dots_in_a_name_are_only_dots(target: str) -> None:
-    """Segments of their own are what counts."""
-    assert not is_unsafe(target)
+@pytest.mark.parametrize(
+    ("targets", "unsafe"),
+    [
+        (["out/..", "out/../x", "out/./x", "out//x", "..", "out//", "out/"], True),
+        (["out", "out/..x", "out/dt=..", "out/a..b/..."], False),
+    ],
+)
+def test_a_target_that_would_leave_its_place_is_seen(targets: list[str], *, unsafe: bool) -> None:
+    """Jobs resolve segments that are empty, one dot or two; dots in a name are only dots."""
+    assert dict.fromkeys(targets, unsafe) == {target: is_unsafe(target) for target in targets}
 
 
 @given(patterns(), keys(), st.text("ab./", max_size=3))
@@ -131,6 +107,4 @@ def test_no_key_makes_a_target_leave_its_prefix(tokens: Template, key: str, text
 )
 def test_what_a_folder_shares(match: str, shared: list[str]) -> None:
     """What is captured before the last slash, and before a placeholder that may hold that slash."""
-    route = Route("r", (Pattern(parse_template(match, deep_allowed=True)),), "job", ("target",))
-
-    assert shared == route.folder_captures
+    assert shared == route(match).folder_captures

@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from copy import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -15,10 +15,11 @@ from moto import mock_aws
 
 from shared.domain.arrival import Skip, SkipReason
 from shared.domain.errors import UnsafeTargetError
-from shared.domain.gather import gather, plan_window
-from shared.domain.plan import Execution, plan
-from shared.domain.windows import Generation, Window, write_manifest
-from tests.unit.builders import BUCKET, KEY, chosen, event, refusal, stack, stored
+from shared.domain.outcome import Waiting
+from shared.domain.plan import plan
+from shared.domain.windows import Generation, Window
+from tests.unit.builders import BUCKET, KEY, NOW, PREFIX, chosen, event, refusal, stack, stored
+from tests.unit.world import Cloud, clients, make_buckets
 from tools.cloud import in_words
 from tools.deployed import Deployed, Opened
 from tools.executions import console
@@ -28,7 +29,6 @@ from tools.why import ask, judge
 from tools.why.facts import Facts, Line, Upload
 from tools.why.tell import tell
 
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 STACK = Deployed(Opened("glueworkshop", {}, {}, {}, {}), stack())
 FAILED = Message("t", "RetryableCallError", KEY, None, "denied")
 
@@ -45,6 +45,16 @@ def facts(*uploads: Upload, key: str = KEY, **known: Any) -> Facts:
     return Facts(STACK, key, uploads=list(uploads), **(nothing | known))
 
 
+def failed(manifest: str | None) -> Upload:
+    """Make an upload whose window, or the run on its manifest, has failed."""
+    return replace(
+        upload(status="FAILED"), window=Generation(Window("r", BUCKET, "f/", 0, 60, None), 0), manifest=manifest
+    )
+
+
+TOLD = [Line("t", "failed (native)", None, "denied")]
+
+
 @pytest.mark.parametrize(
     ("known", "advice"),
     [
@@ -52,22 +62,25 @@ def facts(*uploads: Upload, key: str = KEY, **known: Any) -> Facts:
         (facts(upload(status="SUCCEEDED")), "Nothing: it was started once"),
         (facts(upload(status="FAILED")), "arrivals redrive green_tripdata-"),
         (facts(upload(status="TIMED_OUT")), "arrivals redrive"),
-        (facts(upload(status="ABORTED")), "arrivals redrive"),
+        (facts(upload(status="ABORTED")), "(docs/runbook.md#executionsfailedalarm)"),
+        (facts(failed(None)), "(docs/runbook.md#windowfailedalarm)"),
+        (facts(failed("s3://m")), "(docs/runbook.md#executionsfailedalarm)"),
+        (facts(replace(failed("s3://m"), execution=None)), "has not started the run yet"),
         (facts(Upload(stored(size=0), Skip(SkipReason.EMPTY_OBJECT, "why"), None)), "upload it again"),
         (facts(Upload(stored(), UnsafeTargetError("an empty segment"), None)), "under another key"),
+        (facts(Upload(stored(), Waiting(1, 2, "r"), None)), "its set starts when what is missing has arrived"),
         (facts(upload(), failures=[FAILED]), "Fix what the failure queue says"),
-        (facts(upload(), log=[Line("t", "failed (native)", None, "denied")]), "Lambda tries three times"),
+        (facts(upload(), log=TOLD), "Lambda tries three times"),
         (facts(upload(timedelta(minutes=1))), "its event has not come yet"),
         (facts(upload(timedelta(hours=1))), "Its event never came"),
         (facts(upload(timedelta(days=91))), "forgets executions after 90 days"),
         (facts(upload(), missing="deleted"), "Upload it again if it is still wanted"),
         (facts(), "Upload it again if it is still wanted"),
         (facts(log=[Line("t", "skipped (cloudtrail)", None, "failed_call AccessDenied")]), "refused"),
-        # Only what is said of the newest upload counts.
+        # Only what is said of the newest upload counts; what names no version may be about it.
         (facts(upload(version_id="2"), failures=[Message("t", "Error", KEY, "1", "")]), "Its event never came"),
-        # What names no version may be about it.
         (facts(upload(version_id="2"), failures=[FAILED]), "Fix what the failure queue says"),
-        (facts(upload(version_id="2"), log=[Line("t", "failed (native)", None, "denied")]), "Lambda tries three times"),
+        (facts(upload(version_id="2"), log=TOLD), "Lambda tries three times"),
         (facts(upload(version_id="2"), upload(version_id="1", status="SUCCEEDED")), "Its event never came"),
     ],
 )
@@ -93,211 +106,161 @@ def test_the_backfill_it_shows_survives_the_shell(key: str) -> None:
     assert advice.isprintable()
 
 
-def test_the_answer_names_everything() -> None:
-    """Object, version, name, status, cause, link, log, queue, advice."""
-    one = upload(status="FAILED", version_id="v1")
-    assert isinstance(one.planned, Execution)
-    described = Upload(one.stored, one.planned, {"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
-    log = [Line("t", "started (native)", "v1", "n")]
-    answer = tell(facts(described, log=log, queue=Look([FAILED] * 3, 1)), NOW)
+def test_what_failed_is_told_with_its_cause() -> None:
+    """Version, status and cause; what the queue hides from a look is told, too. tests/integration/test_why.py has the rest."""
+    one = upload(version_id="v1")
+    described = replace(one, execution={"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
+    answer = tell(facts(described, queue=Look([FAILED] * 3, 1)), NOW)
     told = "\n".join(map(str, answer.told))
+    name = getattr(one.planned, "name", "")
 
-    for words in (
-        f"s3://{BUCKET}/{KEY}",
-        "version v1",
-        f"{one.planned.name} is FAILED (Glue.Error: no such path)",
-        "https://us-east-2.console.aws.amazon.com/states/home?region=us-east-2#/v2/executions/details/arn:aws:states:",
-        "t started (native): n",
-        "0 of 3 messages",
-        "1 more are hidden",
-        "arrivals redrive",
-    ):
+    for words in ("version v1", f"{name} is FAILED (Glue.Error: no such path)", "0 of 3 messages", "1 more are hidden"):
         assert words in told
     [data] = answer.data["uploads"]
-    assert ("v1", "FAILED", one.planned.name) == (data["version_id"], data["status"], data["execution_name"])
-    assert answer.to_do
+    assert ("v1", "FAILED", name, True) == (data["version_id"], data["status"], data["execution_name"], answer.to_do)
+
+
+RECORD = {
+    "requestPayload": event("object-created-put-versioned", detail__object__key=KEY),
+    "responsePayload": {"errorType": "RetryableCallError", "errorMessage": "denied"},
+}
+RECORDED = event("cloudtrail-put-object", detail__requestParameters__key=KEY)
+CODE = {"ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"}}
 
 
 @pytest.mark.parametrize(
-    ("message", "expected"),
+    ("body", "attributes", "expected"),
     [
+        (RECORD, {}, ("RetryableCallError", "denied")),
         (
-            {
-                "Body": json.dumps(
-                    {
-                        "requestPayload": event("object-created-put-versioned", detail__object__key=KEY),
-                        "responsePayload": {"errorType": "RetryableCallError", "errorMessage": "denied"},
-                    }
-                )
-            },
-            ("RetryableCallError", "denied"),
-        ),
-        (
-            {
-                "Body": json.dumps({"requestPayload": event(), "requestContext": {"condition": "EventAgeExceeded"}}),
-            },
+            {"requestPayload": event(), "requestContext": {"condition": "EventAgeExceeded"}},
+            {},
             ("not handled", "EventAgeExceeded"),
         ),
-        (
-            {
-                "Body": json.dumps(event("cloudtrail-put-object", detail__requestParameters__key=KEY)),
-                "MessageAttributes": {"ERROR_CODE": {"StringValue": "NO_PERMISSIONS"}},
-            },
-            ("NO_PERMISSIONS", ""),
-        ),
-        ({"Body": json.dumps({"requestPayload": "text"})}, None),
-        ({"Body": json.dumps({"requestPayload": {"detail": {"object": []}}})}, None),
-        ({"Body": "no JSON"}, None),
+        (RECORDED, CODE, ("NO_PERMISSIONS", "")),
+        ({"requestPayload": "text"}, {}, None),
+        ({"requestPayload": {"detail": {"object": []}}}, {}, None),
+        (None, {}, None),
     ],
 )
-def test_both_kinds_of_messages_are_read(message: dict[str, Any], expected: tuple[str, str] | None) -> None:
+def test_both_kinds_of_messages_are_read(body: object, attributes: object, expected: tuple[str, str] | None) -> None:
     """Lambda's record and a rule's dead letter; what is about another key, or about none, is not."""
-    said = read_message(message)
+    said = read_message({"Body": json.dumps(body) if body else "no JSON", "MessageAttributes": attributes})
 
     assert expected == ((said.what, said.why) if said.key == KEY else None)
 
 
 @pytest.fixture
 def aws() -> Iterator[boto3.Session]:
-    """Stand in for S3, SQS and Step Functions."""
+    """Stand in for S3 and SQS."""
     with mock_aws():
         yield boto3.Session(region_name="us-east-2")
 
 
-def test_versions_and_delete_markers_are_told_apart(aws: boto3.Session) -> None:
-    """Newest first, this very key only, and a deletion is no upload."""
-    s3 = aws.client("s3")
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+@pytest.mark.usefixtures("aws")
+def test_versions_and_delete_markers_are_told_apart() -> None:
+    """This very key only, and a deletion is no upload."""
+    s3 = clients()[0]
+    make_buckets(s3, BUCKET)
+
+    def look(key: str = KEY) -> tuple[set[tuple[str | None, str, int]], str]:
+        found, missing = ask.read_object(s3, stack(), key)
+        return {(one.version_id, one.etag, one.size) for one in found}, missing[:10]
+
     before = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"before versioning")
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     after = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"after")
     s3.put_object(Bucket=BUCKET, Key=f"{KEY}.gz", Body=b"another key")
-
-    found, missing = ask.read_object(s3, stack(), KEY)
-    assert "" == missing
-    assert {(None, before["ETag"].strip('"'), 17), (after["VersionId"], after["ETag"].strip('"'), 5)} == {
-        (one.version_id, one.etag, one.size) for one in found
-    }
+    both = {(None, before["ETag"].strip('"'), 17), (after["VersionId"], after["ETag"].strip('"'), 5)}
+    assert (both, "") == look()
+    assert (set(), "no such ob") == look("nothing")
 
     s3.delete_object(Bucket=BUCKET, Key=KEY)
-    found, missing = ask.read_object(s3, stack(), KEY)
-    assert (2, True) == (len(found), missing.startswith("deleted 20"))
-    assert ([], True) == (
-        ask.read_object(s3, stack(), "nothing")[0],
-        "no such" in ask.read_object(s3, stack(), "no")[1],
-    )
+    assert (both, "deleted 20") == look()
 
-    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"once more")
-    found, missing = ask.read_object(s3, stack(), KEY)
-    assert (3, "") == (len(found), missing)
+    again = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"once more")
+    assert (both | {(again["VersionId"], again["ETag"].strip('"'), 9)}, "") == look()
+
+
+class Pages:
+    """A client whose paginator answers with these pages; it remembers what was asked."""
+
+    def __init__(self, *pages: dict[str, Any]) -> None:
+        """Take the pages; after the last one there is no reason to go on."""
+        self.pages = pages
+        self.asked: list[dict[str, Any]] = []
+
+    def get_paginator(self, _name: str) -> "Pages":
+        """Return what paginates."""
+        return self
+
+    def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
+        """Yield the pages, or those of a log group."""
+        self.asked.append(asked)
+        yield from (page for page in self.pages if page.get("group", "group") == asked.get("logGroupName", "group"))
+        assert "Bucket" not in asked, "another page was read"
 
 
 def test_the_newest_uploads_come_first() -> None:
-    """Five of them, in whichever order S3 lists versions of an unversioned time."""
+    """Five of them, in whichever order S3 lists versions of an unversioned time; no more is read than its own pages."""
+    plain = {"Key": KEY, "ETag": '"e"', "Size": 1}
     listed = [
-        {"Key": KEY, "VersionId": f"v{age}", "ETag": '"e"', "Size": 1, "IsLatest": age == 1}
-        | {"LastModified": NOW - timedelta(hours=age)}
+        {"VersionId": f"v{age}", "IsLatest": age == 1, "LastModified": NOW - timedelta(hours=age), **plain}
         for age in (3, 1, 6, 2, 5, 4)
     ]
 
-    class S3:
-        """S3, whose first page holds all versions; there is no reason to read the next."""
-
-        def get_paginator(self, _name: str) -> "S3":
-            return self
-
-        def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
-            yield {"Versions": listed}
-            yield {"Versions": [{"Key": f"{KEY}.gz"}]}
-            raise AssertionError
-
-    found, _ = ask.read_object(S3(), stack(), KEY)
+    found, _ = ask.read_object(Pages({"Versions": listed}, {"Versions": [{"Key": f"{KEY}.gz"}]}), stack(), KEY)
 
     assert ["v1", "v2", "v3", "v4", "v5"] == [one.version_id for one in found]
 
 
-@pytest.mark.parametrize(
-    ("partition", "region", "host"),
-    [
-        ("aws", "us-east-2", "us-east-2.console.aws.amazon.com"),
-        ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
-        ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
-    ],
-)
-def test_the_link_leads_to_the_partitions_console(partition: str, region: str, host: str) -> None:
+def test_the_link_leads_to_the_partitions_console() -> None:
     """Of which there are three."""
-    arn = f"arn:{partition}:states:{region}:123456789012:execution:m:n"
+    hosts = {
+        "arn:aws:states:us-east-2:1:execution:m:n": "us-east-2.console.aws.amazon.com",
+        "arn:aws-cn:states:cn-north-1:1:execution:m:n": "cn-north-1.console.amazonaws.cn",
+        "arn:aws-us-gov:states:us-gov-west-1:1:execution:m:n": "us-gov-west-1.console.amazonaws-us-gov.com",
+    }
 
-    assert f"https://{host}/states/home?region={region}#/v2/executions/details/{arn}" == console(arn)
-
-
-def test_an_execution_is_found_by_its_name(aws: boto3.Session) -> None:
-    """By the name that the product computes; without one there is none."""
-    role = "arn:aws:iam::123456789012:role/any"
-    sfn = aws.client("stepfunctions")
-    definition = json.dumps({"StartAt": "a", "States": {"a": {"Type": "Succeed"}}})
-    made = sfn.create_state_machine(name="glueworkshop", definition=definition, roleArn=role)
-    mine = stack(state_machine_arn=made["stateMachineArn"])
-    planned = plan(stored(), chosen(), mine)
-
-    assert ask.read_upload(aws.client("s3"), sfn, mine, stored()).execution is None
-    sfn.start_execution(stateMachineArn=made["stateMachineArn"], name=planned.name, input="{}")
-    found = ask.read_upload(aws.client("s3"), sfn, mine, stored()).execution
-    assert found
-    assert planned.arn == found["executionArn"]
-    assert isinstance(ask.read_upload(aws.client("s3"), sfn, mine, stored(size=0)).planned, Skip)
+    assert {
+        arn: f"https://{host}/states/home?region={host.partition('.')[0]}#/v2/executions/details/{arn}"
+        for arn, host in hosts.items()
+    } == {arn: console(arn) for arn in hosts}
 
 
-def test_an_upload_is_followed_through_its_window(aws: boto3.Session) -> None:
+@pytest.mark.usefixtures("aws")
+def test_an_upload_is_followed_through_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the close its window, after it the manifest that names it and the run on that."""
-    s3, sfn = aws.client("s3"), aws.client("stepfunctions")
-    s3.create_bucket(Bucket="results", CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
-    definition = json.dumps({"StartAt": "a", "States": {"a": {"Type": "Succeed"}}})
-    machines = [
-        sfn.create_state_machine(name=name, definition=definition, roleArn="arn:aws:iam::123456789012:role/any")
-        for name in ("glueworkshop", "glueworkshop-windows")
-    ]
-    run_arn, window_arn = (one["stateMachineArn"] for one in machines)
-    mine = stack(state_machine_arn=run_arn, window_machine_arn=window_arn, window_seconds=60)
-    gathering = gather(stored(), chosen(window_seconds=60), mine, 0)
-    first, second = (Generation(gathering.sighting.group, number) for number in range(2))
+    cloud = Cloud(monkeypatch, stack(window_seconds=60), PREFIX)
+    cloud.put("a.csv")
+    [found], _ = ask.read_object(cloud.s3, cloud.stack, PREFIX + "a.csv")
 
-    def advice() -> str:
-        found = ask.read_upload(s3, sfn, mine, stored())
-        return "\n".join(map(str, tell(facts(found), NOW).told))
+    def told() -> str:
+        return "\n".join(map(str, tell(facts(ask.read_upload(cloud.s3, cloud.sfn, cloud.stack, found)), NOW).told))
 
-    assert "Its event never came" in advice()
-    sfn.start_execution(stateMachineArn=window_arn, name=first.name, input=first.input)
-    assert f"to be gathered by window {first.name}" in advice()
-    s3.put_object(Bucket="results", Key=first.manifest_key, Body=write_manifest([]))
-    sfn.start_execution(stateMachineArn=window_arn, name=second.name, input=second.input)
-    assert f"to be gathered by window {second.name}" in advice()
-    manifest = write_manifest([gathering.sighting.file])
-    s3.put_object(Bucket="results", Key=second.manifest_key, Body=manifest)
-    assert "has not started the run yet" in advice()
-    run = plan_window(second, manifest, mine)
-    assert run
-    sfn.start_execution(stateMachineArn=run_arn, name=run.name, input=run.input)
-    assert f"gathered by window {second.name}, manifest s3://results/{second.manifest_key}" in advice()
-    assert f"execution {run.name} is " in advice()
-
-
-@pytest.mark.parametrize(("manifest", "section"), [(None, "windowfailedalarm"), ("s3://m", "executionsfailedalarm")])
-def test_a_failed_window_and_a_failed_run_are_told_apart(manifest: str | None, section: str) -> None:
-    """Both are redriven, by sections of their own."""
-    one = upload(status="FAILED")
-    failed = replace(one, window=Generation(Window("r", BUCKET, "f/", 0, 60, None), 0), manifest=manifest)
-    assert section in judge.advise(facts(failed), NOW).text
+    assert "no execution " in told()
+    cloud.arrive("a.csv")
+    [(first, given)] = cloud.windows.items()
+    assert f"to be gathered by window {first}" in told()
+    # That one has closed without it, and the next one was opened.
+    cloud.s3.put_object(Bucket="results", Key=f"windows/{first[:-2]}/0.json", Body=b'{"files":[]}')
+    second, again = f"{first[:-1]}1", json.dumps(given | {"generation": 1})
+    cloud.sfn.start_execution(stateMachineArn=cloud.stack.window_machine_arn, name=second, input=again)
+    assert f"to be gathered by window {second}" in told()
+    run = cloud.collect()["execution_name"]
+    gathered = f"gathered by window {second}, manifest s3://results/windows/{first[:-2]}/1.json"
+    assert [] == [words for words in (gathered, f"execution {run} is RUNNING") if words not in told()]
+    del cloud.sfn.started[run]
+    assert "has not started the run yet" in told()
 
 
 def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
     """All messages are still there; those about the key are found among more than one answer holds."""
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="failures")["QueueUrl"]
-    cause: Any = {"ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"}}
     for number in range(25):
         body = json.dumps(event("object-created-put-versioned", detail__object__key=f"{KEY}{number}"))
-        sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=cause)
+        sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=CODE)
 
     look = peek(sqs, url)
     [found] = [one for one in look.messages if one.key == f"{KEY}7"]
@@ -309,46 +272,32 @@ def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
     assert ([], 25) == (peek(sqs, url).messages, peek(sqs, url).hidden)
 
 
+def logged(word: str, key: str, seconds: int = 1, group: str = "group") -> dict[str, Any]:
+    """Make a page of a log group with one line."""
+    line = json.dumps({"message": word, "source": "native", "key": key})
+    return {"group": group, "events": [{"timestamp": seconds * 1000, "message": line}]}
+
+
 @pytest.mark.parametrize("key", [KEY, 'it\'s "é" 🚕.csv', "dt=2026-11-24/a b.csv", "$?*.csv"])
 def test_the_log_is_filtered_by_a_plain_pattern_and_then_exactly(key: str) -> None:
     """No character of a key reaches the pattern that means something there; other keys are left out here."""
-    lines = [{"message": "started", "source": "native", "key": one} for one in (key, f"{key}2")]
-    asked: list[dict[str, Any]] = []
+    logs = Pages(logged("started", key), logged("skipped", f"{key}2"))
 
-    class Logs:
-        """CloudWatch Logs, which finds by the beginning."""
-
-        def get_paginator(self, _name: str) -> "Logs":
-            return self
-
-        def paginate(self, **arguments: Any) -> list[dict[str, Any]]:
-            asked.append(arguments)
-            return [{"events": [{"timestamp": 1_000, "message": json.dumps(line)} for line in lines]}]
-
-    found = ask.read_log(Logs(), ["group"], key, NOW)
+    found = ask.read_log(logs, ["group"], key, NOW)
 
     assert ["started (native)"] == [one.what for one in found]
-    assert [("group", NOW.timestamp() * 1000)] == [(one["logGroupName"], one["startTime"]) for one in asked]
-    pattern = asked[0]["filterPattern"].removeprefix('{ $.key = "').removesuffix('*" }')
+    [asked] = logs.asked
+    assert ("group", NOW.timestamp() * 1000) == (asked["logGroupName"], asked["startTime"])
+    pattern = asked["filterPattern"].removeprefix('{ $.key = "').removesuffix('*" }')
     assert key.startswith(pattern)
     assert not set(pattern) & set('"*\\ ${}')
 
 
 def test_the_logs_are_told_in_the_order_of_time() -> None:
     """Of both groups: the last line is what counts."""
+    logs = Pages(logged("started", KEY, 2, "live"), logged("skipped", KEY, 1, "backfill"))
 
-    class Logs:
-        """CloudWatch Logs, where the first group's line is the newer one."""
-
-        def get_paginator(self, _name: str) -> "Logs":
-            return self
-
-        def paginate(self, **asked: Any) -> list[dict[str, Any]]:
-            word, moment = {"live": ("started", 2_000), "backfill": ("skipped", 1_000)}[asked["logGroupName"]]
-            line = {"message": word, "source": "native", "key": KEY}
-            return [{"events": [{"timestamp": moment, "message": json.dumps(line)}]}]
-
-    found = ask.read_log(Logs(), ["live", "backfill"], KEY, NOW)
+    found = ask.read_log(logs, ["live", "backfill"], KEY, NOW)
 
     assert ["skipped (native)", "started (native)"] == [one.what for one in found]
 

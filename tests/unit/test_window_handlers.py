@@ -2,183 +2,149 @@
 
 import json
 from collections.abc import Iterator
-from copy import replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import boto3
 import pytest
 from moto import mock_aws
-from moto.s3.models import s3_backends
 
-from artifact.pack import pack
-from artifact.route_files import read_routes
-from handlers import backfill_batch, collect_window
+from handlers import collect_window
 from handlers import start_execution as live
 from shared.domain import windows as protocol
-from shared.domain.arrival import Skip
-from shared.domain.errors import (
-    Cause,
-    ForeignObjectError,
-    MalformedEventError,
-    RetryableCallError,
-    SettingsError,
-)
-from shared.domain.gather import Gathering, is_listed_deep
-from shared.domain.outcome import Coalesced, Started
-from shared.domain.routes import RouteTable
+from shared.domain.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
+from shared.domain.gather import is_listed_deep
 from shared.domain.start import foresee, plan_arrival, start
-from shared.domain.windows import Generation, Listing, parse_generation
+from shared.domain.windows import Generation, Window, parse_generation
 from shared.gates.live import make_gates
-from shared.gates.s3 import get_manifest, list_page, put_manifest
-from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, KEY, Client, created, event, give, item, refusal, stack
-from tests.unit.world import StepFunctions
+from tests.unit.builders import BUCKET, CONTEXT, PREFIX, Client, created, refusal, stack, table
+from tests.unit.world import Cloud
 
-ROUTE = stack(window_seconds=60, results_bucket_name="results", account_id=ACCOUNT)
-FOLDER = KEY.rsplit("/", 1)[0] + "/"
+MINUTE = stack(window_seconds=60)
+# A dated folder, one whose source is deep, and one with a say in both.
+ROUTES = {
+    "sales": (
+        f'match = "{PREFIX}dt={{dt}}/{{file}}.csv"\ntarget = "curated/{{dt}}"\nwindow_seconds = 60\n'
+        'capacity = [{ up_to = "10 B", dpus = 3 }, { dpus = 9 }]\n[parameters]\nDAY = "{dt}"\n'
+    ),
+    "deep": (
+        f'match = "{PREFIX}t/{{tenant}}/{{path...}}.csv"\ntarget = "deep/{{tenant}}"\n'
+        f'source = "{PREFIX}t/{{tenant}}/"\naccept_empty = true\nwindow_seconds = 60\n'
+    ),
+    "odd": (
+        f'match = ["{PREFIX}t/{{tenant}}/{{day}}/odd.csv", "{PREFIX}dt={{day}}/odd.csv"]\n'
+        'target = "odd/{day}"\npriority = 1\n'
+    ),
+}
+ROUTED = stack(table=table(**ROUTES))
 
 
 @pytest.fixture
-def sfn(monkeypatch: pytest.MonkeyPatch) -> Iterator[StepFunctions]:
-    """Hand all handlers an S3 with both buckets, one Step Functions, and a window of a minute."""
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1")
-        for bucket in (BUCKET, "results"):
-            s3.create_bucket(Bucket=bucket)
-        sfn = StepFunctions()
-        for handlers in (live, backfill_batch, collect_window):
-            monkeypatch.setattr(handlers, "this_stack", lambda: ROUTE)
-            give(handlers, monkeypatch, s3=s3, sfn=sfn)
-        yield sfn
-
-
-def put(*names: str) -> None:
-    """Upload files into the folder."""
-    for name in names:
-        collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + name, Body=b"a,b\n1,2\n")
-
-
-def arrive(name: str, **changes: Any) -> dict[str, Any]:
-    """Deliver the event of a file."""
-    return live.handler(event(detail__object__key=FOLDER + name, **changes), CONTEXT)
-
-
-@pytest.fixture(autouse=True)
-def wide_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no slot end while a test runs."""
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """Return a stack with windows of a minute, of which none ends while a test runs."""
     monkeypatch.setattr(protocol, "slot_start", lambda _last_modified, _seconds: 1_800_000_000)
+    with mock_aws():
+        yield Cloud(monkeypatch, MINUTE, PREFIX)
 
 
-def test_a_storm_is_one_run_on_exactly_its_files(sfn: StepFunctions) -> None:
+def test_a_storm_is_one_run_on_exactly_its_files(cloud: Cloud) -> None:
     """The first arrival opens the window, the others are gathered; then one execution starts, with a manifest."""
-    put("a.csv", "b.csv", "c.csv", "deep/d.csv", "_$folder$", "folder/")
-    collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + "empty.csv", Body=b"")
-    outcomes = [arrive(name)["outcome"] for name in ("a.csv", "b.csv", "a.csv")]
-    assert ["started", "coalesced", "coalesced"] == outcomes
-    assert 1 == sfn.asked
+    cloud.put("a.csv", "b.csv", "c.csv", "deep/d.csv", "_$folder$", "folder/")
+    cloud.put("empty.csv", body=b"")
+    assert ["started", "coalesced", "coalesced"] == cloud.arrive("a.csv", "b.csv", "a.csv")
+    assert 1 == cloud.sfn.asked
+    [window] = cloud.windows.values()
 
-    [window] = sfn.of(ROUTE.window_machine_arn)
     answer = collect_window.handler(window, CONTEXT)
     assert answer == collect_window.handler(window, CONTEXT)
 
-    [run] = sfn.of(ROUTE.state_machine_arn)
-    assert run == json.loads(sfn.started[answer["execution_name"]]["input"])
+    assert [answer["execution_name"]] == list(cloud.runs)
     assert answer["execution_arn"].endswith(f":{answer['execution_name']}")
-    stored = collect_window.s3.get_object(Bucket="results", Key=run["manifest"][len("s3://results/") :])
-    assert "application/json" == stored["ContentType"]
-    manifest = json.loads(stored["Body"].read())
-    assert [FOLDER + name for name in ("a.csv", "b.csv", "c.csv")] == [file["key"] for file in manifest["files"]]
-    assert {"seconds": 60, "generation": 0} == {name: run["window"][name] for name in ("seconds", "generation")}
+    [run] = cloud.runs.values()
+    assert [PREFIX + name for name in ("a.csv", "b.csv", "c.csv")] == [
+        file["key"] for file in cloud.manifest(run["manifest"])
+    ]
     assert {
         "glue_max_capacity_dpus": 2,
-        "JOB_NAME": ROUTE.job_name,
+        "JOB_NAME": MINUTE.job_name,
         "BUCKET_NAME": BUCKET,
-        "SRC_PREFIX": FOLDER,
-        "TRG_PREFIX": ROUTE.target_prefix,
-        "window": run["window"],
+        "SRC_PREFIX": PREFIX,
+        "TRG_PREFIX": MINUTE.target_prefix,
+        "window": {"start": "2027-01-15T08:00:00Z", "seconds": 60, "generation": 0},
         "manifest": answer["manifest"],
         "files": 3,
         "bytes": 24,
     } == run
 
 
-def test_the_trace_goes_on_into_window_and_run(sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trace_goes_on_into_window_and_run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """From an arrival, a backfill and the collector alike."""
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1")
-    put("a.csv")
-    arrive("a.csv")
-    backfill_batch.handler({"Items": [item("a.csv", reprocess="again")]}, CONTEXT)
-    for window in sfn.of(ROUTE.window_machine_arn):
-        collect_window.handler(window, CONTEXT)
+    cloud.put("a.csv")
+    cloud.arrive("a.csv")
+    cloud.backfill(["a.csv"], reprocess="again")
+    for number in (0, 1):
+        cloud.collect(number)
 
-    assert ["Root=1"] * 4 == [one["trace"] for one in sfn.started.values()]
+    assert ["Root=1"] * 4 == [one["trace"] for one in cloud.sfn.started.values()]
 
 
-def test_who_comes_too_late_opens_the_next_generation(sfn: StepFunctions) -> None:
+def test_who_comes_too_late_opens_the_next_generation(cloud: Cloud) -> None:
     """And the first one's files are not run again."""
-    put("a.csv")
-    arrive("a.csv")
-    sfn.age(61)
+    cloud.put("a.csv")
+    cloud.arrive("a.csv")
+    cloud.sfn.age(61)
     live.gates.memory.start_dates.clear()
-    [first] = sfn.of(ROUTE.window_machine_arn)
-    collect_window.handler(first, CONTEXT)
-    put("b.csv")
-    assert "coalesced" == arrive("a.csv")["outcome"]
-    assert "started" == arrive("b.csv")["outcome"]
-    second = next(one for one in sfn.of(ROUTE.window_machine_arn) if one["generation"] == 1)
-    collect_window.handler(second, CONTEXT)
-    assert [1, 1] == [run["files"] for run in sfn.of(ROUTE.state_machine_arn)]
+    cloud.collect()
+    cloud.put("b.csv")
+
+    assert ["coalesced", "started"] == cloud.arrive("a.csv", "b.csv")
+
+    cloud.collect()
+    assert [1, 1] == [run["files"] for run in cloud.runs.values()]
+    assert [0, 1] == [window["generation"] for window in cloud.windows.values()]
 
 
-def test_an_empty_window_starts_nothing(sfn: StepFunctions) -> None:
+def test_an_empty_window_starts_nothing(cloud: Cloud) -> None:
     """Its files were deleted meanwhile; its manifest is stored all the same."""
-    put("a.csv")
-    arrive("a.csv")
-    collect_window.s3.delete_object(Bucket=BUCKET, Key=FOLDER + "a.csv")
-    [window] = sfn.of(ROUTE.window_machine_arn)
-    assert 0 == collect_window.handler(window, CONTEXT)["files"]
-    assert [] == sfn.of(ROUTE.state_machine_arn)
-    assert "object_gone" == arrive("a.csv")["reason"]
+    cloud.put("a.csv")
+    cloud.arrive("a.csv")
+    cloud.delete("a.csv")
+
+    answer = cloud.collect()
+
+    assert (0, [], {}) == (answer["files"], cloud.manifest(answer["manifest"]), cloud.runs)
+    assert ["object_gone"] == cloud.arrive("a.csv")
 
 
-def test_the_event_of_an_overwritten_version_speaks_for_the_newer_one(sfn: StepFunctions) -> None:
+def test_the_event_of_an_overwritten_version_speaks_for_the_newer_one(cloud: Cloud) -> None:
     """HEAD asks for no version, since a listing shows what is current."""
-    collect_window.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    old = collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + "a.csv", Body=b"old")["VersionId"]
-    put("a.csv")
-    planned = plan_arrival(live.gates, created(key=FOLDER + "a.csv", version_id=old), ROUTE)
-    assert isinstance(planned, Gathering)
-    assert 8 == planned.sighting.file.size
+    cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    old = cloud.s3.put_object(Bucket=BUCKET, Key=PREFIX + "a.csv", Body=b"old")["VersionId"]
+    cloud.put("a.csv", body=b"newer")
+
+    planned = plan_arrival(live.gates, created(key=PREFIX + "a.csv", version_id=old), MINUTE)
+
+    assert 5 == planned.sighting.file.size  # type: ignore[union-attr]
 
 
-def test_a_backfill_says_how_many_windows_it_would_open(sfn: StepFunctions) -> None:
-    """A dry one opens none; a real one opens as many as it said."""
-    put("a.csv", "b.csv")
-    names = [name[len("input/lab2/eventdriven/") :] for name in (FOLDER + "a.csv", FOLDER + "b.csv")]
-    dry = backfill_batch.handler({"Items": [item(name, dry_run=True) for name in names]}, CONTEXT)
-    assert (2, 1, 0) == (len(dry["started"]), len(dry["windows"]), dry["coalesced"])
-    assert {} == sfn.started
-    real = backfill_batch.handler({"Items": [item(name) for name in names]}, CONTEXT)
-    assert (1, dry["windows"], 1) == (len(real["started"]), real["windows"], real["coalesced"])
-    [window] = sfn.of(ROUTE.window_machine_arn)
-    collect_window.handler(window, CONTEXT)
-    again = backfill_batch.handler({"Items": [item(name, dry_run=True) for name in names]}, CONTEXT)
-    assert ([], [], 2) == (again["started"], again["windows"], again["coalesced"])
+def test_a_backfill_says_how_many_windows_it_would_open(cloud: Cloud) -> None:
+    """By the machine they are executions of; a dry one opens none, a real one as many, a label one of its own, once."""
+    cloud.deploy(ROUTED)
+    names = ["dt=1/a.csv", "dt=1/b.csv", "dt=2/c.csv"]
+    cloud.put(*names)
+    asked = [{"dry_run": True}, {}, {"dry_run": True}, {"reprocess": "again"}, {"reprocess": "again"}]
+    told = []
+    for request in asked:
+        done = cloud.backfill(names, **request)
+        told.append((len(done["started"]), len(done["windows"]), done["coalesced"], len(cloud.windows)))
+
+    assert [(3, 2, 0, 0), (2, 2, 1, 2), (0, 0, 3, 2), (2, 2, 1, 4), (0, 0, 3, 4)] == told
 
 
-def test_a_label_is_a_window_of_its_own(sfn: StepFunctions) -> None:
-    """Once for each label."""
-    put("a.csv")
-    for label in (None, "again", "again"):
-        backfill_batch.handler({"Items": [item("a.csv", reprocess=label)]}, CONTEXT)
-    assert [None, "again"] == [one["reprocess"] for one in sfn.of(ROUTE.window_machine_arn)]
-
-
-def test_a_window_of_another_bucket_is_refused(sfn: StepFunctions) -> None:
+def test_a_window_of_another_bucket_is_refused(cloud: Cloud) -> None:
     """The collector lists nobody else's."""
-    window = Generation(protocol.Window("r", "other", FOLDER, 1_800_000_000, 60, None), 0)
-    collect_window.s3.create_bucket(Bucket="other")
-    collect_window.s3.put_object(Bucket="other", Key=FOLDER + "a.csv", Body=b"x")
+    window = Generation(Window("r", "results", PREFIX, 1_800_000_000, 60, None), 0)
+    cloud.s3.put_object(Bucket="results", Key=PREFIX + "a.csv", Body=b"x")
+
     with pytest.raises(ForeignObjectError):
         collect_window.handler(json.loads(window.input), CONTEXT)
 
@@ -190,106 +156,39 @@ def test_what_is_no_window_is_refused(given: object) -> None:
         parse_generation(given)
 
 
-def test_a_manifest_that_is_there_stays(sfn: StepFunctions) -> None:
-    """S3 itself refuses to store a second one."""
-    put_manifest(live.s3, "results", "windows/x/0.json", b"first")
-    put_manifest(live.s3, "results", "windows/x/0.json", b"second")
-    assert b"first" == get_manifest(live.s3, "results", "windows/x/0.json")
-    assert get_manifest(live.s3, "results", "windows/x/1.json") is None
-
-
-def test_two_puts_at_once_are_tried_again() -> None:
-    """S3 answers 409 while another conditional put of the key is under way."""
-    client = Client(refusal("ConditionalRequestConflict", 409, "PutObject"))
-    with pytest.raises(RetryableCallError) as caught:
-        put_manifest(client, "results", "k", b"")  # type: ignore[arg-type]
-    assert Cause.THROTTLED == caught.value.cause
-
-
-def test_a_folder_is_listed_page_by_page(sfn: StepFunctions) -> None:
-    """A thousand names a page, without what lies deeper."""
-    bucket = s3_backends[ACCOUNT]["aws"]
-    for number in range(1001):
-        bucket.put_object(BUCKET, f"{FOLDER}{number:04}.csv", b"x")
-    put("deep/x.csv")
-    listing = Listing(BUCKET, ACCOUNT, FOLDER, deep=False)
-    first, token = list_page(live.s3, listing, None)
-    rest, end = list_page(live.s3, listing, token)
-    assert (1001, None) == (len(first) + len(rest), end)
-    assert token
-
-
 @pytest.mark.parametrize(
-    ("source_prefix", "listed"), [(FOLDER + "2026", FOLDER + "2026"), (FOLDER, FOLDER), (FOLDER[:-3], FOLDER)]
+    ("source_prefix", "listed"), [(PREFIX + "2026", PREFIX + "2026"), (PREFIX, PREFIX), (PREFIX[:-3], PREFIX)]
 )
-def test_no_more_is_listed_than_may_be(
-    sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch, source_prefix: str, listed: str
-) -> None:
+def test_no_more_is_listed_than_may_be(cloud: Cloud, source_prefix: str, listed: str) -> None:
     """The role may list what begins with SourcePrefix, which may end without a slash; a longer folder lists less."""
-    for handlers in (live, collect_window):
-        monkeypatch.setattr(handlers, "this_stack", lambda: replace(ROUTE, source_prefix=source_prefix))
+    cloud.deploy(replace(MINUTE, source_prefix=source_prefix))
     asked: list[str] = []
-    events = collect_window.s3.meta.events
-    events.register("provide-client-params.s3.ListObjectsV2", lambda params, **_: asked.append(params["Prefix"]))
-    put("2026-a.csv")
-    arrive("2026-a.csv")
+    events, name = cloud.s3.meta.events, "provide-client-params.s3.ListObjectsV2"
+    events.register(name, lambda params, **_: asked.append(params["Prefix"]), unique_id="listed")
+    cloud.put("2026-a.csv")
+    cloud.arrive("2026-a.csv")
 
-    [window] = sfn.of(ROUTE.window_machine_arn)
-    answer = collect_window.handler(window, CONTEXT)
+    answer = cloud.collect()
 
+    events.unregister(name, unique_id="listed")
     assert ([listed], 1) == (asked, answer["files"])
 
 
-@pytest.fixture
-def routed(sfn: StepFunctions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StepFunctions:
-    """Give all handlers route files: a dated folder, one whose source is deep, and one with a say in that folder."""
-    (tmp_path / "sales.toml").write_text(
-        'match = "input/lab2/eventdriven/dt={dt}/{file}.csv"\njob_name = "sales"\ntarget = "curated/{dt}"\n'
-        'window_seconds = 60\ncapacity = [{ up_to = "10 B", dpus = 3 }, { dpus = 9 }]\n[parameters]\nDAY = "{dt}"\n'
-    )
-    (tmp_path / "deep.toml").write_text(
-        'match = "input/lab2/eventdriven/t/{tenant}/{path...}.csv"\njob_name = "deep"\ntarget = "deep/{tenant}"\n'
-        'source = "input/lab2/eventdriven/t/{tenant}/"\naccept_empty = true\nwindow_seconds = 60\n'
-    )
-    (tmp_path / "odd.toml").write_text(
-        'match = "input/lab2/eventdriven/t/{tenant}/{day}/odd.csv"\njob_name = "odd"\ntarget = "odd/{day}"\npriority = 1\n'
-    )
-    table = sfn.table = RouteTable(pack(read_routes(tmp_path)))
-    for handlers in (live, backfill_batch, collect_window):
-        monkeypatch.setattr(handlers, "this_stack", lambda: replace(ROUTE, window_seconds=0, table=table))
-    return sfn
-
-
-def test_a_pause_ends_no_window(routed: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was gathered before the pause starts; what comes in it does not."""
-    put("dt=1/a.csv")
-    arrive("dt=1/a.csv")
-    [window] = routed.of(ROUTE.window_machine_arn)
-    packed = pack([route._replace(paused=True) for route in routed.table.routes])
-    for handlers in (live, collect_window):
-        monkeypatch.setattr(handlers, "this_stack", lambda: replace(ROUTE, window_seconds=0, table=RouteTable(packed)))
-    assert "paused" == arrive("dt=1/a.csv")["reason"]
-
-    assert 1 == collect_window.handler(window, CONTEXT)["files"]
-
-    assert 1 == len(routed.of(ROUTE.state_machine_arn))
-
-
-def test_a_routes_window_starts_what_the_route_says(routed: StepFunctions) -> None:
+def test_a_routes_window_starts_what_the_route_says(cloud: Cloud) -> None:
     """Capacity by all bytes together, the captures that the folder shares, the parameters; nobody else's files."""
-    put("dt=1/a.csv", "dt=1/b.csv", "dt=1/c.txt", "dt=2/d.csv")
-    assert ["started", "coalesced"] == [arrive(name)["outcome"] for name in ("dt=1/a.csv", "dt=1/b.csv")]
-    assert "no_route" == arrive("dt=1/c.txt")["reason"]
-    [window] = routed.of(ROUTE.window_machine_arn)
-    assert ("sales", FOLDER + "dt=1/") == (window["route"], window["folder"])
+    cloud.deploy(ROUTED)
+    cloud.put("dt=1/a.csv", "dt=1/b.csv", "dt=1/c.txt", "dt=1/odd.csv", "dt=2/d.csv")
+    assert ["started", "coalesced", "no_route"] == cloud.arrive("dt=1/a.csv", "dt=1/b.csv", "dt=1/c.txt")
+    [window] = cloud.windows.values()
+    assert ("sales", PREFIX + "dt=1/") == (window["route"], window["folder"])
 
-    collect_window.handler(window, CONTEXT)
+    cloud.collect()
 
-    [run] = routed.of(ROUTE.state_machine_arn)
+    [run] = cloud.runs.values()
     expected = {
         "glue_max_capacity_dpus": 9,
-        "JOB_NAME": "sales",
-        "SRC_PREFIX": FOLDER + "dt=1/",
+        "JOB_NAME": "sales-job",
+        "SRC_PREFIX": PREFIX + "dt=1/",
         "TRG_PREFIX": "curated/1",
         "route": "sales",
         "captures": {"dt": "1"},
@@ -300,69 +199,61 @@ def test_a_routes_window_starts_what_the_route_says(routed: StepFunctions) -> No
     assert expected == {name: run[name] for name in expected}
 
 
-def test_whatever_becomes_of_a_routes_arrival_names_the_route(routed: StepFunctions) -> None:
+def test_whatever_becomes_of_a_routes_arrival_names_the_route(cloud: Cloud) -> None:
     """For the log line and the metrics: once decided, skipped, foreseen or failed."""
-    put("dt=1/a.csv")
-    arrival, settings = created(key=FOLDER + "dt=1/a.csv"), vars(live)["this_stack"]()
-    planned = plan_arrival(live.gates, arrival, settings)
+    cloud.deploy(ROUTED)
+    cloud.put("dt=1/a.csv")
+    here, gone = (created(key=PREFIX + name) for name in ("dt=1/a.csv", "dt=1/gone.csv"))
+    planned = plan_arrival(live.gates, here, ROUTED)
 
-    outcomes = [start(live.gates, planned) for _ in range(2)]
-    outcomes.append(foresee(live.gates, planned))
-    outcomes.append(
-        start(live.gates, plan_arrival(live.gates, replace(arrival, key=FOLDER + "dt=1/gone.csv"), settings))
-    )
-    assert [(Started, "sales"), (Coalesced, "sales"), (Coalesced, "sales"), (Skip, "sales")] == [
-        (type(one), one.route) for one in outcomes
+    outcomes = [start(live.gates, planned), start(live.gates, planned), foresee(live.gates, planned)]
+    outcomes.append(start(live.gates, plan_arrival(live.gates, gone, ROUTED)))
+    assert [("Started", "sales"), ("Coalesced", "sales"), ("Coalesced", "sales"), ("Skip", "sales")] == [
+        (type(one).__name__, one.route) for one in outcomes
     ]
 
-    broken: Any = Client(refusal("503", 503))
+    broken = Client(refusal("503", 503))
     with pytest.raises(RetryableCallError) as unread:
-        plan_arrival(make_gates(broken, broken), arrival, settings)
+        plan_arrival(make_gates(broken, broken), here, ROUTED)  # type: ignore[arg-type]
     with pytest.raises(RetryableCallError) as unstarted:
-        start(make_gates(live.s3, broken), planned)
+        start(make_gates(cloud.s3, broken), planned)  # type: ignore[arg-type]
     assert ["sales", "sales"] == [unread.value.route, unstarted.value.route]
 
 
-def test_a_routes_source_is_the_folder_that_is_gathered(routed: StepFunctions) -> None:
+def test_a_routes_source_is_the_folder_that_is_gathered(cloud: Cloud) -> None:
     """All that lies below it, empty objects too where the route takes them, and nothing that fails on its own arrival."""
-    put("t/acme/a.csv", "t/acme/x/y/b.csv", "t/other/c.csv", "t/acme/x/odd.csv", "t/acme/_x/odd.csv", "t/acme/.a.csv")
-    assert ["hidden_file"] * 2 == [arrive(name)["reason"] for name in ("t/acme/_x/odd.csv", "t/acme/.a.csv")]
-    collect_window.s3.put_object(Bucket=BUCKET, Key=FOLDER + "t/acme/empty.csv", Body=b"")
-    assert ["started", "coalesced"] == [arrive(name)["outcome"] for name in ("t/acme/a.csv", "t/acme/x/y/b.csv")]
-    [window] = routed.of(ROUTE.window_machine_arn)
+    cloud.deploy(ROUTED)
+    hidden = ["t/acme/_x/odd.csv", "t/acme/.a.csv"]
+    cloud.put("t/acme/a.csv", "t/acme/x/y/b.csv", "t/other/c.csv", "t/acme/x/odd.csv", *hidden)
+    cloud.put("t/acme/empty.csv", body=b"")
+    assert ["hidden_file"] * 2 == cloud.arrive(*hidden)
+    assert ["started", "coalesced"] == cloud.arrive("t/acme/a.csv", "t/acme/x/y/b.csv")
 
-    assert 3 == collect_window.handler(window, CONTEXT)["files"]
-    [run] = routed.of(ROUTE.state_machine_arn)
-    assert (FOLDER + "t/acme/", {"tenant": "acme"}) == (run["SRC_PREFIX"], run["captures"])
+    assert 3 == cloud.collect()["files"]
+
+    [run] = cloud.runs.values()
+    assert (PREFIX + "t/acme/", {"tenant": "acme"}) == (run["SRC_PREFIX"], run["captures"])
 
 
-@pytest.mark.usefixtures("routed")
-@pytest.mark.parametrize(("name", "deep"), [("deep", True), ("sales", False), ("odd", False), ("gone", False)])
-def test_only_a_source_is_listed_deep(name: str, *, deep: bool) -> None:
+def test_only_a_source_is_listed_deep() -> None:
     """Whatever other routes have: a listing of all that lies below a folder may be long."""
-    window = protocol.Window(name, BUCKET, FOLDER, 1_800_000_000, 60, None)
+    windows = {name: Window(name, BUCKET, PREFIX, 1_800_000_000, 60, None) for name in (*ROUTES, "gone")}
 
-    assert deep == is_listed_deep(window, vars(collect_window)["this_stack"]())
-
-
-def test_a_backfill_counts_the_windows_of_routes(routed: StepFunctions) -> None:
-    """By the machine that they are executions of."""
-    put("dt=1/a.csv", "dt=1/b.csv", "dt=2/c.csv")
-    names = [f"dt={name}.csv" for name in ("1/a", "1/b", "2/c")]
-    assert 2 == len(backfill_batch.handler({"Items": [item(name, dry_run=True) for name in names]}, CONTEXT)["windows"])
+    assert ["deep"] == [name for name, window in windows.items() if is_listed_deep(window, ROUTED)]
 
 
-def test_a_window_whose_route_is_gone_says_so(routed: StepFunctions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_whose_route_is_gone_says_so(cloud: Cloud) -> None:
     """Its manifest stands; once the route is back, a redrive starts the run."""
-    put("dt=1/a.csv")
-    arrive("dt=1/a.csv")
-    [window] = routed.of(ROUTE.window_machine_arn)
-    collect_window.handler(window, CONTEXT)
-    routed.started.clear()
-    with_routes = vars(collect_window)["this_stack"]
-    monkeypatch.setattr(collect_window, "this_stack", lambda: replace(ROUTE, source_prefix="elsewhere/"))
+    cloud.deploy(ROUTED)
+    cloud.put("dt=1/a.csv")
+    cloud.arrive("dt=1/a.csv")
+    [window] = cloud.windows.values()
+    cloud.collect()
+    cloud.sfn.started.clear()
+    cloud.deploy(replace(MINUTE, source_prefix="elsewhere/"))
     with pytest.raises(SettingsError, match="deploy the route again, then redrive"):
         collect_window.handler(window, CONTEXT)
-    monkeypatch.setattr(collect_window, "this_stack", with_routes)
-    assert 1 == collect_window.handler(window, CONTEXT)["files"]
-    assert 1 == len(routed.of(ROUTE.state_machine_arn))
+
+    cloud.deploy(ROUTED)
+
+    assert (1, 1) == (collect_window.handler(window, CONTEXT)["files"], len(cloud.runs))

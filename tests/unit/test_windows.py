@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -70,66 +69,41 @@ NO_MORE_THAN_LATE = MOMENT - 42 + 2 * 60 + 2
 OTHER = FILE._replace(key="in/green/dt=2026-11-24/b.csv")
 
 
-@pytest.mark.parametrize(
-    ("what", "gates", "seen_at", "expected"),
-    [
-        ("nobody came before", Gates(), MOMENT + 1, (0, True, ["start 0"])),
-        ("the window is open", Gates(answers={0: OLD}), MOMENT + 1, (0, False, ["start 0"])),
-        (
-            "it closes, too late for it",
-            Gates(answers={0: CLOSING}),
-            MOMENT + 1,
-            (1, True, ["start 0", "get 0", "start 1"]),
-        ),
-        ("it has closed, in time for it", Gates({0: [FILE]}, {0: None}), MOMENT + 1, (0, False, ["start 0", "get 0"])),
-        (
-            "it has closed without it",
-            Gates({0: [OTHER]}, {0: None}),
-            MOMENT + 1,
-            (1, True, ["start 0", "get 0", "start 1"]),
-        ),
-        ("it has failed", Gates(answers={0: None}), MOMENT + 1, (1, True, ["start 0", "get 0", "start 1"])),
-        ("a late delivery of what was collected", Gates({0: [FILE]}), LATE, (0, False, ["get 0"])),
-        (
-            "a late upload, into the open third generation",
-            Gates({0: [OTHER], 1: []}, {2: Opened(LATE - 30, new=False)}),
-            LATE,
-            (2, False, ["get 0", "get 1", "get 2", "start 2"]),
-        ),
-        (
-            "at the end of the first window's time, whose name Step Functions still has",
-            Gates(answers={0: Opened(NO_MORE_THAN_LATE, new=True)}),
-            NO_MORE_THAN_LATE,
-            (0, True, ["start 0"]),
-        ),
-        (
-            "after it, when only the manifest is sure to be there",
-            Gates(answers={0: Opened(NO_MORE_THAN_LATE, new=True)}),
-            NO_MORE_THAN_LATE + 0.1,
-            (0, True, ["get 0", "start 0"]),
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
+# The manifests that are there, what was said of the executions, when S3 showed the arrival; its generation, whether it is
+# new, and what was asked.
+JOINED: dict[str, tuple[Gates, float, tuple[int, bool, list[str]]]] = {
+    "nobody came before": (Gates(), MOMENT + 1, (0, True, ["start 0"])),
+    "the window is open": (Gates(answers={0: OLD}), MOMENT + 1, (0, False, ["start 0"])),
+    "it closes, too late for it": (Gates(answers={0: CLOSING}), MOMENT + 1, (1, True, ["start 0", "get 0", "start 1"])),
+    "it has closed, in time for it": (Gates({0: [FILE]}, {0: None}), MOMENT + 1, (0, False, ["start 0", "get 0"])),
+    "it has closed without it": (Gates({0: [OTHER]}, {0: None}), MOMENT + 1, (1, True, ["start 0", "get 0", "start 1"])),
+    "it has failed": (Gates(answers={0: None}), MOMENT + 1, (1, True, ["start 0", "get 0", "start 1"])),
+    "a late delivery of what was collected": (Gates({0: [FILE]}, {0: None}), LATE, (0, False, ["get 0"])),
+    "a late upload, into the open third generation": (
+        Gates({0: [OTHER], 1: []}, {0: None, 2: Opened(LATE - 30, new=False)}), LATE, (2, False, ["get 0", "get 1", "get 2", "start 2"]),
+    ),
+    "at the end of the first window's time, whose name Step Functions still has": (
+        Gates(answers={0: Opened(NO_MORE_THAN_LATE, new=True)}), NO_MORE_THAN_LATE, (0, True, ["start 0"]),
+    ),
+    "after it, when only the manifest is sure to be there": (
+        Gates(answers={0: Opened(NO_MORE_THAN_LATE, new=True)}), NO_MORE_THAN_LATE + 0.1, (0, True, ["get 0", "start 0"]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("gates", "seen_at", "expected"), JOINED.values(), ids=JOINED)
 def test_where_an_arrival_ends_and_what_it_asks(
-    what: str, gates: Gates, seen_at: float, expected: tuple[int, bool, list[str]]
+    gates: Gates, seen_at: float, expected: tuple[int, bool, list[str]]
 ) -> None:
     """At most one call after HEAD while its window is open."""
-    if seen_at == LATE:
-        gates.answers.setdefault(Generation(WINDOW, 0).name, None)
     assert expected == joined(gates, seen_at)
 
 
 FORESEEN = {
     "nobody came before": (Gates(), (0, True, ["get 0", "describe 0"])),
     "its window is open": (Gates(answers={0: OLD}), (0, False, ["get 0", "describe 0"])),
-    "its window closes, too late for it": (
-        Gates(answers={0: CLOSING}),
-        (1, True, ["get 0", "describe 0", "get 1", "describe 1"]),
-    ),
     "its window closes at this very moment": (
-        Gates(answers={0: Opened(MOMENT - 59, new=False)}),
-        (1, True, ["get 0", "describe 0", "get 1", "describe 1"]),
+        Gates(answers={0: Opened(MOMENT - 59, new=False)}), (1, True, ["get 0", "describe 0", "get 1", "describe 1"]),
     ),
     "it was collected": (Gates({0: [OTHER, FILE]}), (0, False, ["get 0"])),
     "it came late, and was collected then": (Gates({0: [OTHER], 1: [FILE]}), (1, False, ["get 0", "get 1"])),
@@ -184,66 +158,10 @@ def test_a_memory_forgets_the_oldest() -> None:
     assert "999" in memory.start_dates
 
 
-def collected(gates: Gates, number: int, pages: list[list[File]]) -> list[File]:
-    """Collect a generation from a listing; returns what is stored."""
-
-    def list_page(token: str | None) -> tuple[list[File], str | None]:
-        page = int(token or 0)
-        gates.asked.append(f"list {page}")
-        return pages[page], str(page + 1) if page + 1 < len(pages) else None
-
-    stored = windows.collect(Generation(WINDOW, number), lambda file: file.size > 0, list_page, gates.get, gates.put)
-    return windows.parse_manifest(stored)
-
-
-def test_a_collect_takes_the_slots_files_and_no_others() -> None:
-    """Of all pages; not what another slot takes, and not what the adapter would skip."""
-    gates = Gates()
-    later, empty = OTHER._replace(last_modified=MOMENT + 18), OTHER._replace(size=0)
-    first = OTHER._replace(last_modified=WINDOW.start)
-    assert [FILE, first] == collected(gates, 0, [[later, empty], [FILE, first]])
-    assert ["get 0", "list 0", "list 1", "put 0", "get 0"] == gates.asked
-
-
-def test_a_collect_closes_former_generations_before_it_lists() -> None:
-    """What they hold is left out; one without a manifest gets an empty one."""
-    gates = Gates({0: [FILE]})
-    assert [OTHER] == collected(gates, 2, [[FILE, OTHER]])
-    assert [] == windows.parse_manifest(gates.manifests[Generation(WINDOW, 1).manifest_key])
-    assert ["get 2", "get 0", "get 1", "put 1", "get 1", "list 0", "put 2", "get 2"] == gates.asked
-
-
-def test_a_collect_that_comes_second_takes_what_is_stored() -> None:
-    """And lists nothing."""
-    gates = Gates({0: [FILE]})
-    assert [FILE] == collected(gates, 0, [[FILE, OTHER]])
-    assert ["get 0"] == gates.asked
-
-
 def test_a_manifest_that_vanishes_is_an_error() -> None:
     """It is put and not there: somebody deletes them."""
-    gates = Gates()
-    gates.put = lambda key, body: None  # type: ignore[method-assign]
     with pytest.raises(ManifestMissingError, match="never be deleted"):
-        collected(gates, 0, [[FILE]])
-
-
-def test_the_target_runs_on_the_stored_manifest() -> None:
-    """Its name and its input are functions of it."""
-    stored = windows.write_manifest([OTHER, FILE])
-    assert stored == windows.write_manifest([FILE, OTHER])
-    generation = Generation(WINDOW, 1)
-    name, written = windows.name_and_input(generation, stored, "results", {"glue_max_capacity_dpus": 2})
-    assert LEGAL.fullmatch(name)
-    assert name.startswith("dt-2026-11-24-20261124T052000Z-")
-    assert {
-        "glue_max_capacity_dpus": 2,
-        "window": {"start": "2026-11-24T05:20:00Z", "seconds": 60, "generation": 1},
-        "manifest": f"s3://results/windows/{WINDOW.identity}/1.json",
-        "files": 2,
-        "bytes": 24,
-    } == json.loads(written)
-    assert name != windows.name_and_input(generation, windows.write_manifest([FILE]), "results", {})[0]
+        windows.store_manifest(Generation(WINDOW, 0), [FILE], lambda _: None, lambda _key, _body: None)
 
 
 def test_the_manifest_as_users_read_it() -> None:
@@ -252,6 +170,7 @@ def test_the_manifest_as_users_read_it() -> None:
         f'{{"files":[{{"key":"{FILE.key}","size":12,"etag":"e1","last_modified":"2026-11-24T05:20:42Z"}},'
         f'{{"key":"{OTHER.key}","size":12,"etag":"e1","last_modified":"2026-11-24T05:20:42Z"}}]}}'
     ) == windows.write_manifest([OTHER, FILE]).decode()
+    assert [FILE, OTHER] == windows.parse_manifest(windows.write_manifest([OTHER, FILE]))
 
 
 keys = st.text(min_size=1, max_size=40).filter(lambda key: key.isprintable())
@@ -270,23 +189,6 @@ def test_any_window_has_a_legal_name_and_an_input_that_reads_back(
         generation = Generation(window, number)
         assert LEGAL.fullmatch(generation.name)
         assert generation == windows.parse_generation(json.loads(generation.input))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"route": "other"},
-        {"bucket": "other"},
-        {"folder": "in/green/dt=2026-11-25/"},
-        {"start": WINDOW.start + 60},
-        {"seconds": 61},
-        {"reprocess": "again"},
-    ],
-    ids=str,
-)
-def test_whatever_makes_a_window_itself_makes_its_name(change: dict[str, Any]) -> None:
-    """Two windows never share a name or a manifest."""
-    assert WINDOW._replace(**change).identity != WINDOW.identity
 
 
 # Folder and label; the readable part of the names, the digest of the window, and that of the run on a, b and generation 3.
@@ -308,6 +210,8 @@ def test_the_names_of_a_window_never_change(
     """What is stored under them, or was started, must be found by the next version of this code."""
     generation = Generation(WINDOW._replace(folder=folder, reprocess=label), 3)
     name = f"{readable}-20261124T052000Z-{digest}"
+    given = {"folder": folder, "start": "2026-11-24T05:20:00Z", "seconds": 60, "reprocess": label, "generation": 3}
+    assert json.dumps({"route": "job:target", "bucket": "bucket", **given}) == generation.input
 
     assert (f"{name}-3", f"windows/{name}/3.json") == (generation.name, generation.manifest_key)
     started, written = windows.name_and_input(
@@ -320,24 +224,11 @@ def test_the_names_of_a_window_never_change(
     ) == written
 
 
-@pytest.mark.parametrize(
-    ("folder", "written", "label", "said"),
-    [("in/green/", "in/green/", None, "null"), ('in/"été"/', 'in/\\"\\u00e9t\\u00e9\\"/', "again", '"again"')],
-)
-def test_the_input_of_a_window_never_changes(folder: str, written: str, label: str | None, said: str) -> None:
-    """Byte for byte: a running window's name with another input would be an error, not the window."""
-    assert (
-        f'{{"route": "job:target", "bucket": "bucket", "folder": "{written}", "start": "2026-11-24T05:20:00Z", '
-        f'"seconds": 60, "reprocess": {said}, "generation": 1}}'
-    ) == Generation(WINDOW._replace(folder=folder, reprocess=label), 1).input
-
-
-@pytest.mark.parametrize(
-    ("key", "folder"), [("a/b/c.csv", "a/b/"), ("c.csv", ""), ("a//c.csv", "a//"), ("a/ b/c", "a/ b/")]
-)
-def test_the_folder_of_a_key(key: str, folder: str) -> None:
+def test_the_folder_of_a_key() -> None:
     """Up to and with its last slash."""
-    assert folder == own_folder(key)
+    folders = {"a/b/c.csv": "a/b/", "c.csv": "", "a//c.csv": "a//", "a/ b/c": "a/ b/"}
+
+    assert folders == {key: windows.own_folder(key) for key in folders}
 
 
 def test_the_machine_waits_for_the_grace_that_the_protocol_counts_on() -> None:

@@ -1,38 +1,55 @@
-"""A bucket and a workflow on moto, and the handlers with the clients that they make for themselves."""
+"""Buckets on moto, a workflow there or a Step Functions of our own, and the handlers with all of it in their hands."""
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto.stepfunctions.models import stepfunctions_backends
 
-from handlers import backfill_batch, backfill_report
+from handlers import backfill_batch, backfill_report, collect_window
 from handlers import start_execution as live
-from shared.domain.routes import NO_ROUTES
+from shared.domain.choose import Stack
 from shared.gates.aws import make_s3, make_sfn
-from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, give, refusal
+from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, KEY, MACHINE, event, give, item, refusal
 
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/workflow"
 NEVER_ENDS = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 9, "End": True}}})
 
 
-class World:
-    """A bucket, a workflow, and both handlers with the clients they make for themselves."""
+@cache
+def clients() -> tuple[Any, Any]:
+    """Make the clients as the functions do, once for all tests; what moto holds behind them is new for each."""
+    return make_s3(), make_sfn()
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, versioning: str | None) -> None:
+
+def make_buckets(s3: Any, *names: str, versioned: bool = False) -> None:
+    """Make buckets."""
+    for name in names:
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+        if versioned:
+            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+
+class World:
+    """A bucket, a workflow, and the handlers of arrivals and backfills."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, versioned: bool) -> None:
         """Make bucket and workflow."""
-        self.s3, self.sfn = make_s3(), make_sfn()
+        self.s3, self.sfn = clients()
         for handler in (live, backfill_batch, backfill_report):
             give(handler, monkeypatch, s3=self.s3, sfn=self.sfn)
-        self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
-        if versioning:
-            self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        role = f"arn:aws:iam::{ACCOUNT}:role/workflow"
-        self.sfn.create_state_machine(name="glueworkshop", definition=NEVER_ENDS, roleArn=role)
+        make_buckets(self.s3, BUCKET, versioned=versioned)
+        self.sfn.create_state_machine(name="glueworkshop", definition=NEVER_ENDS, roleArn=ROLE)
 
     def upload(self, body: str = "trips", key: str = KEY) -> str | None:
         """Put an object and give its version id, if it has one."""
-        return self.s3.put_object(Bucket=BUCKET, Key=key, Body=body.encode()).get("VersionId")
+        version: str | None = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body.encode()).get("VersionId")
+        return version
 
     def started(self) -> list[dict[str, Any]]:
         """Return the inputs of all executions."""
@@ -40,49 +57,110 @@ class World:
         return [json.loads(self.sfn.describe_execution(executionArn=name)["input"]) for name in names]
 
 
+def time_passes() -> None:
+    """Make all executions a minute older: they still run, and their start lies before whatever comes next."""
+    for machine in stepfunctions_backends[ACCOUNT]["us-east-2"].state_machines:
+        for execution in machine.executions:
+            execution.start_date -= timedelta(minutes=1)
+
+
 class StepFunctions:
-    """Executions by name, all of them running."""
+    """Executions by name, which run until they are closed; then their names stay taken."""
+
+    exceptions = SimpleNamespace(ExecutionDoesNotExist=ClientError)
 
     def __init__(self) -> None:
         self.started: dict[str, dict[str, Any]] = {}
+        self.closed: set[str] = set()
         self.asked = 0
-        self.table = NO_ROUTES
 
     def start_execution(
         self, *, stateMachineArn: str, name: str, input: str, traceHeader: str | None = None
     ) -> dict[str, Any]:
         """Start an execution, or answer with the one that runs."""
         self.asked += 1
-        fresh = {
-            "machine": stateMachineArn,
-            "input": input,
-            "startDate": datetime.now(UTC),
-            "trace": traceHeader,
-        }
+        if name in self.closed:
+            raise refusal("ExecutionAlreadyExists")
+        fresh = {"machine": stateMachineArn, "input": input, "startDate": datetime.now(UTC), "trace": traceHeader}
         known = self.started.setdefault(name, fresh)
         arn = f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"
         return {"executionArn": arn, "startDate": known["startDate"]}
 
-    def describe_execution(self, *, executionArn: str, includedData: str) -> dict[str, Any]:
+    def describe_execution(self, *, executionArn: str, includedData: str = "") -> dict[str, Any]:
         """Describe an execution."""
         self.asked += 1
-        known = self.started.get(executionArn.rsplit(":", 1)[-1])
-        if known is None:
+        name = executionArn.rsplit(":", 1)[-1]
+        if name not in self.started:
             raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
-        return known
+        return self.started[name] | {"status": "SUCCEEDED" if name in self.closed else "RUNNING"}
 
     def age(self, seconds: float) -> None:
         """Let all executions have started so much earlier."""
         for one in self.started.values():
             one["startDate"] -= timedelta(seconds=seconds)
 
-    def of(self, machine: str) -> list[dict[str, Any]]:
-        """Return the inputs of the executions of a machine."""
-        return [json.loads(one["input"]) for one in self.started.values() if one["machine"] == machine]
+    def of(self, machine: str) -> dict[str, dict[str, Any]]:
+        """Return the inputs of the executions of a machine, by name."""
+        return {name: json.loads(one["input"]) for name, one in self.started.items() if one["machine"] == machine}
 
 
-def time_passes() -> None:
-    """Make all executions a minute older: they still run, and their start lies before whatever comes next."""
-    for machine in stepfunctions_backends[ACCOUNT]["us-east-2"].state_machines:
-        for execution in machine.executions:
-            execution.start_date -= timedelta(minutes=1)
+class Cloud:
+    """Buckets for uploads and results, a Step Functions that remembers, and all handlers of a deployed stack."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, deployed: Stack, folder: str = "") -> None:
+        """Make them; names of files are below the folder."""
+        self.s3, self.sfn, self.folder, self._patch = clients()[0], StepFunctions(), folder, monkeypatch
+        make_buckets(self.s3, BUCKET, "results")
+        for handlers in (live, backfill_batch, collect_window):
+            give(handlers, monkeypatch, s3=self.s3, sfn=self.sfn)
+        self.deploy(deployed)
+
+    def deploy(self, deployed: Stack) -> None:
+        """Let all handlers have these settings."""
+        self.stack = deployed
+        for handlers in (live, backfill_batch, collect_window):
+            self._patch.setattr(handlers, "this_stack", lambda: deployed)
+
+    def put(self, *names: str, body: bytes = b"a,b\n1,2\n") -> None:
+        """Upload files."""
+        for name in names:
+            self.s3.put_object(Bucket=BUCKET, Key=self.folder + name, Body=body)
+
+    def delete(self, name: str) -> str:
+        """Delete a file, and return the version of the marker that this leaves in a bucket with versions."""
+        return str(self.s3.delete_object(Bucket=BUCKET, Key=self.folder + name).get("VersionId"))
+
+    def arrive(self, *names: str) -> list[str | None]:
+        """Deliver the events of files, and return how they ended: the reason, or the outcome."""
+        answers = [live.handler(event(detail__object={"key": self.folder + name}), CONTEXT) for name in names]
+        return [answer["reason"] or answer["outcome"] for answer in answers]
+
+    def backfill(self, names: Iterable[str], **request: Any) -> dict[str, Any]:
+        """Let a batch of files be decided on."""
+        items = [item("", **request) | {"Key": self.folder + name} for name in names]
+        return backfill_batch.handler({"Items": items}, CONTEXT)
+
+    def collect(self, number: int = -1) -> dict[str, Any]:
+        """End the wait of one of the window machine's executions, and then the execution."""
+        name, given = list(self.windows.items())[number]
+        answer = collect_window.handler(given, CONTEXT)
+        self.sfn.closed.add(name)
+        return answer
+
+    @property
+    def windows(self) -> dict[str, dict[str, Any]]:
+        """The inputs of the window machine's executions, by name."""
+        return self.sfn.of(self.stack.window_machine_arn)
+
+    @property
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """The inputs of the target's executions, by name."""
+        return self.sfn.of(self.stack.state_machine_arn)
+
+    def manifest(self, uri: str) -> list[dict[str, Any]]:
+        """Read the files of a stored manifest."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        stored = self.s3.get_object(Bucket=bucket, Key=key)
+        assert "application/json" == stored["ContentType"]
+        files: list[dict[str, Any]] = json.loads(stored["Body"].read())["files"]
+        return files
