@@ -21,7 +21,7 @@ os.environ["TZ"] = "Asia/Kathmandu"
 time.tzset()
 # Each start of moto is a new session of boto3; they share the models that they read, a tenth of a second each time.
 LOADER = create_loader()
-botocore.session.create_loader = lambda *_: LOADER  # type: ignore[attr-defined]
+botocore.session.create_loader = lambda *_: LOADER
 # A busy machine is no failure. A mistake that ten properties notice is told at once, as it was found; to have each example
 # made small, which takes minutes: pytest --hypothesis-profile=small FILE
 settings.register_profile("small", deadline=None)

@@ -65,7 +65,8 @@ def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]
             ),
         ),
         # Neither wet nor dry is guessed from an unclear answer.
-        *(({"dry_run": unclear}, "^dry_run: ") for unclear in (None, "", [])),
+        ({"dry_run": None}, "^dry_run: "),
+        ({"dry_run": ""}, "^dry_run: "),
         ({"since": "last week"}, "datetime"),
         ({"since": "P"}, r"^since: 'P' is no duration\. Write how long ago: PT26H, P7D or P1DT12H\.$"),
         ({"since": "PT"}, "since: 'PT' is no duration"),

@@ -1,7 +1,7 @@
 """With route files: which one a key goes to, what that starts, and what starts nothing again."""
 
 import json
-from dataclasses import replace
+from copy import replace
 
 import pytest
 

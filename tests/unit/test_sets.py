@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from copy import replace
 from typing import Any
 
 import pytest
@@ -170,7 +170,7 @@ def test_a_backfill_tells_what_waits(cloud: Cloud) -> None:
     dry = backfill(cloud, *keys, dry_run=True)
     assert (2, 2, 1, list(THREE[:2])) == (dry["waiting"], dry["started"], dry["windows"], dry["first_keys"]["waiting"])
     assert {} == cloud.sfn.started
-    asked = [{}, {"dry_run": True}, {"dry_run": True}, {"reprocess": "again"}]
+    asked: list[dict[str, Any]] = [{}, {"dry_run": True}, {"dry_run": True}, {"reprocess": "again"}]
     told = []
     for number, request in enumerate(asked):
         done = backfill(cloud, *keys, **request)
@@ -240,7 +240,7 @@ def test_why_tells_of_every_member(cloud: Cloud) -> None:
     def why(key: str) -> list[str]:
         found = read_object(cloud.s3, created(key=key))
         assert found
-        told = _tell_upload(read_upload(cloud.s3, cloud.sfn, STACK, found))  # type: ignore[arg-type]
+        told = _tell_upload(read_upload(cloud.s3, cloud.sfn, STACK, found))
         return [re.sub(r"[0-9-]{10} [0-9:]{8}", "WHEN", line).strip() for line in told][1:]
 
     cloud.put(*THREE[:2], "raw/1/a.csv")

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from typing import Any
 
@@ -125,7 +125,7 @@ RECORD = {
     "responsePayload": {"errorType": "RetryableCallError", "errorMessage": "denied"},
 }
 RECORDED = event("cloudtrail-put-object", detail__requestParameters__key=KEY)
-CODE = {"ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"}}
+CODE: Any = {"ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"}}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from copy import replace
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -131,7 +132,13 @@ def test_a_backfill_says_how_many_windows_it_would_open(cloud: Cloud) -> None:
     cloud.deploy(ROUTED)
     names = ["dt=1/a.csv", "dt=1/b.csv", "dt=2/c.csv"]
     cloud.put(*names)
-    asked = [{"dry_run": True}, {}, {"dry_run": True}, {"reprocess": "again"}, {"reprocess": "again"}]
+    asked: list[dict[str, Any]] = [
+        {"dry_run": True},
+        {},
+        {"dry_run": True},
+        {"reprocess": "again"},
+        {"reprocess": "again"},
+    ]
     told = []
     for request in asked:
         done = cloud.backfill(names, **request)
