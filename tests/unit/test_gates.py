@@ -175,7 +175,8 @@ def test_a_lookup_asks_for_the_metadata_alone() -> None:
 def leave(s3: Any, files: dict[str, list[object]], **others: object) -> None:
     """Store what a Map Run's ResultWriter leaves: a manifest, and its files as JSON Lines."""
     for key, results in files.items():
-        s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(map(json.dumps, results)).encode())
+        lines = [json.dumps(one, ensure_ascii=False) for one in results]
+        s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(lines).encode())
     listed = {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key, "Size": 1} for key in files]} | others
     s3.put_object(Bucket=BUCKET, Key=MANIFEST, Body=json.dumps({"ResultFiles": listed}).encode())
 

@@ -278,6 +278,24 @@ def test_a_look_is_ten_requests_at_most(pages: int, *, fails: bool) -> None:
     assert [Listing(BUCKET, STACK.account_id, "raw/1/", deep=False)] * 10 == asked
 
 
+def test_the_names_of_a_set_never_change() -> None:
+    """What is stored under them, or was started, must be found by the next version of this code."""
+    routes = {one.name: one for one in STACK.table.routes}
+    files = [File(key, 1, "e1", 1_800_000_000) for key in THREE]
+    instance = (("day", "1"), ("region", "eu"))
+    names = [
+        sets.content_of(files, routes["close"], instance, STACK).identity,
+        sets.content_of(files[::-1], routes["close"], instance, STACK, "again").identity,
+        sets.content_of(files, routes["readings"], "raw/1/", STACK).identity,
+    ]
+
+    assert [
+        "close-1-eu-0bc77e314599fb231977c6ffe1f9090b",
+        "close-1-eu-f0f03a1f29e2be1f4a157f2e23fc0450",
+        "readings-1-5f009f3a677fa3eaeb92d4cff44f51c6",
+    ] == names
+
+
 LISTED = {"Contents": [{"Key": f"raw/1/{name}.csv", **HEAD, "Size": 12} for name in "abc"]}
 
 
