@@ -40,6 +40,7 @@ from tests.unit.patterns import keys, parsed, patterns, readings
         ("x{a}x", "x", None),
         ("x{a}x", "xx", None),
         ("aa{a}aa", "aaaaa", {"a": "a"}),
+        ("{a}aa{b}", "aaaab", {"a": "a", "b": "ab"}),
     ],
 )
 def test_a_key_is_read_whole_and_from_the_left(match: str, key: str, captures: dict[str, str] | None) -> None:
