@@ -253,6 +253,9 @@ def test_why_tells_of_every_member(cloud: Cloud) -> None:
     cloud.arrive(*THREE)
     [window] = cloud.windows
     assert [f"to be gathered by window {window}", f"execution {window} is RUNNING"] == why(THREE[0])[3:5]
+    # It has ended without a manifest: it saw the set while that was another one.
+    cloud.sfn.closed.add(window)
+    assert "no execution close-1-eu-" in why(THREE[0])[3]
     cloud.collect()
     [name] = cloud.runs
     manifest = f"gathered by window {window}, manifest s3://results/sets/{name}.json"
