@@ -44,7 +44,7 @@ def tables(draw: st.DrawFn, *, in_order: bool) -> list[Route]:
     """Make up to three routes, of one or two matches; their targets use each capture once and in the first's order, or any."""
     routes = []
     for number in range(draw(st.integers(1, 3))):
-        match = draw(patterns(4))
+        match = draw(patterns(3))
         other = draw(patterns(3)) if draw(st.booleans()) else match
         shared = {one.name for one in other if isinstance(one, Capture)}
         captured = [Capture(one.name) for one in match if isinstance(one, Capture) and one.name in shared]
@@ -101,7 +101,7 @@ def steps_by_force(routes: list[Route]) -> set[tuple[str, str]]:
     }
 
 
-@settings(max_examples=25)
+@settings(max_examples=30)
 @given(tables(in_order=True))
 def test_a_step_is_real(routes: list[Route]) -> None:
     """Its key is the one route's, its object may be written for that very key, and is the other's; none is missed."""
@@ -123,13 +123,15 @@ def test_a_step_is_real(routes: list[Route]) -> None:
     assert steps_by_force(routes) <= {(step.route.name, step.next.name) for step in steps}
 
 
-@settings(max_examples=15)
+@settings(max_examples=20)
 @given(tables(in_order=False))
 def test_no_step_is_missed_whatever_the_target(routes: list[Route]) -> None:
     """Placeholders twice or out of order: rather a step too many than one too few."""
-    steps = {
-        (one.name, other.name) for one, other in itertools.product(routes, routes) if find_step(one, other, routes)
-    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conflicts._shortest, "__defaults__", (5_000,))  # then it goes on with what is simpler
+        steps = {
+            (one.name, other.name) for one, other in itertools.product(routes, routes) if find_step(one, other, routes)
+        }
 
     assert steps_by_force(routes) <= steps
 
@@ -186,6 +188,8 @@ def test_an_overlap_is_shown(one: str, other: str, key: str | None) -> None:
             ("gold", "silver/{a...}", "gold"),
         ],
         [("beside", "data/{a}.csv", "data/out")],
+        # All its keys are markers, which are skipped.
+        [("markers", "data/{a...}/", "data")],
         [("tenants", "{tenant}/in/{f...}", "{tenant}/out")],
         [("by-type", "x/{f}.csv", "x/{f}.csv.d")],
         [("misc", "misc/{all...}", "kept"), ("kept", "kept/{all...}", "bin/a"), ("bin", "bin/{a}", "t/{a}", 5)],
