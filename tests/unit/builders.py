@@ -3,10 +3,10 @@
 import copy
 import json
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from botocore.exceptions import ClientError
@@ -136,6 +136,18 @@ def states(name: str) -> dict[str, dict[str, Any]]:
         "States"
     ]
     return found
+
+
+def clock_at(moment: datetime) -> type[datetime]:
+    """Make a clock that stands still; local time for whoever asks for no zone."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            """Return the moment."""
+            return cls.fromtimestamp(moment.timestamp(), tz)
+
+    return Clock
 
 
 def lines(printed: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
 from shared.domain.errors import Cause, MalformedEventError, PermanentCallError, SettingsError
 from shared.domain.outcome import Duplicate, Outcome, Started
-from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, NOW, PREFIX, REQUEST, Client, item, stack
+from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, NOW, PREFIX, REQUEST, Client, clock_at, item, stack
 from tests.unit.payloads import json_values
 
 HOUR = timedelta(hours=1)
@@ -148,15 +148,6 @@ def test_a_schedule_that_begins_later_than_it_looks_finds_nothing(since: str | N
     assert {"found": 0, "started": 0, "failed": 0, "skipped": {}}.items() <= report(request, [asdict(results)]).items()
 
 
-class _Clock(datetime):
-    """A clock that stands still."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> "_Clock":
-        """Return noon, in UTC for whoever asks for that."""
-        return cls(2026, 11, 24, 12, tzinfo=tz)
-
-
 @pytest.mark.parametrize(
     ("region", "refused"), [("us-east-2", None), ("eu-west-1", "is in eu-west-1, this stack in us-east-2")]
 )
@@ -166,7 +157,7 @@ def test_a_backfill_looks_at_its_bucket_first(
     """A bucket whose events never come would otherwise be found out by a file that is missing; the answer is JSON."""
     s3 = Client({"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": region}}})
     monkeypatch.setattr(backfill_request, "s3", s3)
-    monkeypatch.setattr(backfill_request, "datetime", _Clock)
+    monkeypatch.setattr(backfill_request, "datetime", clock_at(NOW))
     asked = {"since": "PT26H", "until": "2026-11-24T12:45:00+01:00", "dry_run": False}
     settled = REQUEST | {"since": "2026-11-23T10:00:00Z", "until": "2026-11-24T12:45:00+01:00"}
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import runpy
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.unit.builders import (
     KEY,
     PREFIX,
     STARTED,
+    clock_at,
     event,
     lines,
     refusal,
@@ -193,15 +194,6 @@ def test_a_key_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out) < 3_000
 
 
-class _Clock(datetime):
-    """A clock that stands still."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> "_Clock":
-        """Return the time, 90.25 seconds after the event's."""
-        return cls(2026, 11, 24, 5, 21, 33, 250_000, tz)
-
-
 AT = {"time": "2026-11-24T05:20:03Z"}
 
 
@@ -221,7 +213,7 @@ def test_the_latency_is_a_number_of_milliseconds(
     function: Function, monkeypatch: pytest.MonkeyPatch, announced: object, sfn_says: object, latency: int | None
 ) -> None:
     """In the log line, to sort by, and in the metric; from the event's own time."""
-    monkeypatch.setattr(telemetry, "datetime", _Clock)
+    monkeypatch.setattr(telemetry, "datetime", clock_at(datetime(2026, 11, 24, 5, 21, 33, 250_000, UTC)))
     function.sfn.answer = sfn_says
 
     answer, line, embedded = function.handle(announced)
