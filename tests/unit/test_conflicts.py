@@ -190,6 +190,8 @@ def test_an_overlap_is_shown(one: str, other: str, key: str | None) -> None:
         [("beside", "data/{a}.csv", "data/out")],
         # All its keys are markers, which are skipped.
         [("markers", "data/{a...}/", "data")],
+        # The first match takes whatever has more than one character there, and captures one of them.
+        [("one", "in/{x}{y}/k in/{x}/k", "{x}"), ("two", "cc/{f}", "in/zz")],
         [("tenants", "{tenant}/in/{f...}", "{tenant}/out")],
         [("by-type", "x/{f}.csv", "x/{f}.csv.d")],
         [("misc", "misc/{all...}", "kept"), ("kept", "kept/{all...}", "bin/a"), ("bin", "bin/{a}", "t/{a}", 5)],
