@@ -1,167 +1,126 @@
-"""S3 and Step Functions as AWS documents them, on a simulated clock and a wire that fails on demand.
+"""S3 and Step Functions as AWS documents them, on a simulated clock and behind a wire that may fail.
 
 Only they can show what happens when any call fails at any moment, over thousands of orders of events.
 """
 
 import hashlib
+import io
 import json
 import re
-from collections import Counter, defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
+from math import inf
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
-
+from shared.domain.memory import Upload
+from shared.domain.windows import File
 from tests.unit.builders import refusal
 
-LATENCY = 0.015  # seconds, each way
-TIMEOUT = 3.0
 RETENTION = 90 * 24 * 3600.0  # how long Step Functions keeps the name of a closed execution
 LEGAL_NAME = re.compile(r'[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}')
 LARGEST_INPUT = 262_144  # bytes
+PAGE = 2  # keys of a listing's page
 
 
-class Killed(BaseException):
-    """The process is gone: nothing in it can catch this."""
-
-
-class Fault(StrEnum):
-    """What can happen to one call."""
-
-    THROTTLED = "throttled"
-    DENIED = "denied"
-    FAULTY = "faulty"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    LOST = "lost"
-    KILLED_BEFORE = "killed before"
-    KILLED_AFTER = "killed after"
-    RETRIED = "lost and retried by the SDK"
-    OVERTAKEN = "overtaken"
-
-
-# Code and status; a HEAD has no body, so there the code is the status.
-HEAD_REFUSALS = {
-    Fault.THROTTLED: ("503", 503),
-    Fault.DENIED: ("403", 403),
-    Fault.FAULTY: ("500", 500),
-    Fault.REFUSED: ("400", 400),
-}
-SFN_REFUSALS = {
-    Fault.THROTTLED: ("ThrottlingException", 400),
-    Fault.DENIED: ("AccessDeniedException", 400),
-    Fault.FAULTY: ("InternalFailure", 500),
-    Fault.REFUSED: ("KmsInvalidStateException", 400),
-}
-AFTER = frozenset({Fault.LOST, Fault.KILLED_AFTER, Fault.RETRIED})
-HARMLESS = frozenset({Fault.RETRIED, Fault.OVERTAKEN})
-
-
-@dataclass
-class Clock:
-    """The one clock of the simulated world, in seconds since 1970."""
-
-    now: float = datetime(2026, 11, 24, 5, 20, tzinfo=UTC).timestamp()
-
-    def time(self) -> float:
-        """Stand in for time.time."""
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-
-
-@dataclass
 class Wire:
-    """Between the code and AWS: each call takes the next fault of the list, if there is one."""
+    """Between the code and AWS, with the one clock of the world, in seconds since 1970; here nothing ever fails."""
 
-    clock: Clock
-    faults: deque[Fault | None] = field(default_factory=deque)
-    hit: list[Fault] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
-    meanwhile: Callable[[], None] = lambda: None
+    now = datetime(2026, 11, 24, 5, 20, tzinfo=UTC).timestamp()
+    # For whom the code runs: the simulation's own.
+    asking: Any = None
 
-    def call[T](self, operation: str, effect: Callable[[], T], refusals: dict[Fault, tuple[str, int]]) -> T:
-        """Make one call, with whatever befalls it."""
-        fault = self.faults.popleft() if self.faults else None
-        if fault:
-            self.hit.append(fault)
-            self.seen[f"fault: {fault.value}"] += 1
-        self.clock.advance(LATENCY)
-        if fault is Fault.OVERTAKEN:
-            self.meanwhile()
-        if fault in refusals:
-            raise refusal(*refusals[fault], operation)
-        if fault is Fault.UNREACHABLE:
-            raise ConnectTimeoutError(endpoint_url=operation)
-        if fault is Fault.KILLED_BEFORE:
-            raise Killed
-        if fault in AFTER:
-            with suppress(ClientError):
-                effect()
-            self.clock.advance(TIMEOUT)
-            if fault is Fault.LOST:
-                raise ReadTimeoutError(endpoint_url=operation)
-            if fault is Fault.KILLED_AFTER:
-                raise Killed
-        answer = effect()
-        self.clock.advance(LATENCY)
-        return answer
+    def call[T](self, operation: str, effect: Callable[[], T]) -> T:
+        """Make one call."""
+        return effect()
 
 
 @dataclass(frozen=True)
 class Version:
     """One version of an object; a delete marker has no ETag."""
 
+    key: str
     version_id: str
     etag: str | None
     second: int
     size: int = 0
 
+    @property
+    def file(self) -> File:
+        """What HEAD and listings both tell of it."""
+        return File(self.key, self.size, str(self.etag), self.second)
+
+    @property
+    def announced(self) -> str | None:
+        """Its version id, as an event tells it."""
+        return None if self.version_id == "null" else self.version_id
+
+    @property
+    def upload(self) -> Upload:
+        """What makes the upload itself."""
+        return self.file.upload
+
+
+@dataclass(frozen=True)
+class Put:
+    """A manifest that was stored: when, and by whom."""
+
+    key: str
+    body: bytes
+    at: float
+    asked_by: Any
+
 
 @dataclass
 class FakeS3:
-    """One bucket, whose versioning is `` (never turned on), `Enabled` or `Suspended`."""
+    """One bucket, whose versioning is `` (never turned on), `Enabled` or `Suspended`; any other one holds manifests."""
 
     wire: Wire
     bucket: str
     owner: str
     versioning: str = ""
     versions: dict[str, list[Version]] = field(default_factory=lambda: defaultdict(list))
+    manifests: dict[str, Put] = field(default_factory=dict)
     ids: int = 0
+    # The simulation's own: since when and until when each upload was current, and what was ever put into `manifests`.
+    lives: dict[Upload, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    puts: list[Put] = field(default_factory=list)
 
-    def put(self, key: str, body: bytes, initiated: float | None = None) -> str | None:
-        """Store an object and give the version id that S3 announces; a multipart upload is dated when it began."""
+    def put(self, key: str, body: bytes, initiated: float | None = None) -> Version:
+        """Store an object; a multipart upload is dated when it began."""
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest() + ("-2" if initiated else "")
-        version_id = self._make_room(key)
-        second = int(self.wire.clock.now if initiated is None else initiated)
-        self.versions[key].append(Version(version_id, etag, second, len(body)))
-        return None if version_id == "null" else version_id
+        second = int(self.wire.now if initiated is None else initiated)
+        self._add(Version(key, self._next_id(), etag, second, len(body)))
+        return self.versions[key][-1]
 
     def delete(self, key: str) -> None:
         """Delete as without a version id: for good, or by a delete marker."""
-        version_id = self._make_room(key)
-        if self.versioning:
-            self.versions[key].append(Version(version_id, None, int(self.wire.clock.now)))
+        if self.current(key) or self.versioning:
+            self._add(Version(key, self._next_id(), None, int(self.wire.now)))
+        if not self.versioning:
+            self.versions.pop(key, None)
 
-    def delete_version(self, key: str, version_id: str) -> None:
-        """Delete one version, or one delete marker, for good."""
-        self.versions[key] = [one for one in self.versions[key] if one.version_id != version_id]
+    def restore(self, key: str) -> None:
+        """Take the delete marker away: what was there before is current again, and nobody announces it."""
+        if len(self.versions[key]) > 1 and self.versions[key][-1].etag is None:
+            self.versions[key].pop()
+            self._begin(key)
+
+    def current(self, key: str) -> Version | None:
+        """Return what a HEAD without a version id, or a listing, sees."""
+        found = self.find(key)
+        return found if found and found.etag else None
 
     def find(self, key: str, version_id: str | None = None) -> Version | None:
-        """Return that version or delete marker, or the current one."""
+        """Return that version or delete marker, or the latest one."""
         found = [one for one in self.versions.get(key, []) if version_id in (None, one.version_id)]
         return found[-1] if found else None
 
-    def list_objects(self, prefix: str) -> list[dict[str, Any]]:
-        """List what a ListObjectsV2 lists, dated as the Distributed Map's reader writes it."""
-        current = {key: self.find(key) for key in sorted(self.versions, key=str.encode) if key.startswith(prefix)}
-        return [{"Key": key, "LastModified": one.second} for key, one in current.items() if one and one.etag]
+    def all_current(self, prefix: str = "") -> list[Version]:
+        """Return what a listing shows, in its order."""
+        keys = sorted((key for key in self.versions if key.startswith(prefix)), key=str.encode)
+        return [found for key in keys if (found := self.current(key))]
 
     def head_object(
         self, *, Bucket: str, Key: str, VersionId: str | None = None, ExpectedBucketOwner: str | None = None
@@ -176,43 +135,99 @@ class FakeS3:
                 raise refusal("404", 404, "HeadObject")
             if found.etag is None:
                 raise refusal("405", 405, "HeadObject")
-            return {
-                "ETag": f'"{found.etag}"',
-                "LastModified": datetime.fromtimestamp(found.second, UTC),
-                "ContentLength": found.size,
-                **({"VersionId": found.version_id} if self.versioning else {}),
-            }
+            version = {"VersionId": found.version_id} if self.versioning else {}
+            # The last is the simulation's own: what is current in truth, whichever version was asked for.
+            return {**_described(found), "ContentLength": found.size, **version, "Current": self.current(Key)}
 
-        return self.wire.call("HeadObject", effect, HEAD_REFUSALS)
+        return self.wire.call("HeadObject", effect)
 
-    def _make_room(self, key: str) -> str:
-        """Return the version id of what comes next; without versioning it replaces the null version."""
-        if self.versioning == "Enabled":
-            self.ids += 1
-            return f"version-{self.ids:024d}"
-        self.delete_version(key, "null")
-        return "null"
+    def list_objects_v2(
+        self, *, Bucket: str, Prefix: str, ExpectedBucketOwner: str, Delimiter: str = "\0", ContinuationToken: str = ""
+    ) -> dict[str, Any]:
+        """List a page of what is there now, as the page before it may not have seen it."""
+
+        def effect() -> dict[str, Any]:
+            found = [one for one in self.all_current(Prefix) if Delimiter not in one.key[len(Prefix) :]]
+            rest = [
+                {"Key": one.key, "Size": one.size, **_described(one)} for one in found if one.key > ContinuationToken
+            ]
+            more = {"NextContinuationToken": rest[PAGE - 1]["Key"]} if len(rest) > PAGE else {}
+            return {"Contents": rest[:PAGE], **more}
+
+        return self.wire.call("ListObjectsV2", effect)
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        """Read a manifest."""
+
+        def effect() -> bytes:
+            if Key not in self.manifests:
+                raise refusal("NoSuchKey", 404, "GetObject")
+            return self.manifests[Key].body
+
+        return {"Body": io.BytesIO(self.wire.call("GetObject", effect))}
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str, IfNoneMatch: str = "") -> None:
+        """Store a manifest, unless there is one and it is asked for."""
+        asking = self.wire.asking
+
+        def effect() -> None:
+            if Key in self.manifests and IfNoneMatch:
+                raise refusal("PreconditionFailed", 412, "PutObject")
+            self.manifests[Key] = Put(Key, Body, self.wire.now, asking)
+            self.puts.append(self.manifests[Key])
+
+        self.wire.call("PutObject", effect)
+
+    def _next_id(self) -> str:
+        self.ids += 1
+        return f"version-{self.ids:024d}" if self.versioning == "Enabled" else "null"
+
+    def _add(self, version: Version) -> None:
+        """Make a version the latest; without versioning it replaces the null version."""
+        if old := self.current(version.key):
+            since, _ = self.lives[old.upload].pop()
+            self.lives[old.upload].append((since, self.wire.now))
+        known = [one for one in self.versions[version.key] if self.versioning == "Enabled" or one.version_id != "null"]
+        self.versions[version.key] = [*known, version]
+        self._begin(version.key)
+
+    def _begin(self, key: str) -> None:
+        if found := self.current(key):
+            self.lives[found.upload].append((self.wire.now, inf))
+
+
+def _described(version: Version) -> dict[str, Any]:
+    return {"ETag": f'"{version.etag}"', "LastModified": datetime.fromtimestamp(version.second, UTC)}
 
 
 @dataclass
 class FakeExecution:
-    """One execution; `asked_by` says which invocation started it and is the simulation's own."""
+    """One execution; `asked_by` is the simulation's own."""
 
     arn: str
     input: str
     started: float
-    asked_by: Any
-    closed: float | None = None
+    asked_by: Any = None
+    closed: float = inf
+    status: str = "RUNNING"
+    # Of the window machine: whether its wait is over, and the redrive it is in.
+    waited: bool = False
+    attempt: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.arn.rsplit(":", 1)[-1]
 
 
 @dataclass
 class FakeStepFunctions:
-    """One Standard state machine, and others beside it."""
+    """Standard state machines."""
 
     wire: Wire
-    arn: str
-    others: tuple[str, ...] = ()
-    asking: Any = None
+    machines: tuple[str, ...]
+    retention: float = RETENTION
+    began: Callable[[FakeExecution], None] = lambda _: None
     executions: list[FakeExecution] = field(default_factory=list)
     by_arn: dict[str, FakeExecution] = field(default_factory=dict)
     inputs: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -221,30 +236,27 @@ class FakeStepFunctions:
         self, *, stateMachineArn: str, name: str, input: str, traceHeader: str | None = None
     ) -> dict[str, Any]:
         """Start an execution, give the running one of that name and input, or refuse the name."""
-        asking = self.asking
+        asking = self.wire.asking
 
         def effect() -> dict[str, Any]:
-            if stateMachineArn not in {self.arn, *self.others}:
-                raise refusal("StateMachineDoesNotExist", 400, "StartExecution")
+            if stateMachineArn not in self.machines:
+                raise refusal("StateMachineDoesNotExist")
             if not LEGAL_NAME.fullmatch(name):
-                raise refusal("InvalidName", 400, "StartExecution")
-            try:
-                json.loads(input)
-            except ValueError:
-                raise refusal("InvalidExecutionInput", 400, "StartExecution") from None
-            if len(input.encode()) > LARGEST_INPUT:
-                raise refusal("InvalidExecutionInput", 400, "StartExecution")
-            self.inputs[name].add(input)
+                raise refusal("InvalidName")
+            if not _is_json(input) or len(input.encode()) > LARGEST_INPUT:
+                raise refusal("InvalidExecutionInput")
             arn = f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"
+            self.inputs[arn].add(input)
             known = self._find(arn)
-            if known and (known.closed is not None or known.input != input):
-                raise refusal("ExecutionAlreadyExists", 400, "StartExecution")
+            if known and (known.closed <= self.wire.now or known.input != input):
+                raise refusal("ExecutionAlreadyExists")
             if not known:
-                known = self.by_arn[arn] = FakeExecution(arn, input, self.wire.clock.now, asking)
+                known = self.by_arn[arn] = FakeExecution(arn, input, self.wire.now, asking)
                 self.executions.append(known)
-            return {"executionArn": arn, "startDate": datetime.fromtimestamp(round(known.started, 3), UTC)}
+                self.began(known)
+            return {"executionArn": arn, "startDate": _milliseconds(known.started)}
 
-        return self.wire.call("StartExecution", effect, SFN_REFUSALS)
+        return self.wire.call("StartExecution", effect)
 
     def describe_execution(self, *, executionArn: str, includedData: str = "ALL_DATA") -> dict[str, Any]:
         """Describe an execution, or say that it does not exist."""
@@ -253,17 +265,26 @@ class FakeStepFunctions:
             known = self._find(executionArn)
             if not known:
                 raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
-            started = datetime.fromtimestamp(round(known.started, 3), UTC)
-            status = "RUNNING" if known.closed is None else "SUCCEEDED"
-            return {"executionArn": known.arn, "status": status, "startDate": started}
+            return {"executionArn": known.arn, "status": known.status, "startDate": _milliseconds(known.started)}
 
-        return self.wire.call("DescribeExecution", effect, SFN_REFUSALS)
+        return self.wire.call("DescribeExecution", effect)
 
-    def close(self, execution: FakeExecution) -> None:
+    def close(self, execution: FakeExecution, status: str = "SUCCEEDED") -> None:
         """End an execution; its name stays taken."""
-        execution.closed = self.wire.clock.now
+        execution.status, execution.closed = status, self.wire.now
 
     def _find(self, arn: str) -> FakeExecution | None:
         known = self.by_arn.get(arn)
-        forgotten = known and known.closed is not None and self.wire.clock.now - known.closed > RETENTION
-        return None if forgotten else known
+        return None if known and self.wire.now > known.closed + self.retention else known
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _milliseconds(moment: float) -> datetime:
+    return datetime.fromtimestamp(round(moment, 3), UTC)

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from tests.simulation.fakes import RETENTION, Clock, FakeS3, FakeStepFunctions, Wire
+from tests.simulation.fakes import RETENTION, FakeS3, FakeStepFunctions, Wire
 from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE
 
 
@@ -27,7 +27,7 @@ def moto() -> Iterator[Any]:
 
 def fake() -> FakeS3:
     """Return the fake S3."""
-    return FakeS3(Wire(Clock()), BUCKET, ACCOUNT)
+    return FakeS3(Wire(), BUCKET, ACCOUNT)
 
 
 def head(client: Any, **version: str) -> object:
@@ -50,19 +50,21 @@ def test_head_answers_as_moto_does(moto: Any, status: str) -> None:
     assert "404" == head(own) == head(moto)
     versions = []
     for body in (b"a", b"bb"):
-        versions.append((own.put(KEY, body), moto.put_object(Bucket=BUCKET, Key=KEY, Body=body).get("VersionId")))
+        versions.append(
+            (own.put(KEY, body).version_id, moto.put_object(Bucket=BUCKET, Key=KEY, Body=body).get("VersionId"))
+        )
         assert head(own) == head(moto)
     own.delete(KEY)
     moto.delete_object(Bucket=BUCKET, Key=KEY)
     assert "404" == head(own) == head(moto)
     if status:
-        assert head(own, VersionId=str(versions[0][0])) == head(moto, VersionId=str(versions[0][1]))
+        assert head(own, VersionId=versions[0][0]) == head(moto, VersionId=str(versions[0][1]))
         assert "405" == head(own, VersionId=own.versions[KEY][-1].version_id)
 
 
 def test_a_name_starts_once_as_in_moto() -> None:
     """A second input for a name is refused, running or not."""
-    own = FakeStepFunctions(Wire(Clock()), MACHINE)
+    own = FakeStepFunctions(Wire(), (MACHINE,))
     with mock_aws():
         client = boto3.client("stepfunctions", region_name="us-east-2")
         definition = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Succeed"}}})
@@ -78,12 +80,12 @@ def test_a_name_starts_once_as_in_moto() -> None:
 
 def test_a_running_duplicate_is_answered_and_a_closed_one_refused() -> None:
     """With the first start date; after 90 days the name is free."""
-    sfn = FakeStepFunctions(Wire(Clock()), MACHINE)
+    sfn = FakeStepFunctions(Wire(), (MACHINE,))
     first = sfn.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
-    sfn.wire.clock.advance(60)
+    sfn.wire.now += 60
     assert first == sfn.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
     sfn.close(sfn.executions[0])
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
         sfn.start_execution(stateMachineArn=MACHINE, name="n", input="{}")
-    sfn.wire.clock.advance(RETENTION + 1)
+    sfn.wire.now += RETENTION + 1
     assert first != sfn.start_execution(stateMachineArn=MACHINE, name="n", input="{}")

@@ -1,193 +1,454 @@
-"""The simulated world: uploads, their events, Lambda's retries, backfills; and the real handlers in the middle."""
+"""The world around the handlers: time, faults, Lambda, EventBridge, the window machine and the people; under every protocol.
 
+The handlers run here as they are. Their clients lead to services that are simulated, and each call may come late, be lost, be
+repeated, be refused or kill its caller. What is uploaded and what must hold at the end is each protocol's own: `arrivals.py`,
+`windows.py`, `sets.py`.
+"""
+
+import heapq
+import itertools
 import json
-from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
-from handlers import backfill_batch, start_execution
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from handlers import backfill_batch, collect_window, start_execution
+from shared.domain.arrival import ObjectCreated
+from shared.domain.backfill import Request
+from shared.domain.choose import Stack
 from shared.domain.errors import ArrivalError
-from shared.gates import step_functions
-from shared.gates.live import make_gates
-from tests.simulation.fakes import Clock, FakeS3, FakeStepFunctions, Fault, Killed, Wire
-from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, stack, table
+from shared.domain.memory import Memory, Opened, Upload
+from shared.domain.outcome import as_response
+from shared.domain.plan import Execution
+from shared.domain.windows import GRACE, parse_manifest
+from shared.gates import live, step_functions
+from tests.simulation.fakes import FakeExecution, FakeS3, FakeStepFunctions, Version, Wire
+from tests.simulation.steps import Answers, Steps, in_steps
+from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, refusal, stack
 
-PREFIX = "input/lab2/eventdriven/"
-ATTEMPTS = 3
-# With routes: what each takes, by the simulation's own names; nothing takes b.csv, and the folder's files may be empty.
-ROUTED = {f"{PREFIX}a.csv": "one", f"{PREFIX}folder/c + 1%20.csv": "folder"}
-TABLE = table(
-    one=f'match = "{PREFIX}a.csv"',
-    folder=f'match = "{PREFIX}folder/{{file}}.csv"\naccept_empty = true\nstate_machine_arn = "others"',
-    elsewhere='match = "elsewhere/{file}"',
-)
 CONTEXT: Any = SimpleNamespace(aws_request_id="simulated")
+OTHERS, WINDOWS = MACHINE.replace("glueworkshop", "others"), f"{MACHINE}-windows"
+# Seconds that any adapter's clock may differ from Step Functions'; the protocols allow for GRACE.
+SKEW = GRACE - 0.1
+ATTEMPTS = 3  # Lambda's
+# What a call may be refused with: code and status. A HEAD has no body, so there the code is the status.
+S3_REFUSALS = [("SlowDown", 503), ("AccessDenied", 403), ("InternalError", 500), ("InvalidRequest", 400)]
+SFN_REFUSALS = [
+    ("ThrottlingException", 400),
+    ("AccessDeniedException", 400),
+    ("InternalFailure", 500),
+    ("KmsInvalidStateException", 400),
+]
+REFUSALS = {
+    "HeadObject": [(str(status), status) for _, status in S3_REFUSALS],
+    "StartExecution": SFN_REFUSALS,
+    "DescribeExecution": SFN_REFUSALS,
+}
 
 
-@dataclass
-class Delivery:
-    """One event on its way to the function, and where it ended."""
+type Answer = dict[str, str | None]
 
-    event: dict[str, Any]
-    version_id: str | None
+
+class Killed(BaseException):
+    """The process is gone: nothing in it can catch this."""
+
+
+class Stepped(Wire):
+    """A wire for one process at a time: it hands over the calls of whichever runs."""
+
+    answers: Answers
+    skew = 0.0
+    # What the process saw current in its last HEAD, and when its last look at the bucket was over.
+    current: Version | None = None
+    looked = 0.0
+
+    def call[T](self, operation: str, effect: Callable[[], T]) -> T:
+        """Make one call, as the process's next step."""
+        answer = self.answers.call(operation, effect)
+        if operation in {"HeadObject", "ListObjectsV2"}:
+            self.looked = self.answers.look(lambda: self.now)
+        if operation == "HeadObject":
+            self.current = answer["Current"]
+        return answer  # type: ignore[no-any-return]
+
+    def time(self) -> float:
+        """Stand in for time.time."""
+        return self.answers.look(lambda: self.now) + self.skew
+
+
+@dataclass(frozen=True)
+class Word:
+    """What an event or a backfill was answered, what was current when it looked, and when it began, had looked, and ended."""
+
     key: str
-    ending: str | None = None
+    version_id: str | None
+    label: str | None
+    answer: Answer
+    current: Version | None
+    began: float
+    looked: float
+    ended: float
+
+    @property
+    def name(self) -> str:
+        """The name of the execution that it was told of."""
+        return str(self.answer["execution_arn"]).rsplit(":", 1)[-1]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Target:
+    """One execution on a manifest: its label and files, and when the execution began that stored them."""
+
+    label: str | None
+    files: frozenset[Upload]
+    opened: float
+
+
 class World:
-    """Everything outside the code under test."""
+    """Everything outside the code under test; a kind of world adds what happens in it, and what was promised."""
 
-    versioning: str
-    routes: bool = False
-    clock: Clock = field(default_factory=Clock)
-    pending: list[Delivery] = field(default_factory=list)
-    delivered: list[Delivery] = field(default_factory=list)
-    failure_queue: list[dict[str, Any]] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
-    events: int = 0
+    # How long a window is open or a set must be left alone, and how many of those a slow call takes.
+    lengths: tuple[int, ...] = (2, 10, 10)
+    slowest = 2
+    collects = 3
 
-    def __post_init__(self) -> None:
-        """Put the fakes where the handlers have their clients."""
-        self.wire = Wire(self.clock, seen=self.seen)
-        self.wire.meanwhile = self.deliver_something
-        self.s3 = FakeS3(self.wire, BUCKET, ACCOUNT, self.versioning)
-        self.sfn = FakeStepFunctions(self.wire, MACHINE, (MACHINE.replace("glueworkshop", "others"),))
-        settings = stack(table=TABLE) if self.routes else stack()
-        for handlers in (start_execution, backfill_batch):
-            vars(handlers).update(gates=make_gates(self.s3, self.sfn), this_stack=lambda: settings)  # type: ignore[arg-type]
-        vars(step_functions)["time"] = self.clock
+    def __init__(self, seed: str) -> None:
+        """Draw how bad the days are."""
+        self.seed, self.dice = seed, random.Random(seed)  # noqa: S311 - no secrets
+        self.agenda: list[tuple[float, int, Steps]] = []
+        self.numbers = itertools.count()
+        draw = self.dice.choice
+        self.seconds = draw(self.lengths)
+        self.failing = draw([0, 0, 0.01, 0.05, 0.2])
+        self.outliving, self.redriving, self.stopping = draw([0, 0.1, 0.3]), draw([0, 0, 0.5, 1]), draw([0, 0, 0.4])
+        self.lingering = draw([0, 5, 60])
+        self.slow, self.reusing = draw([0, 0, 0.1, 0.4]), draw([0.7, 1])
+        self.calm, self.version = False, 0
+        self.wire = Stepped()
+        self.s3 = FakeS3(self.wire, BUCKET, ACCOUNT)
+        self.sfn = FakeStepFunctions(self.wire, (MACHINE, OTHERS, WINDOWS), began=self.began)
+        self.environments: list[Memory] = []
+        self.words: list[Word] = []
+        self.started: list[Target] = []
+        self.events: list[tuple[Version, dict[str, Any]]] = []
+        self.wrong: list[str] = []
+        self.seen: Counter[str] = Counter(worlds=1)
+        self.stack = self.make_stack()
+        self._enter()
 
-    def upload(self, name: str, body: bytes, kinds: Iterable[str]) -> None:
-        """Store an object and announce it by some kinds of events, or by none."""
-        key = PREFIX + name
-        announced = self.s3.put(key, body)
-        self.seen["uploads"] += 1
-        for kind in kinds:
-            self.events += 1
-            event: dict[str, Any] = {"id": f"event-{self.events}", "source": "aws.s3", "account": ACCOUNT}
-            if kind == "native":
-                found = {"key": key, "size": len(body)} | ({"version-id": announced} if announced else {})
-                event |= {"detail-type": "Object Created", "detail": {"bucket": {"name": BUCKET}, "object": found}}
-            else:
-                response = {"x-amz-version-id": announced} if announced else None
-                call = {"eventSource": "s3.amazonaws.com", "eventName": "PutObject", "responseElements": response}
-                event |= {
-                    "detail-type": "AWS API Call via CloudTrail",
-                    "detail": {**call, "requestParameters": {"bucketName": BUCKET, "key": key}},
-                }
-            self.pending.append(Delivery(event, announced, key))
+    def make_stack(self) -> Stack:
+        """Return the stack under test."""
+        return stack()
 
-    def deliver_something(self) -> None:
-        """Deliver whatever is next, undisturbed, in the middle of another delivery."""
-        if self.pending:
-            self.deliver(self.pending.pop(0))
+    def happen(self) -> None:
+        """Let the bad days begin."""
 
-    def deliver(self, delivery: Delivery, faults: Iterable[Fault | None] = ()) -> None:
-        """Invoke the function as Lambda does: three times at most, then the failure queue."""
-        outer, self.wire.faults = self.wire.faults, deque(faults)
-        asking, self.sfn.asking = self.sfn.asking, None
-        hits = len(self.wire.hit)
-        self.seen["deliveries"] += 1
-        for _ in range(ATTEMPTS):
-            try:
-                answer = start_execution.handler(delivery.event, CONTEXT)
-            except (ArrivalError, Killed):
-                self.clock.advance(60)
-                continue
-            delivery.ending = answer["outcome"]
-            self._is_true(delivery, answer)
-            break
+    def settle(self) -> None:
+        """Let people see to what failed, and look at everything once more; nothing fails any more."""
+
+    def verdict(self) -> list[str]:
+        """Return how the world contradicts the promise, now that nothing is left to happen; empty when it holds."""
+        return []
+
+    def _enter(self) -> None:
+        """Put this world where the handlers have theirs."""
+        for handler in (start_execution, backfill_batch, collect_window):
+            vars(handler).update(s3=self.s3, sfn=self.sfn, this_stack=lambda: self.stack)
+        for gate in (step_functions, live):
+            vars(gate)["time"] = self.wire
+
+    # ---- Time ----
+
+    def spawn(self, steps: Steps, delay: float = 0) -> None:
+        """Let something begin after a delay."""
+        heapq.heappush(self.agenda, (self.wire.now + delay, next(self.numbers), steps))
+
+    def run(self) -> None:
+        """Go on until nothing is left to happen."""
+        while self.agenda:
+            self.wire.now, _, steps = heapq.heappop(self.agenda)
+            self.seen["steps"] += 1
+            with suppress(StopIteration):
+                self.spawn(steps, next(steps))
+
+    def soon(self, most: float) -> float:
+        """Draw a time, in lengths of a window or a set's rest."""
+        return self.dice.random() * most * self.seconds
+
+    # ---- Calls ----
+
+    def lag(self, slow: float) -> float:
+        """Draw how long something takes: mostly a moment, sometimes longer than a window."""
+        if self.dice.random() >= slow:
+            return self.dice.random() * 0.15
+        return self.dice.random() * self.dice.choice([2, 2, 2, self.slowest * self.seconds])
+
+    def call(self, slow: float, operation: str, effect: Callable[[], Any]) -> Steps:
+        """Make one call to a service, with whatever befalls it."""
+        yield self.lag(slow)
+        if self._unlucky():
+            self._fail("refused", refusal(*self.dice.choice(REFUSALS.get(operation, S3_REFUSALS)), operation))
+        if self._unlucky():
+            self._fail("unreachable", ConnectTimeoutError(endpoint_url=operation))
+        if self._unlucky():
+            self.seen["fault: lost and repeated by the SDK"] += 1
+            with suppress(ClientError):
+                effect()
+            yield self.lag(slow)
+        answer = effect()
+        yield self.lag(slow)
+        if self._unlucky():
+            self._fail("lost", ReadTimeoutError(endpoint_url=operation))
+        return answer
+
+    def _unlucky(self) -> bool:
+        return not self.calm and self.dice.random() < self.failing / 2
+
+    def _fail(self, how: str, error: Exception) -> None:
+        if self.dice.random() < 0.3:
+            self.seen[f"fault: killed where {how}"] += 1
+            raise Killed
+        self.seen[f"fault: {how}"] += 1
+        raise error
+
+    # ---- Events, Lambda and backfills ----
+
+    def announce(self, version: Version, delay: float = 0) -> None:
+        """Send an event of either kind, some time after the upload."""
+        event: dict[str, Any] = {"id": f"event-{len(self.events)}", "source": "aws.s3", "account": ACCOUNT}
+        if self.dice.random() < 0.5:
+            known = {"version-id": version.announced} if version.announced else {}
+            found = {"key": version.key, "size": version.size, **known}
+            event |= {"detail-type": "Object Created", "detail": {"bucket": {"name": BUCKET}, "object": found}}
         else:
-            delivery.ending = "failure queue"
-            self.failure_queue.append(delivery.event)
-            assert self.wire.hit[hits:], f"failed without a fault: {delivery}"
-        self.wire.faults, self.sfn.asking = outer, asking
-        self.delivered.append(delivery)
-        self.seen[f"ended: {delivery.ending}"] += 1
+            response = {"x-amz-version-id": version.announced} if version.announced else None
+            call = {"eventSource": "s3.amazonaws.com", "eventName": "PutObject", "responseElements": response}
+            request = {"requestParameters": {"bucketName": BUCKET, "key": version.key}}
+            event |= {"detail-type": "AWS API Call via CloudTrail", "detail": call | request}
+        self.events.append((version, event))
+        self.spawn(
+            self.deliver(partial(start_execution.handler, event, CONTEXT), version.key, version.announced), delay
+        )
 
-    def backfill(self, *, dry: bool = False, label: str | None = None, faults: Iterable[Fault | None] = ()) -> bool:
-        """Run a backfill over all there is, batch by batch with retries; say whether all batches were done."""
+    def replay(self) -> Steps:
+        """Deliver all events once more."""
+        self.seen["replays"] += 1
+        for version, event in list(self.events):
+            run = partial(start_execution.handler, {**event, "replay-name": "again"}, CONTEXT)
+            self.spawn(self.deliver(run, version.key, version.announced), self.soon(2))
+        return
+        yield
+
+    def backfill(self, label: str | None = None, *, dry: bool = False) -> Steps:
+        """Look at all that exists once more."""
         self.seen["backfills"] += 1
-        self.wire.faults, done = deque(faults), True
-        request = {"bucket": BUCKET, "prefix": PREFIX, "since": None, "until": None, "dry_run": dry, "reprocess": label}
-        items = [{**item, "request": request} for item in self.s3.list_objects(PREFIX)]
-        self.sfn.asking = "dry" if dry else label
-        for begin in range(0, len(items), 3):
-            for _ in range(ATTEMPTS):
-                try:
-                    results = backfill_batch.handler({"Items": items[begin : begin + 3]}, CONTEXT)
-                except (ArrivalError, Killed):
-                    self.clock.advance(5)
-                    continue
-                done = done and not results["failed"]
-                break
-            else:
-                done = False
-        self.sfn.asking, self.wire.faults = None, deque()
-        assert all(one.asked_by != "dry" for one in self.sfn.executions), "a dry run started something"
-        return done
+        request = Request(bucket=BUCKET, prefix="", since=None, until=None, dry_run=dry, reprocess=label)
+        for version in self.s3.all_current():
+            created = ObjectCreated(BUCKET, version.key, None, ACCOUNT)
+            run = partial(lambda created: as_response(backfill_batch.handle(created, request)), created)
+            self.spawn(self.deliver(run, version.key, None, "dry" if dry else label), self.soon(2))
+        return
+        yield
 
-    def replay(self) -> None:
-        """Send all events that were ever delivered once more."""
-        self.pending += [
-            Delivery({**one.event, "replay-name": "again"}, one.version_id, one.key) for one in self.delivered
-        ]
+    def deliver(self, run: Callable[[], Answer], key: str, version_id: str | None, label: str | None = None) -> Steps:
+        """Invoke a handler as Lambda does: some attempts, then the failure queue."""
+        for _ in range(ATTEMPTS):
+            if (yield from self.invoke(run, key, version_id, label)):
+                return
+            yield self.soon(2)
+        self.seen["ended: failure queue"] += 1
+        if self.calm or not self.failing:
+            self.wrong.append(f"failed without a fault: {key}")
 
-    def check(self) -> None:
-        """Check what must hold at any moment."""
-        starts = Counter((self._identity(one.input), one.asked_by) for one in self.sfn.executions)
-        assert all(count == 1 for count in starts.values()), f"started twice: {starts}"
-        assert all(len(inputs) == 1 for inputs in self.sfn.inputs.values()), "one name met two inputs"
-        endings = {"started", "duplicate", "skipped", "failure queue"}
-        assert all(one.ending in endings for one in self.delivered)
-        assert len(self.failure_queue) == sum(one.ending == "failure queue" for one in self.delivered)
+    def invoke(self, run: Callable[[], Answer], key: str, version_id: str | None, label: str | None) -> Steps:
+        """Run a handler in a free environment or a new one; returns whether it ended well."""
+        reused = self.environments and self.dice.random() < self.reusing
+        memory = known = self.environments.pop() if reused else Memory()
+        skew = self.dice.choice([-SKEW, SKEW, self.dice.uniform(-SKEW, SKEW)])
+        began = self.wire.now
 
-    def check_nothing_is_missed(self) -> None:
-        """Check that, after a backfill without faults, every eligible object has its start."""
-        started = {self._identity(one.input) for one in self.sfn.executions}
-        for item in self.s3.list_objects(PREFIX):
-            found = self.s3.find(item["Key"])
-            assert found
-            if self._is_file(item["Key"], found.size):
-                version = None if found.version_id == "null" else found.version_id
-                assert any(
-                    key == item["Key"]
-                    and (made == version if version else (etag, second) == (found.etag, found.second))
-                    for key, made, etag, second in started
-                ), f"never started: {item}"
+        def body(answers: Answers) -> Word:
+            nonlocal memory
+            memory = _copied(known)
+            self.wire.answers, self.wire.skew, self.wire.asking = answers, skew, label
+            self.wire.current, self.wire.looked = None, began
+            for handler in (start_execution, backfill_batch):
+                vars(handler)["gates"] = self._gates(memory)
+            answer = run()
+            return Word(key, version_id, label, answer, self.wire.current, began, self.wire.looked, self.wire.now)
 
-    def _is_true(self, delivery: Delivery, answer: dict[str, str | None]) -> None:
-        """Check that the answer is true: what it started can be read by its key, and what it skips is nothing to start."""
-        found, current = self.s3.find(delivery.key, delivery.version_id), self.s3.find(delivery.key)
-        gone = not found or found.etag is None or not current or current.etag is None
-        if answer["outcome"] == "skipped":
-            empty = not gone and found is not None and found.size == 0
-            marker = delivery.key.endswith("/")
-            unrouted = self.routes and not marker and delivery.key not in ROUTED
-            reasons = {"object_gone": gone, "folder_marker": marker, "empty_object": empty, "no_route": unrouted}
-            assert reasons.get(str(answer["reason"])), answer
+        try:
+            slow = self.dice.choice([self.slow, self.slow, 0.7])
+            word = yield from in_steps(body, partial(self.call, slow))
+        except Killed:
+            return False
+        except ArrivalError:
+            self.environments.append(memory)
+            return False
+        self.environments.append(memory)
+        self.words.append(word)
+        self.seen[f"ended: {word.answer['outcome']}"] += 1
+        self.check(word)
+        return True
+
+    def check(self, word: Word) -> None:
+        """Note what is wrong with an answer."""
+
+    def _gates(self, memory: Memory) -> Any:
+        gates = live.make_gates(self.s3, self.sfn)  # type: ignore[arg-type]
+
+        def begin(execution: Execution) -> Opened | None:
+            if execution.state_machine_arn == WINDOWS:  # as the code that is deployed now would write it
+                execution = execution._replace(input=execution.input + " " * self.version)
+            return gates.start_execution(execution)
+
+        return gates._replace(memory=memory, start_execution=begin)
+
+    # ---- Step Functions, and who looks after it ----
+
+    def began(self, execution: FakeExecution) -> None:
+        """Go on with an execution that was started."""
+        if not is_window(execution):
+            execution.closed = self.wire.now + self.dice.choice([1, 3]) * self.seconds
+            if isinstance(execution.asked_by, FakeExecution):
+                self._run_on_manifest(execution)
             return
-        assert not gone, f"nothing there to read: {answer}"
-        execution = self.sfn.by_arn.get(str(answer["execution_arn"]))
-        assert execution, f"not there: {answer}"
-        if self.routes:
-            assert json.loads(execution.input)["route"] == ROUTED[delivery.key], "the wrong route"
-            others = ":execution:others:" in execution.arn
-            assert others == (ROUTED[delivery.key] == "folder"), "the wrong machine"
-        if delivery.version_id:
-            assert json.loads(execution.input)["object"]["version_id"] == delivery.version_id, "the wrong version"
+        self.spawn(self.window_machine(execution))
+        if not self.calm:
+            if self.dice.random() < self.stopping:
+                self.spawn(self.stop(execution), self.soon(self.dice.choice([0.5, 2])))
+            self.opened(execution)
 
-    def _is_file(self, key: str, size: int | None) -> bool:
-        """Return whether an object is one to start, by the simulation's own account."""
-        if self.routes:
-            return key in ROUTED and bool(size or ROUTED[key] == "folder")
-        return bool(size) and not key.endswith("/")
+    def opened(self, run: FakeExecution) -> None:
+        """Let something happen while a window is open or a set settles."""
 
-    def _identity(self, given: str) -> tuple[str, str | None, str, int]:
-        stored = json.loads(given)["object"]
-        second = int(datetime.fromisoformat(stored["last_modified"]).timestamp())
-        return stored["key"], stored["version_id"], stored["etag"], second
+    def _run_on_manifest(self, execution: FakeExecution) -> None:
+        said = json.loads(execution.input)
+        manifest = self.s3.manifests[said["manifest"].removeprefix(f"s3://{self.stack.results_bucket_name}/")]
+        files = parse_manifest(manifest.body)
+        if (said["files"], said["bytes"]) != (len(files), sum(file.size for file in files)):
+            self.wrong.append(f"differs: {execution.input} and its manifest")
+        label = json.loads(execution.asked_by.input)["reprocess"]
+        self.started.append(Target(label, frozenset(file.upload for file in files), manifest.asked_by.started))
+
+    def window_machine(self, run: FakeExecution) -> Steps:
+        """Be statemachine/window.asl.json: wait, then collect, with retries; a stop ends it, but not the collect it has begun."""
+        run.attempt += 1
+        attempt = run.attempt
+        if not run.waited:
+            yield max(0.0, self.waits_until(run) - self.wire.now)
+            run.waited = True
+        for _ in range(self.collects):
+            if run.attempt != attempt or run.status != "RUNNING":
+                return
+            if not self.calm and self.dice.random() < self.outliving:
+                self.seen["collects that outlive their task"] += 1
+                self.spawn(self.collect(run))
+            elif (yield from self.collect(run)):
+                yield self.dice.random() * self.lingering
+                if run.attempt == attempt and run.status == "RUNNING":
+                    self.sfn.close(run)
+                return
+            yield self.dice.random() * 3
+        if run.attempt == attempt and run.status == "RUNNING":
+            self.end_badly(run, "FAILED")
+
+    def waits_until(self, run: FakeExecution) -> float:
+        """Return when the machine's Wait ends: Step Functions cuts a timestamp to whole seconds, so one is added before."""
+        return float(int(run.started + self.seconds + GRACE + 1))
+
+    def collect(self, run: FakeExecution) -> Steps:
+        """Be an invocation of the collector; returns whether it ended well."""
+
+        def body(answers: Answers) -> Any:
+            self.wire.answers, self.wire.skew, self.wire.asking = answers, 0, run
+            return collect_window.handler(json.loads(run.input), CONTEXT)
+
+        try:
+            yield from in_steps(body, partial(self.call, self.slow))
+        except (ArrivalError, Killed):
+            return False
+        return True
+
+    def end_badly(self, run: FakeExecution, status: str) -> None:
+        """End an execution that has not succeeded; an operator may redrive it."""
+        self.sfn.close(run, status)
+        self.seen[status.lower()] += 1
+        if not self.calm and self.dice.random() < self.redriving:
+            self.spawn(self.redrive(run), self.soon(6))
+
+    def stop(self, run: FakeExecution) -> Steps:
+        """Be an operator who stops an execution, and may think better of it."""
+        if run.status == "RUNNING":
+            self.end_badly(run, "ABORTED")
+        return
+        yield
+
+    def redrive(self, run: FakeExecution) -> Steps:
+        """Redrive an execution as long as that may be: names last some six times longer than that."""
+        if run.status in {"FAILED", "ABORTED"} and self.wire.now <= run.closed + self.sfn.retention / 6:
+            self.seen["redriven"] += 1
+            run.status, run.closed = "RUNNING", inf
+            self.spawn(self.window_machine(run))
+        return
+        yield
+
+    def deploy(self) -> Steps:
+        """Deploy code that writes its inputs otherwise."""
+        self.version += 1
+        return
+        yield
+
+    @property
+    def runs(self) -> list[FakeExecution]:
+        """The executions of the window machine whose names are the latest."""
+        return [one for one in self.sfn.by_arn.values() if is_window(one)]
+
+
+def bad_days(kind: type[World], seed: str) -> World:
+    """Run a world from its first upload to its last backfill, and note in it how it contradicts the promise."""
+    world = kind(seed)
+    world.happen()
+    world.run()
+    world.wrong += world.verdict()
+    world.calm = True
+    world.settle()
+    world.run()
+    world.wrong += world.verdict()
+    return world
+
+
+def explain(world: World) -> str:
+    """Return the story of a world, for whoever has to understand a contradiction."""
+    mood = {name: value for name, value in vars(world).items() if isinstance(value, int | float)}
+    story = [(one.started, f"{one.name} starts, {one.status} at {one.closed:.1f}") for one in world.sfn.executions]
+    story += [(put.at, f"{put.key} is stored: {put.body.decode()}") for put in world.s3.puts]
+    story += [
+        (life[0], f"{upload} is current until {life[1]:.1f}")
+        for upload, lives in world.s3.lives.items()
+        for life in lives
+    ]
+    story += [(word.began, str(word)) for word in world.words]
+    return "\n".join(
+        [f"{world.seed}: {world.wrong[:3]}", str(mood), *(f"{at:.1f} {what}" for at, what in sorted(story))]
+    )
+
+
+def is_window(execution: FakeExecution) -> bool:
+    """Return whether it is one of the window machine."""
+    return ":execution:glueworkshop-windows:" in execution.arn
+
+
+def _copied(memory: Memory) -> Memory:
+    """Return a memory that knows the same, and learns by itself."""
+    copy = Memory()
+    copy.start_dates, copy.manifests = dict(memory.start_dates), dict(memory.manifests)
+    return copy

@@ -16,7 +16,7 @@ Why exactly one execution runs on each content that has settled:
 - A look is not one moment, but what it saw of each member was there at some time after it began; a content that was complete
   only in parts, each at another time, is found changed by the collect's own look.
 
-`tests/simulation/sets` runs this very code against S3, Step Functions and clocks at their worst. This module is imported by
+`tests/simulation/sets.py` runs this very code against S3, Step Functions and clocks at their worst. This module is imported by
 an arrival only where its route has a set.
 """
 

@@ -14,7 +14,7 @@ Why each upload is in exactly one manifest:
 - An arrival counts as joined only when S3 was seen to have it before the window's deadline, or when the stored manifest
   names it. Otherwise it goes on to the next generation. It never waits, and needs no answer from a window that has failed.
 
-`tests/simulation/windows` runs this very code against S3, Step Functions and clocks at their worst.
+`tests/simulation/windows.py` runs this very code against S3, Step Functions and clocks at their worst.
 """
 
 import hashlib
