@@ -21,6 +21,8 @@ sys.modules |= {"pyspark.core": pyspark, "pyspark.core.rdd": pyspark.rdd}
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
 JAVA = Path(__file__).with_name("java")
+# A run is short: quick compilation is worth more than good, and most of a start is to load PySpark's own classes.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 # How Hadoop's settings are called, by the variables of an AWS SDK.
 CREDENTIALS = {
     "fs.s3.access.key": "AWS_ACCESS_KEY_ID",
@@ -36,6 +38,10 @@ def start(endpoint: str, region: str) -> SparkContext:
     settings = {
         "spark.master": "local[2]",
         "spark.app.name": "glue",
+        # What runs here is small: 200 partitions, the default, take longer to plan than to fill.
+        "spark.sql.shuffle.partitions": "2",
+        # A task's output is renamed once, not twice: a rename in S3 takes five requests.
+        "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "WARN",
@@ -43,8 +49,7 @@ def start(endpoint: str, region: str) -> SparkContext:
         "spark.driver.host": "127.0.0.1",
         # The directory is looked into at the first use of a class, and so may be filled later.
         "spark.driver.extraClassPath": str(classes),
-        # A run is short: quick compilation is worth more than good.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dfile.encoding=UTF-8",
+        "spark.driver.extraJavaOptions": f"{QUICK} -Dfile.encoding=UTF-8",
         "spark.local.dir": tempfile.gettempdir(),
         "spark.sql.warehouse.dir": tempfile.gettempdir(),
         "spark.hadoop.fs.s3.impl": "S3FileSystem",
