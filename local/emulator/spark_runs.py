@@ -120,7 +120,7 @@ def carry_out(job: Json, run: Json) -> End:
 def _start(command: list[str | Path], environment: dict[str, str], **streams: int | IO[str]) -> subprocess.Popen[str]:
     """Start one of Spark's processes; of our own environment it gets what any program needs."""
     base = {
-        **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
+        **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "TZ") if name in os.environ},
         "LC_ALL": "C.UTF-8",
         "AWS_ENDPOINT_URL": ENDPOINT,
         "AWS_REGION": settings.REGION,

@@ -1,4 +1,4 @@
-"""A bucket in a local cloud, the job's script, and a Spark that runs it."""
+"""A local cloud whose Glue is a real Spark; a bucket in it, and the job's script, run by the tests themselves on that Spark."""
 
 import json
 import runpy
@@ -14,10 +14,14 @@ import pytest
 from glue.ny_taxi_transformed import target_path
 from local import stack
 from local.emulator import process
+from tests.waiting import until
 
 SCRIPT = Path("glue", "ny_taxi_transformed.py")
 TARGET = "target/event-transformed"
 KEY = "input/lab2/eventdriven/green_tripdata.csv"
+PATIENCE = 120
+# What a run's timeout counts as a minute, here.
+MINUTE = 4
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,28 +97,87 @@ class Lake:
         return list(zip(*table.to_pydict().values(), strict=True)) if table else []
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Job runs of the local cloud's Glue: each a process of its own, all on one Spark."""
+
+    cloud: process.Emulator
+    bucket: str = "scripts"
+
+    def client(self, service: str) -> Any:
+        """Return a client that may do everything."""
+        return stack.client(self.cloud, service)
+
+    def run(self, job: str, source: str = "", *, bucket: str = "", timeout: int = 30) -> dict[str, Any]:
+        """Start a run of a job and wait for its end."""
+        glue = self.client("glue")
+        arguments = {"JOB_NAME": job, "BUCKET_NAME": bucket or self.bucket, "SRC_PREFIX": source, "TRG_PREFIX": TARGET}
+        named = {f"--{name}": value for name, value in arguments.items()}
+        run_id = glue.start_job_run(JobName=job, Arguments=named, Timeout=timeout)["JobRunId"]
+
+        def look() -> dict[str, Any]:
+            run: dict[str, Any] = glue.get_job_run(JobName=job, RunId=run_id)["JobRun"]
+            return run
+
+        until(lambda: look().get("CompletedOn"), PATIENCE)
+        return look()
+
+    def job(self, script: str, role: str = "") -> str:
+        """Make a job of a script, by default with a role that may do everything with S3."""
+        name = uuid.uuid4().hex
+        self.client("s3").put_object(Bucket=self.bucket, Key=f"{name}.py", Body=script)
+        command = {"Name": "glueetl", "ScriptLocation": f"s3://{self.bucket}/{name}.py"}
+        self.client("glue").create_job(Name=name, Role=role or self.role("s3:*"), Command=command)
+        return name
+
+    def role(self, *actions: str, service: str = "glue.amazonaws.com") -> str:
+        """Make a role that may do this, everywhere."""
+        name, iam = uuid.uuid4().hex, self.client("iam")
+        trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        policy = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        document = {"Version": "2012-10-17", "Statement": [trust]}
+        arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
+        document = {"Version": "2012-10-17", "Statement": [policy]}
+        iam.put_role_policy(RoleName=name, PolicyName="s3", PolicyDocument=json.dumps(document))
+        return arn
+
+    def log(self, run: dict[str, Any], group: str) -> list[str]:
+        """Read what a run left in one of Glue's log groups."""
+        name = {"logGroupName": f"/aws-glue/jobs/{group}", "logStreamName": f"{run['Id']}-driver"}
+        return [event["message"] for event in self.client("logs").get_log_events(**name)["events"]]
+
+
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[process.Emulator]:
-    """Run a local cloud of its own, for its S3."""
-    with process.start(log=Path(".local") / "glue-s3.log") as running:
+    """Run a local cloud whose Glue runs scripts on Spark; the job must not depend on the time zone."""
+    settings = {"GLUE_RUNS": "spark", "GLUE_SECONDS_A_MINUTE": str(MINUTE), "TZ": "America/New_York"}
+    with process.start(log=Path(".local") / "glue.log", settings=settings) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def spark(cloud: process.Emulator) -> Iterator[Any]:
-    """Start Spark once, whose s3:// is the local cloud's."""
+def runs(cloud: process.Emulator) -> Runs:
+    """Return Glue, with a bucket for scripts."""
+    runs = Runs(cloud)
+    stack.make_bucket(cloud, runs.bucket)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def spark(runs: Runs) -> Iterator[Any]:
+    """Join the Spark of the local cloud's Glue, as a run does: to start another takes many seconds."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - lives in an environment of its own
 
     from local.spark import engine  # noqa: PLC0415 - likewise
 
+    names = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
+    told = runs.log(runs.run(runs.job(f"import os\nprint(*map(os.getenv, {names}), sep='\\n')\n")), "output")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "America/New_York")  # the job must not depend on it
-        context = engine.start(cloud.endpoint_url, process.REGION)
-    engine.use_credentials(context, cloud.environment)
-    context.setLogLevel("OFF")
-    session = SparkSession(context)
-    yield session
-    session.stop()
+        for name, value in zip(names, told, strict=True):
+            patch.setenv(name, value)
+        context = engine.join(runs.cloud.environment)
+    yield SparkSession(context)
+    context.stop()
 
 
 @pytest.fixture
