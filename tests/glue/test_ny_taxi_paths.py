@@ -38,7 +38,7 @@ def test_target_is_a_readable_folder_of_the_source() -> None:
 
     assert f"s3://bucket/target/event-transformed/{folder}" == target_of(KEY)
     assert target_of(KEY) == target_path("bucket", "target/event-transformed/", KEY)
-    for key in (*KEYS, "n" * 1024, "é" * 512, " ", "\n"):
+    for key in (*KEYS, "targ", "n" * 1024, "é" * 512, " ", "\n"):
         assert re.fullmatch(r"source_id=[A-Za-z0-9._-]{1,64}-[0-9a-f]{32}", target_of(key).rpartition("/")[2]), key
 
 

@@ -268,7 +268,10 @@ def test_refusals(data: bytes, line: int, reason: str) -> None:
         (b"a,\n1,\n,\n", Options(), [("1",), (None,)]),
         (b'a\n""\n \n', Options(), [(None,), (" ",)]),
         (b"a,b\n1,2,,\n3,4\n", Options(), [("1", "2"), ("3", "4")]),
-        (b"a,b\n" + b"1,2\n" * 9 + b"3,4,,\n" * 9, Options(), [("1", "2")] * 9 + [("3", "4")] * 9),
+        *(
+            (b"a,b\n" + first * 9 + last * 9, Options(), [("1", "2")] * 18)
+            for first, last in ((b"1,2\n", b"1,2\n"), (b"1,2\n", b"1,2,,\n"), (b"1,2,,\n", b"1,2\n"))
+        ),
         (b"a,b\n1,2\r3,4\n", Options(), [("1", "2"), ("3", "4")]),
         (
             b"a,b\n" + b"1,2\n" * 9 + b'"3\n",4\n' * 3 + b"5,6\n" * 9,
