@@ -112,6 +112,32 @@ def deploy(
     template += ["--config-file", str(REPOSITORY / "samconfig.toml")]
     overrides = _overrides(parameters or {})
     _sam(["deploy", "--stack-name", name, "--s3-prefix", name, *template, *overrides, *more], cloud.environment)
+    return read(cloud, name)
+
+
+def again(first: Stack, name: str, parameters: "Mapping[str, str]", **tags: str) -> Stack:
+    """Deploy once more what `sam deploy` has packaged for a stack, under another name, with other parameters and tags.
+
+    It takes a change of CloudFormation's and no SAM CLI, which needs some seconds to start.
+    """
+    formation, s3 = first.client("cloudformation"), first.client("s3")
+    template = formation.get_template(StackName=first.name, TemplateStage="Original")["TemplateBody"]
+    make_bucket(first.cloud, where := f"{name}-template")
+    s3.put_object(Bucket=where, Key="template.yaml", Body=template.encode())
+    formation.create_stack(
+        StackName=name,
+        TemplateURL=f"{first.cloud.endpoint_url}/{where}/template.yaml",
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+    waiter = formation.get_waiter("stack_create_complete")
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 300})
+    return read(first.cloud, name)
+
+
+def read(cloud: Where, name: str) -> Stack:
+    """Return a stack that is there, with its outputs."""
     described = client(cloud, "cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return Stack(name, cloud, {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]})
 
@@ -170,6 +196,15 @@ def make_bucket(cloud: Where, name: str) -> None:
     s3 = client(cloud, "s3")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": cloud.credentials["region_name"]})
     s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+
+
+def make_alias(cloud: Where, machine: str) -> str:
+    """Publish a version of a state machine under the alias `live`, and return the alias's ARN."""
+    states = client(cloud, "stepfunctions")
+    version = states.publish_state_machine_version(stateMachineArn=machine)["stateMachineVersionArn"]
+    route = {"stateMachineVersionArn": version, "weight": 100}
+    arn: str = states.create_state_machine_alias(name="live", routingConfiguration=[route])["stateMachineAliasArn"]
+    return arn
 
 
 def start_trail(deployed: Stack, name: str) -> None:

@@ -13,7 +13,7 @@ from local.emulator.process import REPOSITORY
 from local.stack import Stack
 from tests.integration import account
 from tests.integration.account import Description
-from tests.integration.conftest import Arrivals
+from tests.integration.stacks import Arrivals
 
 pytestmark = pytest.mark.local_only("runs the suite inside the suite")
 
@@ -22,48 +22,51 @@ GOOD = Description(
 )
 
 
-def e2e(cloud: process.Emulator, name: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run what `make e2e` runs, one test of it."""
-    test = "tests/integration/test_arrivals.py::test_an_upload_starts_the_workflow_once_with_the_workshops_parameters"
-    left_out = "tests/integration/test_arrivals.py::test_a_failed_call_is_skipped"
+@pytest.fixture(scope="module")
+def made_for_it(arrivals: Arrivals) -> Stack:
+    """Deploy a stack with the tag."""
+    return local_stack.again(arrivals.stack, "for-e2e", {"JobName": "for-e2e"}, purpose="e2e")
+
+
+def e2e(stack: Stack, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run what `make e2e` runs, one test of it and one that needs the local cloud."""
+    tests = [
+        f"tests/integration/test_arrivals.py::{name}"
+        for name in (
+            "test_an_upload_starts_the_workflow_once_with_the_workshops_parameters",
+            "test_both_events_of_one_upload_start_it_once",
+        )
+    ]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "--stack", name, *options, test, left_out],
+        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "--stack", stack.name, *options, *tests],
         cwd=REPOSITORY,
-        env={**os.environ, **cloud.environment},
+        env={**os.environ, **stack.cloud.environment},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-@pytest.fixture(scope="module")
-def made_for_it(cloud: process.Emulator) -> Stack:
-    """Deploy a stack as `sam deploy --config-env e2e` does."""
-    return local_stack.deploy(cloud, "for-e2e", {"JobName": "for-e2e"}, "--tags", "purpose=e2e")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        # With YES=1 too; and nothing is uploaded.
+        ("glueworkshop", "is left alone:.*no tag purpose=e2e: deploy one for this"),
+        ("nowhere", "^Stack nowhere: .*does not exist$"),
+    ],
+)
+def test_a_stack_that_was_not_made_for_it_is_left_alone(arrivals: Arrivals, name: str, says: str) -> None:
+    """In words, no traceback."""
+    with pytest.raises(pytest.exit.Exception) as ended:
+        account.confirm(Stack(name, arrivals.stack.cloud, {}), agreed=True)
+
+    assert 1 == ended.value.returncode
+    assert re.search(says, str(ended.value), re.DOTALL)
 
 
-def test_a_stack_that_was_not_made_for_it_is_left_alone(arrivals: Arrivals, cloud: process.Emulator) -> None:
-    """With YES=1 too; and nothing is uploaded."""
-    ran = e2e(cloud, arrivals.stack.name, "--yes")
-
-    assert 1 == ran.returncode
-    assert "is left alone:" in ran.stdout + ran.stderr
-    assert "no tag purpose=e2e: deploy one for this" in ran.stdout + ran.stderr
-    assert "passed" not in ran.stdout
-
-
-def test_a_stack_that_is_not_there_is_said_to_be(cloud: process.Emulator) -> None:
-    """In one line, no traceback."""
-    ran = e2e(cloud, "nowhere", "--yes")
-
-    assert 1 == ran.returncode
-    assert re.search(r"Stack nowhere: .*does not exist", ran.stdout + ran.stderr)
-    assert "Traceback" not in ran.stdout + ran.stderr
-
-
-def test_without_a_yes_it_only_says_what_it_would_do(made_for_it: Stack, cloud: process.Emulator) -> None:
+def test_without_a_yes_it_only_says_what_it_would_do(made_for_it: Stack) -> None:
     """Stack, account, region, what it does, costs, deletes and leaves."""
-    ran = e2e(cloud, made_for_it.name)
+    ran = e2e(made_for_it)
 
     assert 1 == ran.returncode
     for words in (f"Stack for-e2e in {process.ACCOUNT}, {process.REGION}", "costs", "deletes", "leaves", "YES=1"):
@@ -71,9 +74,9 @@ def test_without_a_yes_it_only_says_what_it_would_do(made_for_it: Stack, cloud: 
     assert [] == account.versions(made_for_it, made_for_it.outputs["SourceBucketName"])
 
 
-def test_with_a_yes_it_runs_and_cleans_up(made_for_it: Stack, cloud: process.Emulator) -> None:
+def test_with_a_yes_it_runs_and_cleans_up(made_for_it: Stack) -> None:
     """A test passes, one that needs the local cloud is left out with its reason, and no object stays."""
-    ran = e2e(cloud, made_for_it.name, "--yes")
+    ran = e2e(made_for_it, "--yes")
 
     assert 0 == ran.returncode, ran.stdout
     assert "1 passed, 1 skipped" in ran.stdout

@@ -7,26 +7,21 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import termios
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.client import BaseClient
 
-from artifact.route_files import packed_module, read_routes
 from local import stack as local_stack
 from local.emulator.process import ACCOUNT, REGION, REPOSITORY, Emulator
-from tests.integration.conftest import Arrivals, settle, until
-from tests.integration.gathering import Windows
-from tools.command import main
+from tests.integration.commands import PROGRAM, data, environment, run
+from tests.integration.duty import NAME, ROUTES
+from tests.integration.stacks import Arrivals, until
 
 PAGE = (REPOSITORY / "docs" / "command.md").read_text()
-NAME = "onduty"
 # Where IAM's action is not called after the operation; STS asks for none.
 ACTIONS = {
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
@@ -35,31 +30,14 @@ ACTIONS = {
     "s3:ListObjectVersions": "s3:ListBucketVersions",
 }
 # Without it, S3 answers 403 for a manifest that is not there yet, in place of 404.
-# No route of this stack expects anything: test_expectations.py has those.
-UNCALLED = {"why": {"s3:ListBucket"}, "expected": {"s3:ListBucket", "states:DescribeExecution"}}
-TENANTS = """
-match = "raw/tenants/{tenant}/{file}.csv"
-job_name = "onduty-jb"
-target = "curated/{tenant}"
-[parameters]
-TENANT = "{tenant}"
-"""
-READINGS = """
-match = "raw/readings/{day}/{file}.csv"
-job_name = "onduty-jb"
-target = "curated/readings/{day}"
-window_seconds = 2
-"""
+# Nothing is overdue before test_expectations.py.
+UNCALLED = {"why": {"s3:ListBucket"}, "expected": {"states:DescribeExecution"}}
 
 
-@pytest.fixture(scope="module")
-def duty(cloud: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Windows:
-    """Deploy a stack with two routes, one of which gathers."""
-    folder = tmp_path_factory.mktemp("routes")
-    (folder / "tenants.toml").write_text(TENANTS)
-    (folder / "readings.toml").write_text(READINGS)
-    module = packed_module(read_routes(folder))
-    return Windows(local_stack.deploy(cloud, NAME, {"JobName": "onduty-jb", "SourcePrefix": "raw/"}, routes=module))
+@pytest.fixture(autouse=True)
+def nothing_failed_before(duty: Arrivals) -> None:
+    """Begin each test with an empty failure queue."""
+    duty.forget_failures()
 
 
 @pytest.fixture
@@ -68,49 +46,11 @@ def tenant() -> str:
     return f'raw/tenants/{uuid.uuid4().hex}/it\'s a "q" $HOME \u202e\x9b31m.csv'
 
 
-def environment(stack: Arrivals, **more: str) -> dict[str, str]:
-    """Return what a shell has that is meant for the local cloud."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ARRIVALS_"))}
-    python = {"PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}", "LC_ALL": "C.UTF-8"}
-    return {**inherited, **python, **stack.stack.cloud.environment, "ARRIVALS_STACK": stack.stack.name, **more}
-
-
-def run(stack: Arrivals, *words: str, **more: str) -> tuple[int, str, str]:
-    """Run the command somewhere else than in the checkout; return exit code, answer and error."""
-    command = [sys.executable, "-m", "tools", *words]
-    ran = subprocess.run(
-        command, env=environment(stack, **more), cwd="/", capture_output=True, check=False, timeout=120
-    )
-    return ran.returncode, ran.stdout.decode(), ran.stderr.decode()
-
-
-def data(stack: Arrivals, *words: str) -> Any:
-    """Run the command for a script; return what it read."""
-    code, told, error = run(stack, *words, "--json")
-    assert code in {0, 1}, error
-    return json.loads(told)
-
-
-@contextmanager
-def denied(stack: Arrivals, action: str) -> Iterator[None]:
-    """Take a permission from the function for a while."""
-    functions, iam = stack.client("lambda"), stack.client("iam")
-    function = stack.stack.outputs["StartExecutionFunctionName"]
-    role = functions.get_function_configuration(FunctionName=function)["Role"].rsplit("/", 1)[-1]
-    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}
-    iam.put_role_policy(RoleName=role, PolicyName="deny", PolicyDocument=json.dumps(policy))
-    settle()
-    try:
-        yield
-    finally:
-        iam.delete_role_policy(RoleName=role, PolicyName="deny")
-
-
-def test_a_denied_object_is_found_and_set_right_as_it_says(duty: Windows, tenant: str) -> None:
+def test_a_denied_object_is_found_and_set_right_as_it_says(duty: Arrivals, tenant: str) -> None:
     """The failure queue names the key, the command that it shows starts it, and nothing is lost by looking."""
-    with denied(duty, "states:StartExecution"):
+    with duty.denied("StartExecutionFunction", "states:StartExecution"):
         duty.put(tenant)
-        duty.until_a_failure()
+        until(lambda: duty.waits()[0])
     [failure] = [one for one in data(duty, "failed")["failures"] if one["key"] == tenant]
 
     assert ("event RetryableCallError", None) == (failure["what"], failure["name"])
@@ -120,29 +60,31 @@ def test_a_denied_object_is_found_and_set_right_as_it_says(duty: Windows, tenant
     # Its message is hidden for some seconds, and the log tells of it meanwhile.
     assert (1, True) == (code, "look again in some minutes" in told)
     assert told.replace("\n", "").isprintable()
-    bash = [
-        "/bin/bash",
-        "-c",
-        f'arrivals() {{ "{sys.executable}" -m tools "$@"; }}; {failure["to_do"].partition(": ")[2]}',
-    ]
+    arrivals = f'arrivals() {{ {shlex.join(PROGRAM)} "$@"; }}; '
+    bash = ["/bin/bash", "-c", arrivals + failure["to_do"].partition(": ")[2]]
     ran = subprocess.run(bash, env=environment(duty), cwd="/", capture_output=True, check=False)
     assert 0 == ran.returncode, ran.stderr
     assert "Started   1\n" in ran.stdout.decode()
-    until(lambda: 0 == run(duty, "why", tenant)[0])
+    assert 1 == len(duty.executions(tenant))
     assert 1 == run(duty, "status")[0]
     counted = data(duty, "status")["metrics"]
     # Three tries of one event.
     assert counted["Failed"]["hour"] == counted["Failed"]["day"] == 3
-    assert duty.failure()
+    assert 1 == sum(duty.waits())
 
 
-def test_a_broken_file_is_redriven(duty: Windows) -> None:
-    """Its run fails, is listed with the cause, and runs again only when somebody says so."""
-    key = f"raw/tenants/{uuid.uuid4().hex}/a.csv"
-    duty.put(key, run_seconds=2)
+def broken(duty: Arrivals, key: str) -> None:
+    """Upload a file that is gone before its job looks at it, and wait until that has failed."""
+    duty.put(key, run_seconds=1.5)
     until(lambda: duty.executions(key))
     duty.client("s3").delete_object(Bucket=duty.bucket, Key=key)
-    until(lambda: ["FAILED"] == [one["status"] for one in duty.executions(key)])
+    duty.until_ended(key, "FAILED")
+
+
+def test_a_broken_file_is_redriven(duty: Arrivals) -> None:
+    """Its run fails, is listed with the cause, and runs again only when somebody says so."""
+    key = f"raw/tenants/{uuid.uuid4().hex}/a.csv"
+    broken(duty, key)
     [execution] = duty.executions(key)
     [failure] = [one for one in data(duty, "failed", "--since", "PT1H")["failures"] if one["key"] == key]
 
@@ -154,14 +96,13 @@ def test_a_broken_file_is_redriven(duty: Windows) -> None:
     assert ["FAILED"] == [one["status"] for one in duty.executions(key)]
     duty.put(key)
     assert 0 == run(duty, "redrive", execution["executionArn"], "--yes")[0]
-    until(lambda: "SUCCEEDED" == {one["name"]: one["status"] for one in duty.executions(key)}[execution["name"]])
+    duty.until_ended(key, "SUCCEEDED", "SUCCEEDED")
     code, _, error = run(duty, "redrive", execution["name"], "--yes")
     assert (2, True) == (code, "SUCCEEDED: there is nothing to redrive" in error)
 
 
-def test_a_stopped_window_is_redriven(duty: Windows) -> None:
+def test_a_stopped_window_is_redriven(duty: Arrivals, folder: str) -> None:
     """It closes as any other, and its file gets its run."""
-    folder = f"raw/readings/{uuid.uuid4().hex}/"
     duty.put(f"{folder}a.csv")
     until(lambda: duty.windows(folder))
     [window] = duty.windows(folder)
@@ -174,30 +115,25 @@ def test_a_stopped_window_is_redriven(duty: Windows) -> None:
     )
     assert "window ABORTED" in {one["what"] for one in data(duty, "failed")["failures"] if one["key"] == folder}
     assert 0 == run(duty, "redrive", window["name"], "--yes")[0]
-    duty.settled(folder)
+    duty.until_settled(folder)
     assert {f"{folder}a.csv": 1} == duty.gathered(folder)
 
 
-def test_a_backfill_is_followed_left_and_followed_again(duty: Windows) -> None:
+def test_a_backfill_is_followed_left_and_followed_again(duty: Arrivals) -> None:
     """Dry it says what it would start; then it starts that, whether somebody looks on or not."""
     folder = f"raw/tenants/{uuid.uuid4().hex}/"
-    rule = f"{NAME}-object-created"
-    duty.client("events").disable_rule(Name=rule)
-    settle()
-    try:
+    with duty.unannounced():
         for number in range(7):
             duty.put(f"{folder}{number}.csv")
-    finally:
-        duty.client("events").enable_rule(Name=rule)
     code, told, error = run(duty, "backfill", "--prefix", folder)
 
     assert (1, True) == (code, "Started   7 would be started: this was a dry run\n" in told)
     assert f"To do     Start them: arrivals backfill --stack {NAME} --prefix={folder} --start\n" in told
     assert " of 7 objects listed so far are done" in error
-    command = [sys.executable, "-m", "tools", "backfill", f"--prefix={folder}", "--start"]
-    before = _backfills(duty)
+    command = [*PROGRAM, "backfill", f"--prefix={folder}", "--start"]
+    before = backfills(duty)
     leaving = subprocess.Popen(command, env=environment(duty), cwd="/", stderr=subprocess.PIPE, text=True)
-    until(lambda: _backfills(duty) - before)
+    until(lambda: backfills(duty) - before)
     leaving.send_signal(signal.SIGINT)
     _, error = leaving.communicate(timeout=60)
     assert (130, False) == (leaving.returncode, "Traceback" in error)
@@ -205,23 +141,24 @@ def test_a_backfill_is_followed_left_and_followed_again(duty: Windows) -> None:
     report = data(duty, *shlex.split(again))
     assert ("SUCCEEDED", 7, False) == (report["status"], report["report"]["started"], report["report"]["dry_run"])
     assert 0 == run(duty, "backfill", "--follow", "last")[0]
-    before = _backfills(duty)
+    before = backfills(duty)
     assert 2 == run(duty, "backfill", "--since", "yesterday")[0]
     # Refused before it was started: no alarm rings for a slip of the keyboard.
-    assert before == _backfills(duty)
+    assert before == backfills(duty)
 
 
-def _backfills(duty: Windows) -> set[str]:
+def backfills(duty: Arrivals) -> set[str]:
+    """Return the names of all backfills."""
     machine = duty.stack.outputs["BackfillStateMachineArn"]
     found = duty.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
     return {one["name"] for one in found}
 
 
-def test_a_backfill_that_failed_in_part_still_tells_its_report(duty: Windows) -> None:
+def test_a_backfill_that_failed_in_part_still_tells_its_report(duty: Arrivals) -> None:
     """What failed with its reason, and what to do; it is not redriven, for it would only fail again."""
     folder = f"raw/tenants/-{uuid.uuid4().hex}/"
     duty.put(f"{folder}a.csv")
-    until(duty.failures)
+    duty.failure()
     code, told, _ = run(duty, "backfill", f"--prefix={folder}")
 
     assert (1, True) == (code, "Failed    1\n" in told)
@@ -232,7 +169,7 @@ def test_a_backfill_that_failed_in_part_still_tells_its_report(duty: Windows) ->
     assert (None, True) == (listed["name"], "run the backfill again" in listed["to_do"])
 
 
-def test_what_is_deployed_is_what_is_told(duty: Windows, tmp_path: Path) -> None:
+def test_what_is_deployed_is_what_is_told(duty: Arrivals, tmp_path: Path) -> None:
     """Not what a checkout has: the routes come with the function's code, and so do the last arrivals with its log."""
     folder = f"raw/tenants/{uuid.uuid4().hex}/"
     duty.put(f"{folder}a.csv")
@@ -241,15 +178,15 @@ def test_what_is_deployed_is_what_is_told(duty: Windows, tmp_path: Path) -> None
     def last() -> dict[str, Any]:
         return {one["route"]: one["last"] for one in data(duty, "routes")}
 
-    assert {"tenants", "readings"} == last().keys()
+    assert ROUTES.keys() == last().keys()
     until(lambda: f"{folder}a.csv" == (last()["tenants"] or {}).get("key"))
     assert "started" == last()["tenants"]["outcome"]
     assert "tenants" == data(duty, "route", f"{folder}a.csv")["route"]
-    (tmp_path / "other.toml").write_text(TENANTS)
+    (tmp_path / "other.toml").write_text(f'job_name = "j"\n{ROUTES["tenants"]}')
     assert "other" == data(duty, "route", f"{folder}a.csv", "--routes", str(tmp_path))["route"]
 
 
-def test_attaching_meets_what_is_there(duty: Windows, cloud: Emulator) -> None:
+def test_attaching_meets_what_is_there(duty: Arrivals, cloud: Emulator) -> None:
     """A bucket that says nothing, one that does not exist, and a machine of the wrong kind."""
     quiet = f"quiet-{uuid.uuid4().hex[:8]}"
     location = {"LocationConstraint": cloud.credentials["region_name"]}
@@ -285,7 +222,9 @@ def test_attaching_meets_what_is_there(duty: Windows, cloud: Emulator) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_what_can_not_be_asked_is_one_message(duty: Windows, words: list[str], more: dict[str, str], says: str) -> None:
+def test_what_can_not_be_asked_is_one_message(
+    duty: Arrivals, words: list[str], more: dict[str, str], says: str
+) -> None:
     """No answer, no traceback, and an exit code of its own."""
     code, told, error = run(duty, *words, **more)
 
@@ -294,23 +233,22 @@ def test_what_can_not_be_asked_is_one_message(duty: Windows, words: list[str], m
     assert "Traceback" not in error
 
 
-def test_who_reads_may_stop_reading(duty: Windows) -> None:
+def test_who_reads_may_stop_reading(duty: Arrivals) -> None:
     """`head` takes a line of many, and nobody complains."""
-    command = f'set -o pipefail; "{sys.executable}" -m tools failed --json | head -c 1'
+    command = f"set -o pipefail; {shlex.join(PROGRAM)} failed --json | head -c 1"
     for name in range(40):
         duty.client("sqs").send_message(QueueUrl=duty.stack.outputs["FailureQueueUrl"], MessageBody=f"{name}" * 5000)
     ran = subprocess.run(["/bin/bash", "-c", command], env=environment(duty), cwd="/", capture_output=True, check=False)
 
     assert (1, b"{", b"") == (ran.returncode, ran.stdout, ran.stderr)
-    duty.failures()
 
 
-def test_a_terminal_of_80_columns_is_wide_enough(duty: Windows) -> None:
+def test_a_terminal_of_80_columns_is_wide_enough(duty: Arrivals) -> None:
     """For the whole screen, with tables as tables."""
     main_end, end = pty.openpty()
     termios.tcsetwinsize(end, (24, 80))
     started = subprocess.Popen(
-        [sys.executable, "-m", "tools", "status"], env=environment(duty, TERM="xterm"), cwd="/", stdout=end, stdin=end
+        [*PROGRAM, "status"], env=environment(duty, TERM="xterm"), cwd="/", stdout=end, stdin=end
     )
     os.close(end)
     told = b""
@@ -352,20 +290,15 @@ def needed() -> dict[str, list[str]]:
 
 
 def test_each_command_may_do_what_it_does_and_nothing_else(
-    duty: Windows, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    duty: Arrivals, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a user with the statements that the page names for it; each action is called, and no other."""
-    iam, made = duty.client("iam"), statements()
-    folder = f"raw/readings/{uuid.uuid4().hex}/"
+    made = statements()
     duty.put(f"{folder}a.csv")
-    duty.settled(folder)
-    broken = f"raw/tenants/{uuid.uuid4().hex}/a.csv"
-    duty.put(broken, run_seconds=2)
-    until(lambda: duty.executions(broken))
-    duty.client("s3").delete_object(Bucket=duty.bucket, Key=broken)
-    until(lambda: ["FAILED"] == [one["status"] for one in duty.executions(broken)])
+    broken(duty, f"raw/tenants/{uuid.uuid4().hex}/a.csv")
     unsafe = f"raw/tenants/-{uuid.uuid4().hex}/a.csv"
     duty.put(unsafe)
+    duty.until_settled(folder)
     questions = {
         "why": [["why", f"{folder}a.csv"]],
         "route": [["route", f"{folder}a.csv"]],
@@ -390,51 +323,43 @@ def test_each_command_may_do_what_it_does_and_nothing_else(
         called.add(ACTIONS.get(action, action))
         return original(client, operation, arguments)
 
+    asked = {
+        command: (
+            user(duty, *(made[sid] for sid in sids)),
+            {one for sid in sids for one in listed(made[sid]["Action"])},
+        )
+        for command, sids in needed().items()
+    }
     monkeypatch.setattr(BaseClient, "_make_api_call", record)
-    for name, value in environment(duty).items():
-        monkeypatch.setenv(name, value)
-    for command, sids in needed().items():
-        user = f"{command}-{uuid.uuid4().hex[:8]}"
-        policy = {"Version": "2012-10-17", "Statement": [made[sid] for sid in sids]}
-        with monkeypatch.context() as patched:
-            patched.setattr(BaseClient, "_make_api_call", original)
-            iam.create_user(UserName=user)
-            key = iam.create_access_key(UserName=user)["AccessKey"]
-            iam.put_user_policy(UserName=user, PolicyName="page", PolicyDocument=json.dumps(policy))
-        allowed = {action for sid in sids for action in _list(made[sid]["Action"])}
-        patch = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-        for name, value in patch.items():
-            monkeypatch.setenv(name, value)
+    for command, (credentials, allowed) in asked.items():
         called.clear()
         for words in questions[command]:
-            # A region of its own spelling would be a session of its own; so is each profile: clients are made anew.
-            _forget_clients()
-            code = main(words)
-            said = capsys.readouterr()
-            assert code in {0, 1}, (words, said.err)
+            code, _, error = run(duty, *words, **credentials)
+            assert code in {0, 1}, (words, error)
         assert allowed - UNCALLED.get(command, set()) == called - {"sts:GetCallerIdentity"}, command
-    _forget_clients()
+    monkeypatch.undo()
     duty.client("cloudtrail").delete_trail(Name="onduty")
 
 
-def _forget_clients() -> None:
-    from tools import cloud  # noqa: PLC0415
+def user(duty: Arrivals, *statements: dict[str, Any]) -> dict[str, str]:
+    """Make a user who may do that and nothing else; return what a shell of hers has."""
+    iam, name = duty.client("iam"), f"user-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    if statements:
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName=name, PolicyName="page", PolicyDocument=policy)
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
-    cloud._session.cache_clear()
-    cloud._client.cache_clear()
 
-
-def _list(value: str | list[str]) -> list[str]:
+def listed(value: str | list[str]) -> list[str]:
+    """Return what a policy may write without its list."""
     return [value] if isinstance(value, str) else value
 
 
-def test_who_may_nothing_is_told_where_to_look(duty: Windows) -> None:
+def test_who_may_nothing_is_told_where_to_look(duty: Arrivals) -> None:
     """The permission that lacks, and the page that has it."""
-    iam, user = duty.client("iam"), f"nobody-{uuid.uuid4().hex[:8]}"
-    iam.create_user(UserName=user)
-    key = iam.create_access_key(UserName=user)["AccessKey"]
-    credentials = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-    code, told, error = run(duty, "status", **credentials)
+    code, told, error = run(duty, "status", **user(duty))
 
     assert (2, "") == (code, told)
     assert "Not allowed: " in error

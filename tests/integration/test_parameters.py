@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 import yaml
@@ -11,37 +10,31 @@ import yaml
 from local import stack as local_stack
 from local.emulator import process
 from shared.domain.backfill import read_request
-from tests.integration.conftest import Arrivals, until
+from tests.integration.stacks import SECONDS, Arrivals, until
 from tests.unit.builders import stack
 from tests.unit.resolved import OTHER, leaves, written_out
 from tools.template import read_template
 
 BUCKET = OTHER["SourceBucketName"]
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
-# Not a minute, as in the table: a test waits for it.
-SECONDS = 2
 FOLDER = str(OTHER["SourcePrefix"]).rpartition("/")[0] + "/"
 
 
 @pytest.fixture(scope="module")
-def other(cloud: process.Emulator) -> Arrivals:
-    """Deploy it to a bucket and to an alias of a machine of somebody else's.
+def other(arrivals: Arrivals) -> Arrivals:
+    """Deploy it to a bucket and to an alias of a machine of somebody else's, with windows that a test can wait for.
 
     It was built as any other; the artifact is for both architectures. What concerns the stack's own bucket and job,
-    which an attached stack does not make, differs in the stack of test_routes.py.
+    which an attached stack does not make, differs in the stack of duty.py.
     """
+    cloud = arrivals.stack.cloud
     local_stack.make_bucket(cloud, str(BUCKET))
-    states, iam = local_stack.client(cloud, "stepfunctions"), local_stack.client(cloud, "iam")
-    trust = {
-        "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}]
-    }
-    role = iam.create_role(RoleName="attached", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    states = arrivals.client("stepfunctions")
+    role = states.describe_state_machine(stateMachineArn=arrivals.machine)["roleArn"]
     machine = states.create_state_machine(name="Attached", definition=json.dumps(PASS), roleArn=role)["stateMachineArn"]
-    version = states.publish_state_machine_version(stateMachineArn=machine)["stateMachineVersionArn"]
-    route = {"stateMachineVersionArn": version, "weight": 100}
-    alias = states.create_state_machine_alias(name="live", routingConfiguration=[route])["stateMachineAliasArn"]
-    here = {**OTHER, "WindowSeconds": SECONDS, "StateMachineArn": alias}
-    return Arrivals(local_stack.deploy(cloud, "other", {name: written_out(value) for name, value in here.items()}))
+    here = {**OTHER, "WindowSeconds": SECONDS, "StateMachineArn": local_stack.make_alias(cloud, machine)}
+    given = {name: written_out(value) for name, value in here.items()}
+    return Arrivals(local_stack.again(arrivals.stack, "other", given))
 
 
 def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
@@ -61,7 +54,7 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
     [archive] = [
         one for one in events.list_archives()["Archives"] if one["ArchiveName"] == other.stack.physical_id("Archive")
     ]
-    target = schedule_of(other)
+    target = other.client("scheduler").get_schedule(Name=other.stack.physical_id("BackfillScheduler"))
     subscriptions = other.client("sns").list_subscriptions_by_topic(TopicArn=other.stack.physical_id("AlarmTopic"))
 
     assert {
@@ -98,39 +91,36 @@ def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
         read[name] for name in ("bucket", "prefix", "since", "until", "dry_run", "reprocess")
     )
     assert [OTHER["AlarmEmail"]] == [one["Endpoint"] for one in subscriptions["Subscriptions"]]
+    silence = other.stack.physical_id("NoArrivalAlarm")
+    [alarm] = other.client("cloudwatch").describe_alarms(AlarmNames=[silence])["MetricAlarms"]
+    assert OTHER["NoArrivalHours"] == alarm["EvaluationPeriods"]
+    assert [{"Name": "service", "Value": "other"}] == alarm["Dimensions"]
 
 
-def test_sam_delete_of_it_would_delete_no_other_stacks_files(other: Arrivals) -> None:
+def test_sam_delete_would_delete_no_other_stacks_files(arrivals: Arrivals) -> None:
     """Zip, definitions and script lie below the stack's own name; `sam delete` deletes whatever the template names."""
-    template = other.client("cloudformation").get_template(StackName="other", TemplateStage="Original")["TemplateBody"]
-    resources = (template if isinstance(template, dict) else yaml.safe_load(template))["Resources"]
+    name = arrivals.stack.name
+    template = arrivals.client("cloudformation").get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
     # As an address, or as a bucket and a key.
     keys = {
         (kind, path): re.sub("^s3://[^/]+/", "", str(value))
         for kind in ("CodeUri", "DefinitionUri", "ScriptLocation")
-        for path, value in leaves(resources)
+        for path, value in leaves(yaml.safe_load(template)["Resources"])
         if path.endswith((f".{kind}", f".{kind}.Key"))
     }
 
     assert {"CodeUri", "DefinitionUri", "ScriptLocation"} == {kind for kind, _ in keys}
-    assert [] == [key for key in keys.values() if not re.fullmatch(r"other/[^/]+", key)]
-
-
-def schedule_of(other: Arrivals) -> dict[str, Any]:
-    """Read the schedule of the backfill."""
-    scheduler = other.client("scheduler")
-    found: dict[str, Any] = scheduler.get_schedule(Name=other.stack.physical_id("BackfillScheduler"))
-    return found
+    assert [] == [key for key in keys.values() if not re.fullmatch(rf"{name}/[^/]+", key)]
 
 
 def test_an_upload_starts_the_attached_machine_with_the_others(other: Arrivals) -> None:
     """Under the other prefix, once its window is over; what only the default stack would take starts nothing here."""
     key, machine = f"{OTHER['SourcePrefix']}green_tripdata.csv", other.machine.removesuffix(":live")
-    other.put("input/lab2/eventdriven/green_tripdata.csv")
+    elsewhere = "input/lab2/eventdriven/green_tripdata.csv"
+    other.put(elsewhere)
     other.put(key)
 
-    assert ["started"] == other.decided(key)
-    assert [] == other.log("input/lab2/eventdriven/green_tripdata.csv")
+    assert {key: ["started"], elsewhere: []} == other.decided({key: ["started"], elsewhere: []})
     # The role may list what begins with the prefix, which is longer than the folder.
     until(lambda: other.described(machine, "SRC_PREFIX", FOLDER))
     [execution] = other.described(machine, "SRC_PREFIX", FOLDER)
@@ -145,12 +135,3 @@ def test_an_upload_starts_the_attached_machine_with_the_others(other: Arrivals) 
     assert (SECONDS, 1) == (given["window"]["seconds"], given["files"])
     assert f"s3://{other.stack.physical_id('BackfillResultsBucket')}/windows/" in given["manifest"]
     assert 1 == other.backfill(prefix=key, dry_run=False)["coalesced"]
-
-
-def test_silence_is_an_alarm_that_the_other_stack_has(other: Arrivals) -> None:
-    """For as many hours as it says."""
-    name = other.stack.physical_id("NoArrivalAlarm")
-    [alarm] = other.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-
-    assert OTHER["NoArrivalHours"] == alarm["EvaluationPeriods"]
-    assert [{"Name": "service", "Value": "other"}] == alarm["Dimensions"]

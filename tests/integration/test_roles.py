@@ -5,7 +5,7 @@ import re
 import pytest
 
 from local.stack import Stack
-from tests.integration.conftest import Arrivals
+from tests.integration.stacks import Arrivals
 from tests.unit.builders import ACCOUNT
 from tests.unit.permissions import MUST, MUST_NOT
 
@@ -57,7 +57,7 @@ def test_a_role_can_do_what_it_must_and_no_more(
     role = owner if owner.endswith("Role") else f"{owner}Role"
     rows = [row[1:] for row in table if row[0] == owner and row[:2] not in CONDITIONAL]
     answers = {
-        (action, resource): arrivals.can(role, action, real(arrivals.stack, physical, resource))
+        (action, resource): arrivals.stack.can(role, action, real(arrivals.stack, physical, resource))
         for action, resource in rows
     }
 

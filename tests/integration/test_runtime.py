@@ -13,7 +13,7 @@ from local import stack as local_stack
 from local.emulator.process import REPOSITORY
 from local.runtime import Runtime, RuntimeFailedError
 from local.stack import ARTIFACT
-from tests.integration.conftest import Arrivals
+from tests.integration.stacks import Arrivals
 
 BUCKET = "glueworkshop-123456789012-us-east-2"
 LOG = Path(".local", "runtime.log")

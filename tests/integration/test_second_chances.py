@@ -6,19 +6,17 @@ import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from tests.integration.conftest import PACE, PREFIX, Arrivals, settle
+from tests.integration.stacks import PACE, PREFIX, Arrivals
 
 
-def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str, source: str) -> None:
+def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str, sources: set[str]) -> None:
     """Events of either source are in the archive, and replayed they are duplicates."""
     begin = datetime.now(UTC) - timedelta(minutes=5)
+    before = ["duplicate"] * (len(sources) - 1) + ["started"]
     arrivals.put(key)
-    arrivals.decided(key)
+    arrivals.decided({key: before})
     events = arrivals.client("events")
-    [archive] = [
-        one for one in events.list_archives()["Archives"] if one["ArchiveName"] == arrivals.stack.physical_id("Archive")
-    ]
-    described = events.describe_archive(ArchiveName=archive["ArchiveName"])
+    described = events.describe_archive(ArchiveName=arrivals.stack.physical_id("Archive"))
     time.sleep(PACE.archive)
     name = f"replay-{uuid.uuid4().hex}"
     events.start_replay(
@@ -29,9 +27,10 @@ def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str, source: str
         Destination={"Arn": described["EventSourceArn"]},
     )
 
-    assert ["duplicate", "started"] == arrivals.decided(key, 2)
-    assert {name, None} == {line.get("replay_name") for line in arrivals.log(key)}
-    assert {source} == {line["source"] for line in arrivals.log(key)}
+    wanted = {key: ["duplicate"] * len(sources) + before}
+    assert wanted == arrivals.decided(wanted)
+    told = sorted((line["source"], line.get("replay_name", "")) for line in arrivals.log(key))
+    assert sorted((source, replay) for source in sources for replay in ("", name)) == told
     assert 1 == len(arrivals.executions(key))
 
 
@@ -41,33 +40,44 @@ def test_a_backfill_finds_and_starts_what_was_missed(arrivals: Arrivals) -> None
     A batch is limited in bytes, and each item holds its key and the prefix: with long ones few files make several batches.
     """
     folder = f"{PREFIX}{uuid.uuid4().hex}/{'deep/' * 170}"
-    missed = [f"{folder}missed-{number:03}.csv" for number in range(PACE.many)]
-    arrivals.put(f"{folder}seen.csv")
-    arrivals.decided(f"{folder}seen.csv")
+    many = PACE.many
+    missed = [f"{folder}missed-{number:03}.csv" for number in range(many)]
+    arrivals.put(f"{folder}missed-seen.csv")
+    arrivals.decided({f"{folder}missed-seen.csv": ["started"]}, quiet=0)
     arrivals.put(folder, b"")
-    rule = f"{arrivals.stack.name}-object-created"
-    arrivals.client("events").disable_rule(Name=rule)
-    settle()
-    try:
+    with arrivals.unannounced():
         for missing in missed:
             arrivals.put(missing)
-        time.sleep(0.5)
-        settle()
-    finally:
-        arrivals.client("events").enable_rule(Name=rule)
 
-    told, many = arrivals.backfill(prefix=folder), PACE.many
-    assert PACE.batches == arrivals.batches()
-    assert (many + 2, many, 1, {"folder_marker": 1}, 0) == _counts(told)
+    told = arrivals.backfill(prefix=folder)
+    assert PACE.batches == batches(arrivals)
+    assert counts(told) == (many + 2, many, 1, {"folder_marker": 1}, 0)
     # Of whichever batch was done first.
     first = set(told["first_keys"]["started"])
     assert (5, set()) == (len(first), first - set(missed))
     assert [] == arrivals.executions(missed[0])
-    assert (many + 2, many, 1, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
-    assert (many + 2, 0, many + 1, {"folder_marker": 1}, 0) == _counts(arrivals.backfill(prefix=folder, dry_run=False))
-    again = arrivals.backfill(prefix=folder, dry_run=False, reprocess="fix-1")
-    assert (many + 2, many + 1, 0, {"folder_marker": 1}, 0) == _counts(again)
+    few = {"prefix": f"{folder}missed-00", "dry_run": False}
+    found = min(10, many)
+    assert counts(arrivals.backfill(**few)) == (found, found, 0, {}, 0)
+    assert counts(arrivals.backfill(**few)) == (found, 0, found, {}, 0)
+    one = {"prefix": f"{folder}missed-se", "dry_run": False}
+    assert counts(arrivals.backfill(**one)) == (1, 0, 1, {}, 0)
+    assert counts(arrivals.backfill(**one, reprocess="fix-1")) == (1, 1, 0, {}, 0)
     assert 0 == arrivals.backfill(prefix=folder, until="PT1H", dry_run=False)["found"]
+
+
+def batches(arrivals: Arrivals) -> int:
+    """Return how many batches the latest backfill had."""
+    states, machine = arrivals.client("stepfunctions"), arrivals.stack.outputs["BackfillStateMachineArn"]
+    latest = states.list_executions(stateMachineArn=machine, maxResults=1)["executions"][0]
+    [run] = states.list_map_runs(executionArn=latest["executionArn"])["mapRuns"]
+    counted: int = states.describe_map_run(mapRunArn=run["mapRunArn"])["executionCounts"]["total"]
+    return counted
+
+
+def counts(report: dict[str, object]) -> tuple[object, ...]:
+    """Return what a report counts."""
+    return tuple(report[name] for name in ("found", "started", "duplicates", "skipped", "failed"))
 
 
 def test_a_malformed_request_says_what_to_mend(arrivals: Arrivals) -> None:
@@ -83,7 +93,7 @@ def test_the_schedule_starts_the_backfill(arrivals: Arrivals) -> None:
     scheduler = arrivals.client("scheduler")
     target = scheduler.get_schedule(Name=arrivals.stack.physical_id("BackfillScheduler"))["Target"]
 
-    assert arrivals.can("BackfillSchedulerRole", "states:StartExecution", target["Arn"])
+    assert arrivals.stack.can("BackfillSchedulerRole", "states:StartExecution", target["Arn"])
     assert target["RoleArn"].endswith(f"/{arrivals.stack.physical_id('BackfillSchedulerRole')}")
     ended = arrivals.run(target["Arn"], json.loads(target["Input"]))
     assert "SUCCEEDED" == ended["status"], ended
@@ -95,15 +105,11 @@ def test_the_schedule_starts_the_backfill(arrivals: Arrivals) -> None:
     assert report["dry_run"] is False
 
 
-def _counts(report: dict[str, object]) -> tuple[object, ...]:
-    return tuple(report[name] for name in ("found", "started", "duplicates", "skipped", "failed"))
-
-
 def test_metrics_add_up(arrivals: Arrivals, key: str) -> None:
     """Every arrival received is counted once more, as started, duplicate, skipped or failed."""
     arrivals.put(key)
-    arrivals.put(key, b"")
-    arrivals.decided(key, 2)
+    arrivals.put(f"{key}.empty", b"")
+    arrivals.decided({key: ["started"], f"{key}.empty": ["skipped"]}, quiet=0)
     counted: Counter[str] = Counter()
     for line in arrivals.lines():
         for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
