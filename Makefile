@@ -59,7 +59,7 @@ unit: .venv/dev/.ready .venv/sam/.ready
 
 .PHONY: integration
 integration: $(envs) $(dev)/arrivals
-	$(dev)/python -m pytest -n 2 --dist loadfile tests/emulator tests/integration tests/test_make.py
+	$(dev)/python -m pytest -n 3 tests/emulator tests/integration tests/test_make.py
 
 # Aliases of `arrivals`. Values come from the environment, where make puts them, so that a key may hold any character.
 stack = $${STACK:+--stack "$$STACK"} $${ROUTES:+--routes "$$ROUTES"}

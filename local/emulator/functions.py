@@ -6,20 +6,25 @@ stack and is logged; the environment survives it, but not a crash or a timeout.
 
 ministack: counts a throttle as an attempt, always says three attempts, leaves out version, timestamp and request id,
 calls every error `Runtime.HandlerError`, ends the environment after each, may lose the last log lines, and starts as
-many processes as there are events. Functions see the packages of the emulator.
+many processes as there are events. Functions see the packages of the emulator. It unpacks the code for every environment,
+which takes longer than all the rest.
 
 Beyond `LAMBDA_MAX_WORKERS` at once invocations wait, which AWS calls concurrency and does not do: a function that
 invokes functions synchronously could wait for ever.
 """
 
 import contextvars
+import hashlib
 import queue
 import random
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -122,6 +127,25 @@ def detect_runtime_binary(original: Callable[[str], tuple[str, str]], runtime: s
     if runtime.startswith("python"):
         return settings.function_python(), BOOTSTRAP.read_text()
     return original(runtime)
+
+
+class UnpackedOnce(zipfile.ZipFile):
+    """An archive that is unpacked once, however often its content is asked for: code is read only."""
+
+    unpacking = threading.Lock()
+
+    def extractall(self, path: Any = None, *_: Any) -> None:
+        """Put a link in the place of an empty folder."""
+        content = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+        once = Path(tempfile.gettempdir(), f"code-{content}")
+        with self.unpacking:
+            if not once.exists():
+                super().extractall(once)
+        Path(path).rmdir()
+        Path(path).symlink_to(once)
+
+
+seams.sets(lambda_runtime, "zipfile", SimpleNamespace(**{**vars(zipfile), "ZipFile": UnpackedOnce}))
 
 
 @seams.replaces(lambda_svc, "_execute_function_warm")

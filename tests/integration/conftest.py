@@ -3,8 +3,10 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from local import stack as local_stack
 from local.emulator import process
@@ -20,8 +22,7 @@ QUICK = {
     "GLUE_RUN_SECONDS": "0.1",
     "LAMBDA_MAX_WORKERS": "2",
 }
-# `make integration` runs the files of a stack one after the other, in one process: its rules are turned off and on.
-TOGETHER = dict.fromkeys(("test_command", "test_expectations", "test_routes", "test_windows"), "on duty")
+ON_DUTY = {"test_command", "test_expectations", "test_routes", "test_windows"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,13 +40,24 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             vars(PACE).update(vars(Pace()) | {"many": 5, "batches": 1})
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep together what shares a stack; in an account leave out what needs the local cloud, with the reason."""
+    """Leave out what needs the local cloud, with the reason."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(item.path.stem, item.path.parent.name)))
         if config.getoption("--stack") and (mark := item.get_closest_marker("local_only")):
             item.add_marker(pytest.mark.skip(reason=f"needs the local cloud: {mark.args[0]}"))
+
+
+class ByStack(LoadScopeScheduling):  # type: ignore[misc]
+    """Run the tests of a stack, or of an emulator, one after the other in one process: rules are turned off and on."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        return "on duty" if path.stem in ON_DUTY else path.parent.name
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process the tests of another stack."""
+    return ByStack(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from botocore.client import BaseClient
 from local import stack as local_stack
 from local.emulator.process import ACCOUNT, REGION, REPOSITORY, Emulator
 from tests.integration.commands import PROGRAM, data, environment, run
-from tests.integration.duty import NAME, ROUTES
+from tests.integration.duty import ANOTHER, NAME, ROUTES
 from tests.integration.stacks import Arrivals, until
 
 PAGE = (REPOSITORY / "docs" / "command.md").read_text()
@@ -28,6 +28,7 @@ ACTIONS = {
     "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:ListObjectVersions": "s3:ListBucketVersions",
+    "s3:ListObjectsV2": "s3:ListBucket",
 }
 # Without it, S3 answers 403 for a manifest that is not there yet, in place of 404.
 # Nothing is overdue before test_expectations.py.
@@ -280,7 +281,12 @@ def statements() -> dict[str, dict[str, Any]]:
         "BUCKET": f"{NAME}-sourcebucket-*",
     }.items():
         text = text.replace(name, value)
-    return {one["Sid"]: one for one in json.loads(text)["Statement"]}
+    found = {one["Sid"]: one for one in json.loads(text)["Statement"]}
+    # As the page says of other state machines.
+    found["Lists"]["Resource"].append(ANOTHER)
+    for sid in ("Executions", "Redrive"):
+        found[sid]["Resource"].append(f"{ANOTHER.replace(':stateMachine:', ':execution:')}:*")
+    return found
 
 
 def needed() -> dict[str, list[str]]:
