@@ -2,8 +2,7 @@
 
 AWS: Step Functions starts a run with `glue:startJobRun` and, with `.sync`, waits for its end; a run that ends badly is
 `States.TaskFailed` with the run as JSON for a cause. A job has at most `MaxConcurrentRuns` at a time, one by default,
-and refuses or, where run queuing is on, queues what comes on top. Whether queuing also queues what exceeds the job's
-own limit, AWS's pages contradict each other; here it does.
+and refuses what comes on top. No run is queued: the template turns `JobRunQueuingEnabled` off.
 
 ministack: knows no `glue:startJobRun`, forgets the limit, and its runs take no time.
 
@@ -27,7 +26,7 @@ from local.emulator import aws, seams, settings, spark_runs
 from local.emulator.aws import Json, Response
 from local.emulator.spark_runs import End
 
-KEPT = ("ExecutionProperty", "JobRunQueuingEnabled")
+KEPT = ("ExecutionProperty",)
 ACTIVE = {"STARTING", "RUNNING"}
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR"}
 
@@ -80,11 +79,9 @@ def _start(request: Json) -> Json:
         job = glue._jobs.get(name)
         if job is None:
             raise RefusedError("EntityNotFoundException", "Failed to start job run due to missing metadata")
-        run = _new_run(job, request)
         if _is_full(job):
-            if not request.get("JobRunQueuingEnabled", job.get("JobRunQueuingEnabled", False)):
-                raise RefusedError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
-            run["JobRunState"] = "WAITING"
+            raise RefusedError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+        run = _new_run(job, request)
         glue._job_runs.setdefault(name, []).append(run)
     aws.in_background(_live, job, run)
     return run
@@ -116,12 +113,7 @@ def _new_run(job: Json, request: Json) -> Json:
 
 
 def _live(job: Json, run: Json) -> None:
-    """Let the run wait for its turn, carry it out, and say how it ended."""
-    while run["JobRunState"] == "WAITING":
-        with _starting:
-            if not _is_full(job):
-                run["JobRunState"] = "STARTING"
-        time.sleep(0.02)
+    """Carry the run out, and say how it ended."""
     execute = spark_runs.carry_out if settings.text("GLUE_RUNS") == "spark" else simulate
     state, message = execute(job, run)
     run["CompletedOn"] = run["LastModifiedOn"] = time.time()

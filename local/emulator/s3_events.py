@@ -1,17 +1,14 @@
 """Object events from S3 to EventBridge, and what a read of the object then says.
 
 AWS: `version-id` is there for an object in a versioned bucket and absent otherwise, also while versioning is suspended;
-request ids are 16 characters; the events are archived like all others. A HEAD of an object without a version says
+the events are archived like all others. A HEAD of an object without a version says
 `null` once its bucket has ever been versioned. A missing object is a 403 to whom may not list the bucket.
 
-ministack: never sends a `version-id`, gives the event's id as request id, archives no S3 event, and dates them in a
-form that a replay cannot compare. A missing object is a 404 to everybody.
+ministack: never sends a `version-id`, archives no S3 event, and dates them in a form that a replay cannot compare. A missing object is a 404 to everybody.
 """
 
 import contextvars
 import json
-import secrets
-import string
 import time
 from collections.abc import Callable
 from typing import Any
@@ -49,11 +46,9 @@ def dispatch_event(original: Callable[..., None], event: Json, view: object = No
 
 def _completed(text: str) -> str:
     detail: Json = json.loads(text)
-    detail["request-id"] = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16))
     version_id = _version_id.get()
     if version_id and version_id != "null":
-        sequencer = detail["object"].pop("sequencer")
-        detail["object"] |= {"version-id": version_id, "sequencer": sequencer}
+        detail["object"]["version-id"] = version_id
     return json.dumps(detail)
 
 

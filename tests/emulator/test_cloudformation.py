@@ -29,20 +29,22 @@ def _resource(kind: str, **properties: Any) -> dict[str, Any]:
     return {"Type": f"AWS::{kind}", "Properties": properties}
 
 
-def test_an_archive_is_made_changed_and_removed(cloud: Cloud) -> None:
-    """DescribeArchive shows it."""
-    events = cloud.client("events")
+def test_archives_and_saved_queries_are_made_changed_and_removed(cloud: Cloud) -> None:
+    """DescribeArchive shows it; a query keeps its id, and what it asks is kept by nobody."""
+    events, topic = cloud.client("events"), _resource("SNS::Topic")
     archive = _resource("Events::Archive", SourceArn=BUS, EventPattern=PATTERN, RetentionDays=30)
-    name = _deploy(cloud, Archive=archive, Topic=_resource("SNS::Topic"))["Archive"]
-    described = events.describe_archive(ArchiveName=name)
+    query = _resource("Logs::QueryDefinition", Name="skips", QueryString="fields @message")
+    made = _deploy(cloud, Archive=archive, Query=query, Topic=topic)
+    described = events.describe_archive(ArchiveName=made["Archive"])
     assert (30, PATTERN) == (described["RetentionDays"], json.loads(described["EventPattern"]))
     assert described["EventSourceArn"].endswith(":event-bus/default")
 
     archive["Properties"]["RetentionDays"] = 90
-    assert name == _deploy(cloud, Archive=archive, Topic=_resource("SNS::Topic"))["Archive"]
-    assert 90 == events.describe_archive(ArchiveName=name)["RetentionDays"]
+    query["Properties"]["Name"] = "all skips"
+    assert made == _deploy(cloud, Archive=archive, Query=query, Topic=topic)
+    assert 90 == events.describe_archive(ArchiveName=made["Archive"])["RetentionDays"]
 
-    _deploy(cloud, Topic=_resource("SNS::Topic"))
+    assert {"Topic": made["Topic"]} == _deploy(cloud, Topic=topic)
     assert [] == events.list_archives()["Archives"]
 
 
@@ -52,13 +54,3 @@ def test_an_invalid_pattern_fails_the_stack(cloud: Cloud) -> None:
 
     with pytest.raises(WaiterError, match="ROLLBACK"):
         _deploy(cloud, Rule=rule)
-
-
-def test_a_saved_query_is_made_changed_and_removed(cloud: Cloud) -> None:
-    """Under one id; what it asks is kept by nobody."""
-    query = _resource("Logs::QueryDefinition", Name="skips", QueryString="fields @message")
-    identifier = _deploy(cloud, Query=query, Topic=_resource("SNS::Topic"))["Query"]
-    query["Properties"]["Name"] = "all skips"
-
-    assert identifier == _deploy(cloud, Query=query, Topic=_resource("SNS::Topic"))["Query"]
-    assert "Query" not in _deploy(cloud, Topic=_resource("SNS::Topic"))

@@ -32,23 +32,17 @@ def _map_run(cloud: Cloud, execution: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_batch_is_one_child_with_its_items(cloud: Cloud) -> None:
-    """Its input is BatchInput and Items, with paths resolved."""
+    """Its input is BatchInput and Items, with paths resolved, and no longer than MaxInputBytesPerBatch."""
+    passing = {"Pass": {"Type": "Pass", "End": True}}
     batcher = {"MaxItemsPerBatch": 2, "BatchInput": {"label.$": "$.label", "fixed": 1}}
-    machine = cloud.machine(_map({"Pass": {"Type": "Pass", "End": True}}, ItemsPath="$.items", ItemBatcher=batcher))
+    machine = cloud.machine(_map(passing, ItemsPath="$.items", ItemBatcher=batcher))
     ended = cloud.run(machine, {"label": "x", "items": [1, 2, 3]})
-
     head = {"label": "x", "fixed": 1}
     assert [{"BatchInput": head, "Items": [1, 2]}, {"BatchInput": head, "Items": [3]}] == json.loads(ended["output"])
     assert 2 == _map_run(cloud, ended)["executionCounts"]["succeeded"]
 
-
-def test_a_batch_is_limited_in_bytes(cloud: Cloud) -> None:
-    """No child's input is longer than MaxInputBytesPerBatch."""
-    machine = cloud.machine(
-        _map({"Pass": {"Type": "Pass", "End": True}}, ItemsPath="$", ItemBatcher={"MaxInputBytesPerBatch": 100})
-    )
+    machine = cloud.machine(_map(passing, ItemsPath="$", ItemBatcher={"MaxInputBytesPerBatch": 100}))
     batches = json.loads(cloud.run(machine, ["é" * 20] * 7)["output"])
-
     sizes = [len(json.dumps(batch, separators=(",", ":"), ensure_ascii=False).encode()) for batch in batches]
     assert 7 == sum(len(batch["Items"]) for batch in batches)
     assert 100 >= max(sizes) > 50
