@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 TESTS = REPOSITORY / "tests"
 # How pytest may be called: all else would leave tests out.
-HOW = {"-n", "2", "--dist", "loadfile"}
+HOW = {"-n", "2", "3"}
 LINT = [
     ".venv/dev/bin/ruff check .",
     ".venv/dev/bin/ruff format --check .",

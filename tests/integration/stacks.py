@@ -27,7 +27,7 @@ class Pace:
 
     patience: float = 60
     quiet: float = 1
-    pause: float = 0.1
+    pause: float = 0.2
     # What AWS takes to apply a changed permission or rule everywhere.
     settle: float = 0
     # What an archive lags behind.
