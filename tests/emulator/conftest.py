@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from local import stack
@@ -88,16 +87,6 @@ class Cloud:
         rule_arn = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
         events.put_targets(Rule=name, Targets=[{"Id": "target", "Arn": arn} | target])
         return url, rule_arn
-
-    def permit(self, function_arn: str, rule_arn: str) -> None:
-        """Let a rule invoke a function."""
-        self.client("lambda").add_permission(
-            FunctionName=function_arn,
-            StatementId="rule",
-            Action="lambda:InvokeFunction",
-            Principal="events.amazonaws.com",
-            SourceArn=rule_arn,
-        )
 
     def function(self, code: str, role_arn: str | None = None, **options: Any) -> str:
         """Make a Python function whose handler is `handler` in the code, and return its ARN."""
@@ -177,9 +166,7 @@ def running() -> Iterator[process.Emulator]:
         "GLUE_RUN_SECONDS": "0.15",
         "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.05",
     }
-    # Test functions may use an SDK, which the bare interpreter does not hold.
-    packages = {"TEST_PACKAGES": str(Path(boto3.__file__).parents[1])}
-    with process.start(log=Path(".local") / "emulator.log", settings=quick | packages) as emulator:
+    with process.start(log=Path(".local") / "emulator.log", settings=quick) as emulator:
         yield emulator
 
 

@@ -48,24 +48,6 @@ def test_a_batch_is_one_child_with_its_items(cloud: Cloud) -> None:
     assert 100 >= max(sizes) > 50
 
 
-def test_items_are_selected_from_a_bucket(cloud: Cloud) -> None:
-    """ItemReader lists objects, ItemSelector sees each."""
-    bucket = cloud.bucket()
-    for key in ("in/a", "in/b", "out/c"):
-        cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=b"xyz")
-    reader = {
-        "Resource": "arn:aws:states:::s3:listObjectsV2",
-        "Parameters": {"Bucket.$": "$.bucket", "Prefix": "in/"},
-    }
-    selector = {"key.$": "$$.Map.Item.Value.Key", "size.$": "$$.Map.Item.Value.Size", "label.$": "$.label"}
-    fields = {"ItemReader": reader, "ItemSelector": selector}
-    machine = cloud.machine(_map({"Pass": {"Type": "Pass", "End": True}}, **fields))
-    ended = cloud.run(machine, {"bucket": bucket, "label": "x"})
-
-    expected = [{"key": "in/a", "size": 3, "label": "x"}, {"key": "in/b", "size": 3, "label": "x"}]
-    assert expected == json.loads(ended["output"])
-
-
 def test_results_go_to_s3_and_only_their_place_comes_back(cloud: Cloud) -> None:
     """A manifest names the files of succeeded and failed children."""
     bucket = cloud.bucket()

@@ -13,16 +13,6 @@ WAITING = {"Wait": {"Type": "Wait", "Seconds": 100, "Next": "Done"}, "Done": {"T
 PASSING = {"Pass": {"Type": "Pass", "End": True}}
 
 
-def test_the_same_start_while_it_runs_is_the_running_one(cloud: Cloud) -> None:
-    """Same name and same input answer 200 with the first ARN and date."""
-    states, machine = cloud.client("stepfunctions"), cloud.machine(WAITING)
-    first = states.start_execution(stateMachineArn=machine, name="upload", input='{"a":1}')
-    second = states.start_execution(stateMachineArn=machine, name="upload", input='{"a":1}')
-
-    assert first["executionArn"] == second["executionArn"]
-    assert first["startDate"] == second["startDate"]
-
-
 @pytest.mark.parametrize(("states", "second"), [(WAITING, '{"a":2}'), (PASSING, '{"a":1}')], ids=["input", "ended"])
 def test_any_other_reuse_of_a_name_is_refused(cloud: Cloud, states: dict[str, Any], second: str) -> None:
     """With another input, or once the first one has ended."""

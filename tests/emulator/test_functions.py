@@ -5,41 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.emulator.conftest import Cloud, allow, until
 
-FAILING = """
-import os
-def handler(event, context):
-    print(context.aws_request_id)
-    raise KeyError(event["a"])
-"""
-
 
 def _group(function: str) -> str:
     return f"/aws/lambda/{function.rsplit(':', 1)[-1]}"
-
-
-def test_an_exhausted_event_goes_to_the_failure_destination(cloud: Cloud) -> None:
-    """After three attempts under one request id, with event, error and count."""
-    url, queue = cloud.queue()
-    function = cloud.function(FAILING, cloud.role(allow("sqs:SendMessage", queue)))
-    cloud.client("lambda").put_function_event_invoke_config(
-        FunctionName=function, DestinationConfig={"OnFailure": {"Destination": queue}}
-    )
-    cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b'{"a":"b"}')
-    [message] = cloud.messages(url)
-    record = json.loads(message["Body"])
-
-    context = record["requestContext"]
-    assert ("1.0", {"a": "b"}) == (record["version"], record["requestPayload"])
-    assert (f"{function}:$LATEST", "RetriesExhausted", 3) == (
-        context["functionArn"],
-        context["condition"],
-        context["approximateInvokeCount"],
-    )
-    assert {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"} == record["responseContext"]
-    assert ("KeyError", "'b'") == (record["responsePayload"]["errorType"], record["responsePayload"]["errorMessage"])
-    assert record["timestamp"].endswith("Z")
-    lines = cloud.log(_group(function))
-    assert 3 == lines.count(context["requestId"]) == sum("[ERROR] KeyError" in line for line in lines)
 
 
 def test_a_throttled_event_is_tried_until_there_is_room(cloud: Cloud) -> None:

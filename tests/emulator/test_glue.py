@@ -20,18 +20,6 @@ def _workflow(cloud: Cloud, arguments: dict[str, str] | None = None, **more: Any
     return cloud.machine({"Run": task | more})
 
 
-def test_a_workflow_starts_a_run_and_waits_for_it(cloud: Cloud) -> None:
-    """GetJobRuns shows what the task asked for, and the task returns the run with times in milliseconds."""
-    assert "Glue.EntityNotFoundException" == cloud.run(_workflow(cloud))["error"]
-    _job(cloud, DefaultArguments={"--a": "default"})
-    result = json.loads(cloud.run(_workflow(cloud, {"--b": "1"}))["output"])
-    [run] = cloud.client("glue").get_job_runs(JobName="job")["JobRuns"]
-
-    assert ({"--b": "1"}, "G.2X", 3) == (run["Arguments"], run["WorkerType"], run["NumberOfWorkers"])
-    assert (run["Id"], "SUCCEEDED") == (result["Id"], result["JobRunState"])
-    assert int(run["StartedOn"].timestamp() * 1000) == result["StartedOn"]
-
-
 @pytest.mark.parametrize(
     ("key", "status"),
     [("input/a b+c.csv", "SUCCEEDED"), ("input/a b+c.csv/part-0", "SUCCEEDED"), ("input/a b+c.csv.gz", "FAILED")],

@@ -8,37 +8,6 @@ from botocore.exceptions import ClientError
 
 from tests.emulator.conftest import Cloud, allow
 
-SDK = """
-import os, sys
-sys.path.append(os.environ["TEST_PACKAGES"])
-import boto3
-from botocore.exceptions import ClientError
-def handler(event, context):
-    try:
-        boto3.client(event["service"]).__getattribute__(event["call"])(**event["arguments"])
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-    return "done"
-"""
-
-
-def _asks(service: str, call: str, **arguments: Any) -> dict[str, Any]:
-    return {"service": service, "call": call, "arguments": arguments}
-
-
-def test_a_function_acts_with_its_role(cloud: Cloud) -> None:
-    """StartExecution and HeadObject are denied until a policy allows them."""
-    bucket, machine = cloud.bucket(), cloud.machine({"Pass": {"Type": "Pass", "End": True}})
-    cloud.client("s3").put_object(Bucket=bucket, Key="key")
-    start = _asks("stepfunctions", "start_execution", stateMachineArn=machine)
-    head = _asks("s3", "head_object", Bucket=bucket, Key="key")
-
-    denied = cloud.function(SDK, MemorySize=512)
-    assert ["AccessDeniedException", "403"] == [cloud.invoke(denied, ask)["Payload"] for ask in (start, head)]
-    role = cloud.role(allow("states:StartExecution", machine), allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*"))
-    allowed = cloud.function(SDK, role)
-    assert ["done", "done"] == [cloud.invoke(allowed, ask)["Payload"] for ask in (start, head)]
-
 
 def test_a_missing_key_is_403_without_list_bucket(cloud: Cloud) -> None:
     """S3 tells nobody what is not there who may not list."""
