@@ -10,6 +10,22 @@ def _group(function: str) -> str:
     return f"/aws/lambda/{function.rsplit(':', 1)[-1]}"
 
 
+def test_an_event_is_tried_under_one_request_id(cloud: Cloud) -> None:
+    """Three times, each logged, and then its destination is told that id."""
+    url, queue = cloud.queue()
+    code = "def handler(event, context):\n    print(context.aws_request_id)\n    raise KeyError(event)"
+    function = cloud.function(code, cloud.role(allow("sqs:SendMessage", queue)))
+    cloud.client("lambda").put_function_event_invoke_config(
+        FunctionName=function, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
+    cloud.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=b'"b"')
+    [message] = cloud.messages(url)
+    record, lines = json.loads(message["Body"]), cloud.log(_group(function))
+
+    assert (3, 3) == (lines.count(record["requestContext"]["requestId"]), lines.count("[ERROR] KeyError: 'b'"))
+    assert ("KeyError", "'b'") == (record["responsePayload"]["errorType"], record["responsePayload"]["errorMessage"])
+
+
 def test_a_throttled_event_is_tried_until_there_is_room(cloud: Cloud) -> None:
     """A throttle is no attempt and no failure."""
     url, queue = cloud.queue()
