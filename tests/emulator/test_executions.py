@@ -27,7 +27,7 @@ def test_any_other_reuse_of_a_name_is_refused(cloud: Cloud, states: dict[str, An
 
 def test_a_name_is_taken_once_however_many_ask(cloud: Cloud) -> None:
     """Concurrent starts of one name run it once."""
-    machine = cloud.machine(PASSING)
+    machine = cloud.machine(WAITING)
     clients = [cloud.client("stepfunctions") for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         arns = pool.map(

@@ -17,9 +17,10 @@ from botocore.client import BaseClient
 
 from local import stack as local_stack
 from local.emulator.process import ACCOUNT, REGION, REPOSITORY, Emulator
+from tests import waiting
 from tests.integration.commands import PROGRAM, data, environment, run
 from tests.integration.duty import ANOTHER, NAME, ROUTES
-from tests.integration.stacks import Arrivals, until
+from tests.integration.stacks import PACE, Arrivals, until
 
 PAGE = (REPOSITORY / "docs" / "command.md").read_text()
 # Where IAM's action is not called after the operation; STS asks for none.
@@ -134,7 +135,8 @@ def test_a_backfill_is_followed_left_and_followed_again(duty: Arrivals) -> None:
     command = [*PROGRAM, "backfill", f"--prefix={folder}", "--start"]
     before = backfills(duty)
     leaving = subprocess.Popen(command, env=environment(duty), cwd="/", stderr=subprocess.PIPE, text=True)
-    until(lambda: backfills(duty) - before)
+    # At once: it takes a second.
+    waiting.until(lambda: backfills(duty) - before, PACE.patience, pause=0.01)
     leaving.send_signal(signal.SIGINT)
     _, error = leaving.communicate(timeout=60)
     assert (130, False) == (leaving.returncode, "Traceback" in error)
