@@ -135,8 +135,8 @@ def test_a_backfill_is_followed_left_and_followed_again(duty: Arrivals) -> None:
     command = [*PROGRAM, "backfill", f"--prefix={folder}", "--start"]
     before = backfills(duty)
     leaving = subprocess.Popen(command, env=environment(duty), cwd="/", stderr=subprocess.PIPE, text=True)
-    # At once: it takes a second.
-    waiting.until(lambda: backfills(duty) - before, PACE.patience, pause=0.01)
+    # Soon: it takes a second.
+    waiting.until(lambda: backfills(duty) - before, PACE.patience)
     leaving.send_signal(signal.SIGINT)
     _, error = leaving.communicate(timeout=60)
     assert (130, False) == (leaving.returncode, "Traceback" in error)
