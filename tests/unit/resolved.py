@@ -1,7 +1,8 @@
-"""The stack that the template becomes, whole, as reviewed files: `make resolved` writes them, test_resolved.py compares.
+"""The stack that the template becomes, as reviewed files: `make resolved` writes them, test_resolved.py compares.
 
-`reviewed/defaults.yaml` is the stack without parameters, its state machines with their definitions. `reviewed/follows.yaml`
-is what follows from each parameter: what another value of it, alone, changes in that stack, and nothing besides.
+`reviewed/defaults.yaml` is the stack without parameters. `reviewed/follows.yaml` is what follows from each parameter: what
+another value of it, alone, changes in that stack, and nothing besides.
+What is only copied, nobody reviews twice: descriptions, and of a definition all but where a substitution lands.
 """
 
 import json
@@ -19,6 +20,7 @@ from tools.template import deployed, read_template
 REPOSITORY = Path(__file__).resolve().parents[2]
 REVIEWED = Path(__file__).parent / "reviewed"
 GONE = "(gone)"
+COPIED = {"Description", "AlarmDescription", "Definition"}
 TEMPLATE = read_template()
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 GLOBALS = TEMPLATE["Globals"]["Function"]
@@ -69,8 +71,9 @@ def stack(
     for one in resolved["Resources"].values():
         properties = one.get("Properties", {})
         if one["Type"] == "AWS::Serverless::StateMachine":
-            properties["Definition"] = _definition(properties["DefinitionUri"], properties["DefinitionSubstitutions"])
-        if one["Type"] == "AWS::CloudWatch::Dashboard" and isinstance(properties["DashboardBody"], str):
+            text = (REPOSITORY / properties["DefinitionUri"]).read_text()
+            properties["Definition"] = json.loads(_substituted(text, properties["DefinitionSubstitutions"]))
+        if one["Type"] == "AWS::CloudWatch::Dashboard":
             properties["DashboardBody"] = json.loads(properties["DashboardBody"])
     return resolved
 
@@ -81,26 +84,52 @@ def overrides(configuration: str) -> dict[str, str]:
     return dict(one.split("=", 1) for one in shlex.split(given))
 
 
-def _definition(uri: str, substitutions: dict[str, str]) -> Any:
-    text = (REPOSITORY / uri).read_text()
-    return json.loads(re.sub(r"\$\{(\w+)\}", lambda found: str(substitutions.get(found[1], found[0])), text))
+def _substituted(text: str, substitutions: Mapping[str, str]) -> str:
+    return re.sub(r"\$\{(\w+)\}", lambda found: str(substitutions.get(found[1], found[0])), text)
 
 
-def defaults() -> dict[str, Any]:
-    """Return the stack without parameters, and the parameters it could have."""
-    return {"Parameters": PARAMETERS, **stack()}
+def reviewed(resolved: dict[str, Any]) -> dict[str, Any]:
+    """Return what is reviewed of a stack."""
+    shown: dict[str, Any] = _without_copies(resolved)
+    for one in shown["Resources"].values():
+        properties = one["Properties"]
+        if one["Type"] == "AWS::Serverless::StateMachine":
+            properties["Substituted"] = _landed(
+                properties.pop("DefinitionUri"), properties.pop("DefinitionSubstitutions")
+            )
+        if one["Type"] == "AWS::CloudWatch::Alarm":
+            properties["Dimensions"] = {one["Name"]: one["Value"] for one in properties["Dimensions"]}
+        if one["Type"] == "AWS::CloudWatch::Dashboard":
+            properties["DashboardBody"] = dict(map(_widget, properties["DashboardBody"]["widgets"]))
+    return shown
+
+
+def _landed(uri: str, substitutions: dict[str, str]) -> dict[str, str]:
+    """Return the values of a definition that a substitution is in, by their paths."""
+    found = leaves(json.loads((REPOSITORY / uri).read_text())["States"])
+    return {path: _substituted(value, substitutions) for path, value in found if "${" in str(value)}
+
+
+def _widget(widget: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the title of a widget, and what it shows how."""
+    properties = dict(widget.pop("properties"))
+    shown = {name: properties.pop(name) for name in ("alarms", "metrics") if name in properties}
+    return properties.pop("title"), {"How": {**widget, **properties}, **shown}
+
+
+def _without_copies(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_copies(one) for one in node]
+    return {k: _without_copies(v) for k, v in node.items() if k not in COPIED} if isinstance(node, dict) else node
 
 
 def follows() -> dict[str, dict[str, Any]]:
     """Return, for each parameter, what its other value changes: the path, and what stands there now."""
-    plain = dict(leaves(stack()))
-    changed = {
-        f"{name}={written_out(value)}": dict(leaves(stack(parameters={name: value}))) for name, value in OTHER.items()
+    plain = reviewed(stack())
+    return {
+        f"{name}={written_out(value)}": dict(differences(plain, reviewed(stack(parameters={name: value}))))
+        for name, value in OTHER.items()
     }
-    changed["AWS::StackName=other"] = dict(leaves(stack("other")))
-    for partition in ("aws-cn", "aws-us-gov"):
-        changed[f"AWS::Partition={partition}"] = dict(leaves(stack(partition=partition)))
-    return {name: _difference(plain, leaves) for name, leaves in changed.items()}
 
 
 def written_out(value: str | int | list[str]) -> str:
@@ -108,47 +137,61 @@ def written_out(value: str | int | list[str]) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
-def _difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Return what differs; of a resource that is gone, or is new, its name alone stands for all of it."""
-    found: dict[str, Any] = {}
-    for path in sorted(before.keys() | after.keys()):
-        if before.get(path, GONE) == after.get(path, GONE):
-            continue
-        owner = ".".join(path.split(".")[:2]) + "."
-        if path not in after and not any(one.startswith(owner) for one in after):
-            found[owner.removesuffix(".")] = GONE
-        else:
-            found[path] = after.get(path, GONE)
-    return found
+def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk to what differs; what is new or gone is one, with all that is in it."""
+    if before == after:
+        return
+    if (isinstance(before, dict) and isinstance(after, dict)) or (isinstance(before, list) and isinstance(after, list)):
+        old, new = dict(_children(before)), dict(_children(after))
+        for name in {**old, **new}:
+            yield from differences(old.get(name, GONE), new.get(name, GONE), path + name)
+    else:
+        yield SHORTER.sub("", path.removeprefix(".").removeprefix("Resources.")), after
+
+
+# What every resource and every policy has in its path.
+SHORTER = re.compile(r"\.Properties|\.Policies\[[\w-]+\](?:\.PolicyDocument)?\.Statement|\.PolicyDocument\.Statement")
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Walk to every value, with its path."""
-    if isinstance(node, dict) and node:
-        for name, value in node.items():
-            yield from leaves(value, f"{path}.{name}" if path else str(name))
-    elif isinstance(node, list) and node:
-        for number, value in enumerate(node):
-            yield from leaves(value, f"{path}[{_label(value, number)}]")
+    if isinstance(node, dict | list) and node:
+        for name, value in _children(node):
+            yield from leaves(value, path + name if path else name.removeprefix("."))
     else:
         yield path, node
 
 
+def _children(node: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what is in it, each with its step of a path."""
+    if isinstance(node, dict):
+        yield from ((f".{name}", value) for name, value in node.items())
+    else:
+        yield from ((f"[{_label(value, number)}]", value) for number, value in enumerate(node))
+
+
 def _label(item: Any, number: int) -> str:
     """Return what an item of a list is known by, so that one more before it moves nothing."""
-    known = (
-        next((item[name] for name in ("Sid", "Id", "PolicyName") if name in item), None)
-        if isinstance(item, dict)
-        else None
-    )
-    return str(known or number)
+    names = ("Sid", "Id", "PolicyName")
+    return next((item[name] for name in names if isinstance(item, dict) and name in item), str(number))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as such, and repeats what is repeated."""
+    """Writes on one line, or wrapped, what is flat or short; text of several lines as such; what is repeated, again."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def represent_data(self, data: Any) -> yaml.Node:
+        node = super().represent_data(data)
+        if isinstance(node, yaml.CollectionNode):
+            text, flat = json.dumps(data), _depth(data) <= (2 if isinstance(data, dict) else 1)
+            node.flow_style = "\\n" not in text and len(text) < (500 if flat else 120)
+        return node
+
+
+def _depth(data: Any) -> int:
+    return 1 + max((_depth(one) for _, one in _children(data)), default=0) if isinstance(data, dict | list) else 0
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -160,10 +203,10 @@ _Dumper.add_representer(str, _text)
 
 def written(content: Any) -> str:
     """Return the text of a reviewed file."""
-    dumped: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+    dumped: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=112, allow_unicode=True)
     return f"# Written by `make resolved`: review each line that changes.\n{dumped}"
 
 
 if __name__ == "__main__":
-    (REVIEWED / "defaults.yaml").write_text(written(defaults()))
+    (REVIEWED / "defaults.yaml").write_text(written(reviewed(stack())))
     (REVIEWED / "follows.yaml").write_text(written(follows()))

@@ -1,42 +1,211 @@
-"""What the state machines must be for AWS's own features to work on them."""
+"""The state machines, as far as they can be judged without running them: their ways, their patience, their limits."""
 
-from tests.unit.builders import states
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import pytest
+
+from tests.unit.builders import REPOSITORY, states
+from tests.unit.resolved import FUNCTIONS, TEMPLATE
+
+MACHINES = ("workflow", "window", "backfill", "overdue")
+# A standard workflow's: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+HISTORY = 25_000
+ALL = {"States.ALL"}
+SINCE = "$toMillis($states.context.Execution.StartTime)"
+# Errors that pass, so that a retry helps. Lambda's: https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html
+LAMBDA_PASSES = {
+    *(f"Lambda.{one}Exception" for one in ("Service", "AWSLambda", "SdkClient", "ClientExecutionTimeout")),
+    *("Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout", "RetryableCallError"),
+}
+# A full job and a throttled start: one storm makes both, so one budget waits for both.
+GLUE_IS_BUSY = {
+    *(f"Glue.{one}ExceededException" for one in ("ConcurrentRuns", "ResourceNumberLimit")),
+    *("Glue.ThrottlingException", "Glue.AWSGlueException"),
+}
+GLUE_PASSES = {"Glue.OperationTimeoutException", "Glue.InternalServiceException"}
+# No retry helps, so nobody may wait for two days to hear of it.
+GLUE_REFUSES = {"EntityNotFoundException", "InvalidInputException", "AccessDeniedException", "ValidationException"}
+# Machine and task; errors, the hours it waits before it gives up (on average of the jitter: at least so many, and less
+# than twice as many), and its first and its longest pause in seconds. 58 hours are hardly ever less than two days.
+PATIENCE: list[tuple[str, str, set[str], float, tuple[int, int]]] = [
+    ("workflow", "Run the Glue job", GLUE_IS_BUSY, 58, (15, 900)),
+    ("workflow", "Run the Glue job", GLUE_PASSES, 0.9, (5, 300)),
+    ("workflow", "Notify success", {"States.TaskFailed"}, 0.03, (2, 60)),
+    ("window", "Collect", ALL, 6, (2, 600)),
+    *(
+        ("backfill", state, LAMBDA_PASSES, 0.1, (5, 300))
+        for state in ("Read the request", "Decide on a batch", "Report")
+    ),
+    *(("overdue", f"Tell that it {what}", ALL, 6, (2, 600)) for what in ("is missing", "has come")),
+    ("overdue", "Look again", ALL, 0.01, (5, 40)),
+]
+# Every way through a machine; a state that was passed before ends it.
+WAYS = {
+    "workflow": ["Run the Glue job > Notify success"],
+    "window": ["Wait until it is over > Collect"],
+    "backfill": [
+        "Read the request > Look at every object > Report > Did any object fail? > Say what failed > Some objects failed",
+        "Read the request > Look at every object > Report > Did any object fail? > Done",
+    ],
+    "overdue": [
+        f"Tell that it is missing > Wait a quarter of an hour > Look again > Has it come? > {then}"
+        for then in ("Tell that it has come", "It has not come", "Wait a quarter of an hour")
+    ],
+}
 
 
-def test_a_failed_run_can_be_redriven() -> None:
-    """A redrive goes on at the state that failed. A Catch would end the execution in another one, past the Glue run."""
-    caught = {name for name, state in states("workflow").items() if "Catch" in state or state["Type"] == "Fail"}
-    glue = [state for state in states("workflow").values() if ":glue:startJobRun.sync" in state.get("Resource", "")]
+def all_states(machine: str) -> dict[str, Any]:
+    """Return a machine's states, those inside a Map too, by name."""
+    outer = states(machine)
+    inner = [one["ItemProcessor"]["States"] for one in outer.values() if "ItemProcessor" in one]
+    return {**outer, **{name: one for each in inner for name, one in each.items()}}
+
+
+def ways(machine: str) -> list[str]:
+    """Walk every way that does not return."""
+    known = states(machine)
+
+    def walk(passed: list[str]) -> Iterator[str]:
+        state = known[passed[-1]]
+        following = [one["Next"] for one in [state, *state.get("Choices", [])] if "Next" in one]
+        following += [state["Default"]] if "Default" in state else []
+        if passed[-1] in passed[:-1] or not following:
+            yield " > ".join(passed)
+        else:
+            for name in following:
+                yield from walk([*passed, name])
+
+    return list(walk([json.loads(text_of(machine))["StartAt"]]))
+
+
+def text_of(machine: str) -> str:
+    """Read a definition."""
+    return (REPOSITORY / "statemachine" / f"{machine}.asl.json").read_text()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_machine_goes_its_ways(machine: str) -> None:
+    """And leaves no state aside."""
+    assert WAYS[machine] == ways(machine)
+    assert states(machine).keys() == {name for way in WAYS[machine] for name in way.split(" > ")}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_definition_uses_what_the_template_gives(machine: str) -> None:
+    """Each substitution is used, and nothing is left over."""
+    [properties] = [
+        one["Properties"]
+        for one in TEMPLATE["Resources"].values()
+        if one["Type"] == "AWS::Serverless::StateMachine" and machine in one["Properties"]["DefinitionUri"]
+    ]
+
+    assert set(re.findall(r"\$\{(\w+)\}", text_of(machine))) == set(properties["DefinitionSubstitutions"])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_passes_is_waited_for(machine: str) -> None:
+    """Each task retries what passes, with full jitter, long enough; nothing else is retried."""
+    wanted = {
+        (name, *sorted(errors)): (hours, pauses) for one, name, errors, hours, pauses in PATIENCE if one == machine
+    }
+    found: dict[tuple[str, ...], tuple[float, tuple[int, int]]] = {}
+    for name, task in all_states(machine).items():
+        assert ("Retry" in task) == (task["Type"] == "Task"), name
+        for one in task.get("Retry", []):
+            longest = [
+                min(one["IntervalSeconds"] * one["BackoffRate"] ** attempt, one["MaxDelaySeconds"])
+                for attempt in range(one["MaxAttempts"])
+            ]
+            assert "FULL" == one["JitterStrategy"], name
+            found[name, *sorted(one["ErrorEquals"])] = sum(longest) / 2 / 3600, (longest[0], longest[-1])
+
+    assert {key: pauses for key, (_, pauses) in wanted.items()} == {key: pauses for key, (_, pauses) in found.items()}
+    assert {} == {key: hours for key, (hours, _) in found.items() if not wanted[key][0] <= hours < 2 * wanted[key][0]}
+
+
+def test_what_no_retry_helps_fails_at_once() -> None:
+    """A wrong job name, a denied start: heard in seconds. All that Glue's API names is on one of the lists above."""
+    model = botocore.session.get_session().get_service_model("glue")
+    named = {error.name for error in model.operation_model("StartJobRun").error_shapes}
+    retried = {error.removeprefix("Glue.") for error in GLUE_IS_BUSY | GLUE_PASSES}
+
+    assert set() == named - retried - GLUE_REFUSES
+    # By Glue's own model: an error that its SDK has no name for is an AWSGlueException.
+    assert set() == GLUE_REFUSES - set(model.shape_names)
+
+
+def test_a_redriven_execution_fits_its_history() -> None:
+    """To which each redrive adds as much again: seven fit after the first wait, and nothing ends it before."""
+    attempts = sum(one["MaxAttempts"] for one in states("workflow")["Run the Glue job"]["Retry"])
+
+    # Scheduled, started, submitted, failed: four events a try at most.
+    assert (1 + 7) * 4 * attempts < HISTORY
+    assert "TimeoutSeconds" not in json.loads(text_of("workflow"))
+
+
+def test_a_redrive_goes_on_where_it_failed() -> None:
+    """A Catch would end the workflow past the Glue run; of a backfill only the children that failed run again."""
+    caught = {
+        name for one in ("workflow", "window", "backfill") for name, it in all_states(one).items() if "Catch" in it
+    }
+    batches = states("backfill")["Look at every object"]
 
     assert set() == caught
-    assert 1 == len(glue)
+    assert [] == [field for field in batches if field.startswith("ToleratedFailure")]
+    assert {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"} == batches["ItemProcessor"]["ProcessorConfig"]
 
 
-def test_a_failed_batch_can_be_redriven() -> None:
-    """So that a redrive of the backfill runs only the children that failed, and one failed child is too many."""
-    [batches] = [state for state in states("backfill").values() if state["Type"] == "Map"]
+def test_a_backfill_leaves_live_arrivals_their_rate() -> None:
+    """Four batches at some 25 starts a second; a batch ends inside its function's time, at two seconds an object."""
+    batches = states("backfill")["Look at every object"]
 
-    assert [] == [field for field in batches if field == "Catch" or field.startswith("ToleratedFailure")]
-    assert "STANDARD" == batches["ItemProcessor"]["ProcessorConfig"]["ExecutionType"]
+    assert 4 == batches["MaxConcurrency"]
+    assert 2 * batches["ItemBatcher"]["MaxItemsPerBatch"] < FUNCTIONS["BackfillBatchFunction"]["Timeout"]
+
+
+def test_the_report_reads_what_the_map_writes() -> None:
+    """One answer a line, the answers alone; the label is part of the ARN of each child, the error the runbook's word."""
+    backfill = states("backfill")
+    batches = backfill["Look at every object"]
+
+    assert {"OutputType": "JSONL", "Transformation": "COMPACT"} == batches["ResultWriter"]["WriterConfig"]
+    assert "batches" == batches["Label"]
+    assert backfill["Some objects failed"]["Error"] in (REPOSITORY / "docs" / "runbook.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("machine", "task", "function"),
+    [("window", "Collect", "CollectWindowFunction"), ("overdue", "Look again", "LookAgainFunction")],
+)
+def test_a_task_is_given_up_after_its_function_is(machine: str, task: str, function: str) -> None:
+    """Two of them at once would be safe, but cost; the task waits for Lambda's own end, and not much longer."""
+    timeout = FUNCTIONS[function]["Timeout"]
+
+    assert timeout < states(machine)[task]["TimeoutSeconds"] <= timeout + 60
 
 
 def test_an_incident_looks_for_seven_days_within_its_history() -> None:
-    """Every quarter of an hour, all tries of each look failing: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
+    """Every quarter of an hour, all tries of each look failing."""
     incident = states("overdue")
-    look, [wait] = incident["Look again"], [one for one in incident.values() if one["Type"] == "Wait"]
-    [given_up] = [one for one in incident["Has it come?"]["Choices"] if "StartTime" in one["Condition"]]
-    looks = 7 * 86_400 // wait["Seconds"]
+    look, wait = incident["Look again"], incident["Wait a quarter of an hour"]
+    arrived, given_up = (one["Condition"] for one in incident["Has it come?"]["Choices"])
     # Entered and left: the wait, the look, the choice. A try: scheduled, started, failed.
-    events = looks * (3 * 2 + 3 * (1 + look["Retry"][0]["MaxAttempts"]))
+    events = 7 * 86_400 // wait["Seconds"] * (3 * 2 + 3 * (1 + look["Retry"][0]["MaxAttempts"]))
 
-    assert 900 == wait["Seconds"]
-    assert f"+ {7 * 86_400_000} " in given_up["Condition"]
-    assert events < 25_000 - 1_000
+    assert 15 * 60 == wait["Seconds"]
+    assert "$states.input.look.state = 'arrived'" in arrived
+    assert f"'not_expected' or $toMillis($states.context.State.EnteredTime) >= {SINCE} + {7 * 86_400_000} " in given_up
+    assert events < HISTORY - 1_000
 
 
 def test_a_look_that_fails_is_not_the_end_of_an_incident() -> None:
     """It found nothing; the next one comes. What was told before is not told again."""
     [caught] = states("overdue")["Look again"]["Catch"]
 
+    assert ALL == set(caught["ErrorEquals"])
     assert "Has it come?" == caught["Next"]
     assert "{'state': 'missing'}" in caught["Output"]
