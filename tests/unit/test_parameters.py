@@ -6,7 +6,7 @@ import pytest
 
 from artifact import route_files
 from shared.domain.windows import LONGEST_WINDOW
-from tests.unit.resolved import PARAMETERS, follows, stack
+from tests.unit.resolved import PARAMETERS, stack
 
 ATTACHED = "arn:aws:states:us-east-2:123456789012:stateMachine:Attached"
 JOB = "arn:aws:glue:us-east-2:123456789012:job/sales"
@@ -85,21 +85,10 @@ def test_bounds_are_those_of_the_code() -> None:
         assert least <= PARAMETERS[name]["Default"] <= (most or PARAMETERS[name]["Default"]), name
 
 
-def test_every_parameter_arrives_somewhere() -> None:
-    """One that nothing reads would be a promise that nobody keeps."""
-    changes = {name.partition("=")[0]: what for name, what in follows().items()}
+@pytest.mark.parametrize("target", ["curated/sales", "curated/sales/"])
+def test_a_targets_folder_is_the_same_with_and_without_a_slash(target: str) -> None:
+    """Old versions expire of exactly what lies in it."""
+    bucket = stack(parameters={"TargetPrefix": target})["Resources"]["SourceBucket"]["Properties"]
+    rules = bucket["LifecycleConfiguration"]["Rules"]
 
-    assert changes.keys() >= PARAMETERS.keys()
-    assert [] == [name for name in PARAMETERS if not changes[name]]
-
-
-@pytest.mark.parametrize(
-    ("variable", "machine"),
-    [("WINDOW_MACHINE_ARN", "WindowStateMachine"), ("OVERDUE_MACHINE_ARN", "OverdueStateMachine")],
-)
-def test_the_functions_know_a_machine_by_its_name(variable: str, machine: str) -> None:
-    """A reference would be a circle: the machine's function has the same environment."""
-    resolved = stack()
-    told = resolved["Globals"]["Function"]["Environment"]["Variables"][variable]
-
-    assert told.endswith(f":stateMachine:{resolved['Resources'][machine]['Properties']['Name']}")
+    assert ["curated/sales/"] == [one["Prefix"] for one in rules if "NoncurrentVersionExpiration" in one]
