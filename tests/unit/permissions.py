@@ -8,212 +8,188 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.unit.resolved import stack
+from tests.unit.resolved import OTHER, stack
 
 STATES = "arn:aws:states:us-east-2:123456789012"
-FILE = "arn:aws:s3:::SourceBucket/input/lab2/eventdriven/green.csv"
-ELSEWHERE = "arn:aws:s3:::SourceBucket/private/salaries.csv"
-TARGET = "arn:aws:s3:::SourceBucket/target/event-transformed/part-0.parquet"
-MARKER = "arn:aws:s3:::SourceBucket/target_$folder$"
-# What Hadoop and EMRFS ask HEAD for before they write below it; without GetObject S3 answers 403 and not 404.
-PARENT = "arn:aws:s3:::SourceBucket/target"
 BUCKET = "arn:aws:s3:::SourceBucket"
-RESULTS = "BackfillResultsBucket.Arn/backfill/run/manifest.json"
-MANIFEST = "BackfillResultsBucket.Arn/windows/0123/0.json"
-SET = "BackfillResultsBucket.Arn/sets/0123.json"
+FILE = f"{BUCKET}/input/lab2/eventdriven/green.csv"
+ELSEWHERE = f"{BUCKET}/private/salaries.csv"
+TARGET = f"{BUCKET}/target/event-transformed/part-0.parquet"
+MARKER = f"{BUCKET}/target_$folder$"
+# What Hadoop and EMRFS ask HEAD for before they write below it; without GetObject S3 answers 403 and not 404.
+PARENT = f"{BUCKET}/target"
+RESULTS_BUCKET = "BackfillResultsBucket.Arn"
+RESULTS = f"{RESULTS_BUCKET}/backfill/run/manifest.json"
+MANIFEST = f"{RESULTS_BUCKET}/windows/0123/0.json"
+SET = f"{RESULTS_BUCKET}/sets/0123.json"
 WINDOWS = f"{STATES}:stateMachine:glueworkshop-windows"
 BACKFILL = f"{STATES}:stateMachine:glueworkshop-backfill"
-LOG = "arn:aws:logs:us-east-2:123456789012:log-group:/aws-glue/jobs/error:log-stream:jr_0123-driver"
-ARTIFACTS = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc"
 OVERDUE = f"{STATES}:stateMachine:glueworkshop-overdue"
-SCRIPT = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc/0123"
 MACHINE = f"{STATES}:stateMachine:Workflow.Name"
+EXECUTION = f"{STATES}:execution:Workflow.Name:green-0123"
+A_WINDOW = f"{STATES}:execution:glueworkshop-windows:0123-0"
+A_BATCH = f"{STATES}:execution:glueworkshop-backfill/batches:1"
 JOB = "arn:aws:glue:us-east-2:123456789012:job/GlueJob"
+LOGS = "arn:aws:logs:us-east-2:123456789012:log-group:/aws-glue/jobs/error"
+LOG = f"{LOGS}:log-stream:jr_0123-driver"
+ARTIFACTS = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc"
+SCRIPT = f"{ARTIFACTS}/0123"
 ANY = "*"
+# Role, and each action with what it is done to.
+type Table = dict[str, dict[str, list[str]]]
+DELIVERS = {"logs:CreateLogDelivery": [ANY], "xray:PutTraceSegments": [ANY]}
+MAY: Table = {
+    "StartExecutionFunction": {
+        "states:StartExecution": [MACHINE, WINDOWS],
+        "s3:GetObject": [FILE, MANIFEST, SET],
+        "s3:GetObjectVersion": [FILE],
+        "s3:ListBucket": [BUCKET, RESULTS_BUCKET],
+    },
+    "WindowStateMachine": {"lambda:InvokeFunction": ["CollectWindowFunction.Arn"], **DELIVERS},
+    "CollectWindowFunction": {
+        "states:StartExecution": [MACHINE],
+        "s3:ListBucket": [BUCKET, RESULTS_BUCKET],
+        "s3:PutObject": [MANIFEST, SET],
+        "s3:GetObject": [MANIFEST, SET, FILE],
+    },
+    "BackfillRequestFunction": {"s3:ListBucket": [BUCKET]},
+    "BackfillBatchFunction": {
+        "states:StartExecution": [MACHINE, WINDOWS],
+        "states:DescribeExecution": [EXECUTION, A_WINDOW],
+        "s3:GetObject": [FILE, MANIFEST, SET],
+        "s3:GetObjectVersion": [FILE],
+        "s3:ListBucket": [BUCKET, RESULTS_BUCKET],
+    },
+    "BackfillReportFunction": {"s3:GetObject": [RESULTS], "s3:ListBucket": [RESULTS_BUCKET]},
+    "BackfillStateMachine": {
+        "lambda:InvokeFunction": [f"Backfill{name}Function.Arn" for name in ("Request", "Batch", "Report")],
+        "s3:ListBucket": [BUCKET],
+        **{f"s3:{call}": [RESULTS] for call in ("PutObject", "GetObject")},
+        **{f"s3:{call}": [RESULTS] for call in ("ListMultipartUploadParts", "AbortMultipartUpload")},
+        "states:StartExecution": [BACKFILL],
+        "states:DescribeExecution": [A_BATCH],
+        "states:StopExecution": [A_BATCH],
+        "states:RedriveExecution": [A_BATCH, f"{STATES}:execution:glueworkshop-backfill:0123"],
+        **DELIVERS,
+    },
+    "BackfillSchedulerRole": {"states:StartExecution": ["BackfillStateMachine"]},
+    "ExpectationSchedulerRole": {"lambda:InvokeFunction": ["CheckExpectationsFunction.Arn"]},
+    "CheckExpectationsFunction": {"s3:ListBucket": [BUCKET], "states:StartExecution": [OVERDUE]},
+    "LookAgainFunction": {"s3:ListBucket": [BUCKET]},
+    "OverdueStateMachine": {
+        "lambda:InvokeFunction": ["LookAgainFunction.Arn"],
+        "sns:Publish": ["AlarmTopic"],
+        **DELIVERS,
+    },
+    "Workflow": {
+        **{f"glue:{call}": [JOB] for call in ("StartJobRun", "GetJobRun", "BatchStopJobRun")},
+        "sns:Publish": ["SuccessTopic"],
+        **DELIVERS,
+    },
+    "GlueJobRole": {
+        "s3:GetObject": [FILE, TARGET, PARENT, f"{BUCKET}/input", SCRIPT, MANIFEST, SET],
+        "s3:PutObject": [TARGET, MARKER],
+        **{f"s3:{call}": [TARGET] for call in ("DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")},
+        **{f"s3:{call}": [BUCKET, RESULTS_BUCKET, ARTIFACTS] for call in ("ListBucket", "GetBucketLocation")},
+        "logs:CreateLogGroup": [LOGS],
+        "logs:CreateLogStream": [LOG],
+        "logs:PutLogEvents": [LOG],
+    },
+}
+# What is done to other things by the actions above, and some actions that nobody above has.
+MAY_NOT: Table = {
+    "StartExecutionFunction": {
+        "states:StartExecution": [f"{STATES}:stateMachine:somebody-elses"],
+        "states:StopExecution": [EXECUTION],
+        "s3:PutObject": [FILE, MANIFEST, SET],
+        "s3:DeleteObject": [FILE],
+        "s3:GetObject": [ELSEWHERE, RESULTS],
+    },
+    "WindowStateMachine": {
+        "lambda:InvokeFunction": ["StartExecutionFunction.Arn", "BackfillBatchFunction.Arn"],
+        "states:StartExecution": [MACHINE],
+    },
+    "CollectWindowFunction": {
+        "states:StartExecution": [WINDOWS],
+        "s3:DeleteObject": [MANIFEST],
+        "s3:PutObject": [RESULTS],
+        "s3:GetObject": [ELSEWHERE],
+    },
+    "BackfillRequestFunction": {"states:StartExecution": [MACHINE], "s3:GetObject": [FILE]},
+    "BackfillBatchFunction": {
+        "states:StartExecution": [BACKFILL],
+        "states:DescribeExecution": [f"{STATES}:execution:somebody-elses:x"],
+        "s3:PutObject": [FILE, MANIFEST],
+        "s3:GetObject": [ELSEWHERE],
+    },
+    "BackfillReportFunction": {"s3:PutObject": [RESULTS], "s3:GetObject": [FILE, MANIFEST]},
+    "BackfillStateMachine": {
+        "lambda:InvokeFunction": ["StartExecutionFunction.Arn"],
+        "states:StartExecution": [MACHINE],
+        "s3:GetObject": [FILE],
+        "s3:PutObject": [f"{RESULTS_BUCKET}/elsewhere/x"],
+        "s3:DeleteObject": [RESULTS],
+        "states:StopExecution": [EXECUTION],
+        "states:RedriveExecution": [A_WINDOW],
+    },
+    "BackfillSchedulerRole": {
+        "states:StartExecution": [MACHINE],
+        "states:StopExecution": ["BackfillStateMachine"],
+    },
+    "ExpectationSchedulerRole": {"lambda:InvokeFunction": ["StartExecutionFunction.Arn"]},
+    "CheckExpectationsFunction": {
+        "states:StartExecution": [MACHINE],
+        "s3:GetObject": [FILE],
+        "sns:Publish": ["AlarmTopic"],
+    },
+    "LookAgainFunction": {"states:StartExecution": [OVERDUE], "s3:GetObject": [FILE]},
+    "OverdueStateMachine": {
+        "lambda:InvokeFunction": ["CheckExpectationsFunction.Arn"],
+        "sns:Publish": ["FailureTopic"],
+    },
+    "Workflow": {
+        "glue:StartJobRun": ["arn:aws:glue:us-east-2:123456789012:job/somebody-elses"],
+        "glue:DeleteJob": [JOB],
+        "sns:Publish": ["AlarmTopic"],
+        "s3:GetObject": [FILE],
+    },
+    "GlueJobRole": {
+        "s3:PutObject": [FILE, PARENT, ELSEWHERE, SCRIPT, MANIFEST],
+        "s3:DeleteObject": [FILE],
+        "s3:AbortMultipartUpload": [FILE],
+        "s3:ListBucket": ["arn:aws:s3:::somebody-elses"],
+        "s3:ListAllMyBuckets": [ANY],
+        "s3:GetObject": [RESULTS],
+        "s3:DeleteBucket": [BUCKET],
+        "glue:StartJobRun": [JOB],
+        "glue:GetTables": ["arn:aws:glue:us-east-2:123456789012:catalog"],
+        "logs:PutLogEvents": [LOG.replace("/aws-glue/jobs/error", "/aws/lambda/somebody-elses")],
+        "iam:PassRole": [ANY],
+    },
+}
 
-MUST: list[tuple[str, str, str]] = [
-    ("StartExecutionFunction", "states:StartExecution", MACHINE),
-    ("StartExecutionFunction", "s3:GetObject", FILE),
-    ("StartExecutionFunction", "s3:GetObjectVersion", FILE),
-    ("StartExecutionFunction", "s3:ListBucket", BUCKET),
-    ("StartExecutionFunction", "states:StartExecution", WINDOWS),
-    ("StartExecutionFunction", "s3:GetObject", MANIFEST),
-    ("StartExecutionFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
-    ("WindowStateMachine", "lambda:InvokeFunction", "CollectWindowFunction.Arn"),
-    ("WindowStateMachine", "logs:CreateLogDelivery", ANY),
-    ("WindowStateMachine", "xray:PutTraceSegments", ANY),
-    ("CollectWindowFunction", "states:StartExecution", MACHINE),
-    ("CollectWindowFunction", "s3:ListBucket", BUCKET),
-    ("CollectWindowFunction", "s3:PutObject", MANIFEST),
-    ("CollectWindowFunction", "s3:GetObject", MANIFEST),
-    ("CollectWindowFunction", "s3:PutObject", SET),
-    ("CollectWindowFunction", "s3:GetObject", SET),
-    ("CollectWindowFunction", "s3:GetObject", FILE),
-    ("StartExecutionFunction", "s3:GetObject", SET),
-    ("BackfillBatchFunction", "s3:GetObject", SET),
-    ("GlueJobRole", "s3:GetObject", SET),
-    ("CollectWindowFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
-    ("BackfillRequestFunction", "s3:ListBucket", BUCKET),
-    ("BackfillBatchFunction", "states:StartExecution", WINDOWS),
-    ("BackfillBatchFunction", "states:DescribeExecution", f"{STATES}:execution:glueworkshop-windows:0123-0"),
-    ("BackfillBatchFunction", "s3:GetObject", MANIFEST),
-    ("BackfillBatchFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
-    ("BackfillBatchFunction", "states:StartExecution", MACHINE),
-    ("BackfillBatchFunction", "states:DescribeExecution", f"{STATES}:execution:Workflow.Name:green-0123"),
-    ("BackfillBatchFunction", "s3:GetObject", FILE),
-    ("BackfillBatchFunction", "s3:GetObjectVersion", FILE),
-    ("BackfillBatchFunction", "s3:ListBucket", BUCKET),
-    ("BackfillReportFunction", "s3:GetObject", RESULTS),
-    ("BackfillReportFunction", "s3:ListBucket", "BackfillResultsBucket.Arn"),
-    ("BackfillStateMachine", "lambda:InvokeFunction", "BackfillRequestFunction.Arn"),
-    ("BackfillStateMachine", "lambda:InvokeFunction", "BackfillBatchFunction.Arn"),
-    ("BackfillStateMachine", "lambda:InvokeFunction", "BackfillReportFunction.Arn"),
-    ("BackfillStateMachine", "s3:ListBucket", BUCKET),
-    ("BackfillStateMachine", "s3:PutObject", RESULTS),
-    ("BackfillStateMachine", "s3:GetObject", RESULTS),
-    ("BackfillStateMachine", "s3:ListMultipartUploadParts", RESULTS),
-    ("BackfillStateMachine", "s3:AbortMultipartUpload", RESULTS),
-    ("BackfillStateMachine", "states:StartExecution", BACKFILL),
-    ("BackfillStateMachine", "states:DescribeExecution", f"{STATES}:execution:glueworkshop-backfill/batches:1"),
-    ("BackfillStateMachine", "states:StopExecution", f"{STATES}:execution:glueworkshop-backfill/batches:1"),
-    ("BackfillStateMachine", "states:RedriveExecution", f"{STATES}:execution:glueworkshop-backfill/batches:1"),
-    ("BackfillStateMachine", "states:RedriveExecution", f"{STATES}:execution:glueworkshop-backfill:0123"),
-    ("BackfillStateMachine", "logs:CreateLogDelivery", ANY),
-    ("BackfillStateMachine", "xray:PutTraceSegments", ANY),
-    ("BackfillSchedulerRole", "states:StartExecution", "BackfillStateMachine"),
-    ("ExpectationSchedulerRole", "lambda:InvokeFunction", "CheckExpectationsFunction.Arn"),
-    ("CheckExpectationsFunction", "s3:ListBucket", BUCKET),
-    ("CheckExpectationsFunction", "states:StartExecution", OVERDUE),
-    ("LookAgainFunction", "s3:ListBucket", BUCKET),
-    ("OverdueStateMachine", "lambda:InvokeFunction", "LookAgainFunction.Arn"),
-    ("OverdueStateMachine", "sns:Publish", "AlarmTopic"),
-    ("OverdueStateMachine", "logs:CreateLogDelivery", ANY),
-    ("OverdueStateMachine", "xray:PutTraceSegments", ANY),
-    ("Workflow", "glue:StartJobRun", JOB),
-    ("Workflow", "glue:GetJobRun", JOB),
-    ("Workflow", "glue:BatchStopJobRun", JOB),
-    ("Workflow", "sns:Publish", "SuccessTopic"),
-    ("Workflow", "logs:CreateLogDelivery", ANY),
-    ("Workflow", "xray:PutTraceSegments", ANY),
-    ("GlueJobRole", "s3:GetObject", FILE),
-    ("GlueJobRole", "s3:ListBucket", BUCKET),
-    ("GlueJobRole", "s3:GetBucketLocation", BUCKET),
-    ("GlueJobRole", "s3:GetObject", TARGET),
-    ("GlueJobRole", "s3:GetObject", PARENT),
-    ("GlueJobRole", "s3:GetObject", "arn:aws:s3:::SourceBucket/input"),
-    ("GlueJobRole", "s3:AbortMultipartUpload", TARGET),
-    ("GlueJobRole", "s3:ListMultipartUploadParts", TARGET),
-    ("GlueJobRole", "s3:ListBucket", "BackfillResultsBucket.Arn"),
-    ("GlueJobRole", "s3:GetBucketLocation", "BackfillResultsBucket.Arn"),
-    ("GlueJobRole", "s3:ListBucket", ARTIFACTS),
-    ("GlueJobRole", "s3:GetBucketLocation", ARTIFACTS),
-    ("GlueJobRole", "logs:CreateLogGroup", "arn:aws:logs:us-east-2:123456789012:log-group:/aws-glue/jobs/error"),
-    ("GlueJobRole", "logs:CreateLogStream", LOG),
-    ("GlueJobRole", "logs:PutLogEvents", LOG),
-    ("GlueJobRole", "s3:PutObject", TARGET),
-    ("GlueJobRole", "s3:DeleteObject", TARGET),
-    ("GlueJobRole", "s3:PutObject", MARKER),
-    ("GlueJobRole", "s3:GetObject", MANIFEST),
-    ("GlueJobRole", "s3:GetObject", SCRIPT),
-]
-MUST_NOT: list[tuple[str, str, str]] = [
-    ("StartExecutionFunction", "states:StartExecution", f"{STATES}:stateMachine:somebody-elses"),
-    ("StartExecutionFunction", "states:StopExecution", f"{STATES}:execution:Workflow.Name:green-0123"),
-    ("StartExecutionFunction", "s3:PutObject", FILE),
-    ("StartExecutionFunction", "s3:DeleteObject", FILE),
-    ("StartExecutionFunction", "s3:GetObject", ELSEWHERE),
-    ("StartExecutionFunction", "s3:GetObject", RESULTS),
-    ("StartExecutionFunction", "s3:PutObject", MANIFEST),
-    ("WindowStateMachine", "lambda:InvokeFunction", "StartExecutionFunction.Arn"),
-    ("WindowStateMachine", "states:StartExecution", MACHINE),
-    ("WindowStateMachine", "lambda:InvokeFunction", "BackfillBatchFunction.Arn"),
-    ("CollectWindowFunction", "states:StartExecution", WINDOWS),
-    ("CollectWindowFunction", "s3:DeleteObject", MANIFEST),
-    ("CollectWindowFunction", "s3:PutObject", RESULTS),
-    ("CollectWindowFunction", "s3:GetObject", ELSEWHERE),
-    ("CollectWindowFunction", "s3:GetObjectVersion", FILE),
-    ("StartExecutionFunction", "s3:PutObject", SET),
-    ("BackfillBatchFunction", "s3:PutObject", MANIFEST),
-    ("BackfillRequestFunction", "states:StartExecution", MACHINE),
-    ("BackfillRequestFunction", "s3:GetObject", FILE),
-    ("BackfillBatchFunction", "states:StartExecution", BACKFILL),
-    ("BackfillBatchFunction", "states:DescribeExecution", f"{STATES}:execution:somebody-elses:x"),
-    ("BackfillBatchFunction", "s3:PutObject", FILE),
-    ("BackfillBatchFunction", "s3:GetObject", ELSEWHERE),
-    ("BackfillReportFunction", "s3:PutObject", RESULTS),
-    ("BackfillReportFunction", "s3:GetObject", FILE),
-    ("BackfillReportFunction", "s3:GetObject", MANIFEST),
-    ("BackfillReportFunction", "states:StartExecution", MACHINE),
-    ("BackfillStateMachine", "lambda:InvokeFunction", "StartExecutionFunction.Arn"),
-    ("BackfillStateMachine", "states:StartExecution", MACHINE),
-    ("BackfillStateMachine", "s3:GetObject", FILE),
-    ("BackfillStateMachine", "s3:PutObject", "BackfillResultsBucket.Arn/elsewhere/x"),
-    ("BackfillStateMachine", "s3:DeleteObject", RESULTS),
-    ("BackfillStateMachine", "states:StopExecution", f"{STATES}:execution:Workflow.Name:green-0123"),
-    ("BackfillStateMachine", "states:RedriveExecution", f"{STATES}:execution:glueworkshop-windows:0123-0"),
-    ("BackfillSchedulerRole", "states:StartExecution", MACHINE),
-    ("ExpectationSchedulerRole", "lambda:InvokeFunction", "StartExecutionFunction.Arn"),
-    ("CheckExpectationsFunction", "states:StartExecution", MACHINE),
-    ("CheckExpectationsFunction", "s3:GetObject", FILE),
-    ("CheckExpectationsFunction", "sns:Publish", "AlarmTopic"),
-    ("LookAgainFunction", "states:StartExecution", OVERDUE),
-    ("LookAgainFunction", "s3:GetObject", FILE),
-    ("OverdueStateMachine", "lambda:InvokeFunction", "CheckExpectationsFunction.Arn"),
-    ("OverdueStateMachine", "sns:Publish", "FailureTopic"),
-    ("BackfillSchedulerRole", "states:StopExecution", "BackfillStateMachine"),
-    ("Workflow", "glue:StartJobRun", "arn:aws:glue:us-east-2:123456789012:job/somebody-elses"),
-    ("Workflow", "glue:DeleteJob", JOB),
-    ("Workflow", "sns:Publish", "AlarmTopic"),
-    ("Workflow", "s3:GetObject", FILE),
-    ("GlueJobRole", "s3:PutObject", FILE),
-    ("GlueJobRole", "s3:DeleteObject", FILE),
-    ("GlueJobRole", "s3:PutObject", PARENT),
-    ("GlueJobRole", "s3:PutObject", ELSEWHERE),
-    ("GlueJobRole", "s3:AbortMultipartUpload", FILE),
-    ("GlueJobRole", "s3:ListBucket", "arn:aws:s3:::somebody-elses"),
-    ("GlueJobRole", "s3:ListAllMyBuckets", ANY),
-    ("GlueJobRole", "glue:StartJobRun", JOB),
-    ("GlueJobRole", "glue:GetTables", "arn:aws:glue:us-east-2:123456789012:catalog"),
-    ("GlueJobRole", "logs:PutLogEvents", LOG.replace("/aws-glue/jobs/error", "/aws/lambda/somebody-elses")),
-    ("GlueJobRole", "s3:PutObject", SCRIPT),
-    ("GlueJobRole", "s3:GetObject", RESULTS),
-    ("GlueJobRole", "s3:PutObject", MANIFEST),
-    ("GlueJobRole", "s3:DeleteBucket", BUCKET),
-    ("GlueJobRole", "iam:PassRole", ANY),
-]
+
+def rows(table: Table) -> list[tuple[str, str, str]]:
+    """Return role, action and resource of each line."""
+    return [(owner, action, one) for owner, calls in table.items() for action, all_ in calls.items() for one in all_]
+
+
+MUST, MUST_NOT = rows(MAY), rows(MAY_NOT)
 # With route files: other machines and jobs, and no further ones.
-OTHERS = [f"{STATES}:stateMachine:{name}" for name in ("Sales", "Trips")]
-JOBS = [f"arn:aws:glue:us-east-2:123456789012:job/{name}" for name in ("sales", "trips")]
+MACHINES, JOBS = (list(map(str, OTHER[name])) for name in ("RouteStateMachineArns", "RouteJobArns"))  # type: ignore[arg-type]
 ROUTED: list[tuple[str, str, list[str]]] = [
-    ("StartExecutionFunction", "states:StartExecution", OTHERS),
-    ("CollectWindowFunction", "states:StartExecution", OTHERS),
-    ("BackfillBatchFunction", "states:StartExecution", OTHERS),
+    *(
+        (f"{name}Function", "states:StartExecution", MACHINES)
+        for name in ("StartExecution", "CollectWindow", "BackfillBatch")
+    ),
     (
         *("BackfillBatchFunction", "states:DescribeExecution"),
-        [f"{one.replace(':stateMachine:', ':execution:')}:green-0123" for one in OTHERS],
+        [f"{one.replace(':stateMachine:', ':execution:')}:green-0123" for one in MACHINES],
     ),
     *(("Workflow", f"glue:{call}", JOBS) for call in ("StartJobRun", "GetJobRun", "BatchStopJobRun")),
 ]
-# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html and .../concepts-xray-tracing.html
-DELIVERY = [
-    *(f"logs:{call}LogDelivery" for call in ("Create", "Get", "Update", "Delete")),
-    *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"),
-    *("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"),
-]
 # What a request says of itself, where a statement asks.
 REQUEST = {"s3:prefix": "input/lab2/eventdriven/2026/", "s3:ResourceAccount": "123456789012"}
-# The same call with other words.
-REFUSED: list[tuple[str, str, str, dict[str, str]]] = [
-    ("CheckExpectationsFunction", "s3:ListBucket", BUCKET, {"s3:prefix": "private/"}),
-    ("LookAgainFunction", "s3:ListBucket", BUCKET, {"s3:prefix": "private/"}),
-    ("GlueJobRole", "s3:GetObject", SCRIPT, {"s3:ResourceAccount": "999999999999"}),
-    ("GlueJobRole", "s3:ListBucket", ARTIFACTS, {"s3:ResourceAccount": "999999999999"}),
-]
-# Which service may assume a role that the template writes out; SAM writes those of functions and state machines.
-TRUST = {
-    "GlueJobRole": "glue.amazonaws.com",
-    **dict.fromkeys(("BackfillSchedulerRole", "ExpectationSchedulerRole"), "scheduler.amazonaws.com"),
-}
 RESOURCES = stack()["Resources"]
 
 

@@ -66,8 +66,8 @@ def test_a_configuration_tells_no_more(configuration: str) -> None:
     one = CONFIGURATIONS[configuration]
     stack_name = one["global"]["parameters"]["stack_name"]
     # The tag lets `make e2e` in.
-    more = {"prod": {"confirm_changeset": True}, "e2e": {"tags": "=".join(account.TAG)}}
-    always = {"resolve_s3": True, "capabilities": "CAPABILITY_IAM", "fail_on_empty_changeset": False}
+    more: dict[str, dict[str, object]] = {"prod": {"confirm_changeset": True}, "e2e": {"tags": "=".join(account.TAG)}}
+    always: dict[str, object] = {"resolve_s3": True, "capabilities": "CAPABILITY_IAM", "fail_on_empty_changeset": False}
 
     assert one.keys() <= {"global", "deploy", "local_invoke"}
     assert {"stack_name": stack_name} == one["global"]["parameters"]
