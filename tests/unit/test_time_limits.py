@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from botocore.retries.standard import ExponentialBackoff
 
 from handlers import (
@@ -11,6 +10,7 @@ from handlers import (
     backfill_report,
     backfill_request,
     check_expectations,
+    collect_window,
     look_again,
     start_execution,
 )
@@ -42,58 +42,50 @@ def longest(client: Any) -> float:
     return float(attempts * (config.connect_timeout + config.read_timeout) + pauses)
 
 
-@pytest.mark.parametrize(
-    ("name", "clients"),
-    [
-        # HeadObject of the current version and of the announced one, StartExecution.
-        ("StartExecutionFunction", [start_execution.s3, start_execution.s3, start_execution.sfn]),
-        # A set of twenty: HeadObject of each, GetObject of the manifest, StartExecution, and both again for the next generation.
-        ("StartExecutionFunction", [start_execution.s3] * 20 + [start_execution.s3, start_execution.sfn] * 2),
-        # A set in a folder: HeadObject, ten listings, and then the same.
-        ("StartExecutionFunction", [start_execution.s3] * 11 + [start_execution.s3, start_execution.sfn] * 2),
-        # With windows, at a close: HeadObject, StartExecution, GetObject of a manifest, StartExecution of the next one.
-        ("StartExecutionFunction", [start_execution.s3, start_execution.sfn, start_execution.s3, start_execution.sfn]),
-        # HeadBucket, and again where the bucket is.
-        ("BackfillRequestFunction", [backfill_request.s3, backfill_request.s3]),
-        # One object; a batch that takes longer is tried again, and what it started is a duplicate then.
-        ("BackfillBatchFunction", [backfill_batch.s3, backfill_batch.sfn]),
-        # A listing and an incident of one route; a tick that is cut off is made good by the next one.
-        ("CheckExpectationsFunction", [check_expectations.s3, check_expectations.sfn]),
-        # A page of a listing.
-        ("LookAgainFunction", [look_again.s3]),
-        # The manifest and one file.
-        ("BackfillReportFunction", [backfill_report.s3, backfill_report.s3]),
-    ],
-)
-def test_all_calls_end_inside_the_timeout(name: str, clients: list[Any]) -> None:
+LIVE, SFN = start_execution.s3, start_execution.sfn
+# What a function calls at worst, one after the other.
+CALLS: dict[tuple[str, str], list[Any]] = {
+    ("StartExecution", "the current version, the announced one, the start"): [LIVE, LIVE, SFN],
+    # HeadObject of each, GetObject of the manifest, StartExecution, and both again for the next generation.
+    ("StartExecution", "a set of twenty"): [LIVE] * 20 + [LIVE, SFN] * 2,
+    ("StartExecution", "a set in a folder: the object, ten listings, the same"): [LIVE] * 11 + [LIVE, SFN] * 2,
+    ("StartExecution", "at a close: the object, a window, its manifest, the next window"): [LIVE, SFN, LIVE, SFN],
+    ("BackfillRequest", "HeadBucket, and again where the bucket is"): [backfill_request.s3] * 2,
+    # A batch that takes longer is tried again, and what it started is a duplicate then.
+    ("BackfillBatch", "one object"): [backfill_batch.s3, backfill_batch.sfn],
+    # A tick that is cut off is made good by the next one.
+    ("CheckExpectations", "a listing and an incident of one route"): [check_expectations.s3, check_expectations.sfn],
+    ("LookAgain", "a page of a listing"): [look_again.s3],
+    ("BackfillReport", "the manifest and one file"): [backfill_report.s3] * 2,
+}
+# How often a client tries, in all.
+ATTEMPTS = {
+    **dict.fromkeys((start_execution, backfill_request, check_expectations), 3),
+    **dict.fromkeys((backfill_batch, backfill_report, collect_window, look_again), 8),
+}
+
+
+def test_all_calls_end_inside_the_timeout() -> None:
     """At worst all of them fail; then there is still time to say so, and to say it of the right object."""
-    timeout = FUNCTIONS[name].get("Timeout", GLOBALS["Timeout"])
+    seconds = {key: sum(map(longest, clients)) + COLD_START for key, clients in CALLS.items()}
+    timeouts = {name: FUNCTIONS[f"{name}Function"].get("Timeout", GLOBALS["Timeout"]) for name, _ in CALLS}
 
-    assert sum(map(longest, clients)) + COLD_START <= timeout
+    assert {} == {key: time for key, time in seconds.items() if time > timeouts[key[0]]}
 
 
-@pytest.mark.parametrize(
-    ("client", "attempts"),
-    [
-        (start_execution.s3, 3),
-        (start_execution.sfn, 3),
-        (backfill_request.s3, 3),
-        (backfill_batch.s3, 8),
-        (backfill_batch.sfn, 8),
-        (backfill_report.s3, 8),
-        (check_expectations.s3, 3),
-        (check_expectations.sfn, 3),
-        (look_again.s3, 8),
-    ],
-)
-def test_every_client_gives_up_in_time(client: Any, attempts: int) -> None:
+def test_every_client_gives_up_in_time() -> None:
     """A hanging connection costs seconds, not the minute that botocore waits by itself; a backfill has more patience."""
-    config = client.meta.config
+    clients = {
+        (module, name): getattr(module, name).meta.config
+        for module in ATTEMPTS
+        for name in ("s3", "sfn")
+        if hasattr(module, name)
+    }
 
-    assert ("file-arrival-trigger", 1, 3, "standard", attempts) == (
-        config.user_agent.split()[0],
-        config.connect_timeout,
-        config.read_timeout,
-        config.retries["mode"],
-        config.retries["total_max_attempts"],
-    )
+    assert {"file-arrival-trigger"} == {one.user_agent.split()[0] for one in clients.values()}
+    assert {(1, 3, "standard")} == {
+        (one.connect_timeout, one.read_timeout, one.retries["mode"]) for one in clients.values()
+    }
+    assert {f"{module.__name__}.{name}": ATTEMPTS[module] for module, name in clients} == {
+        f"{module.__name__}.{name}": one.retries["total_max_attempts"] for (module, name), one in clients.items()
+    }
