@@ -19,6 +19,11 @@ def read(page: str) -> str:
     return (REPOSITORY / page).read_text()
 
 
+def plain(text: str) -> str:
+    """Return text as one line."""
+    return " ".join(text.split())
+
+
 def blocks(text: str, kind: str) -> list[str]:
     """Return the blocks of code of a kind: sh, json or toml."""
     return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -26,7 +31,7 @@ def blocks(text: str, kind: str) -> list[str]:
 
 def without_blocks(text: str) -> str:
     """Return what is not in a block of code."""
-    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def section(text: str, heading: str) -> str:

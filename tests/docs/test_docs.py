@@ -13,66 +13,35 @@ from shared.domain.arrival import SkipReason
 from shared.domain.backfill import read_request
 from tests.docs.pages import MAKEFILE, PAGES, blocks, read, section, without_blocks, words
 from tests.unit.builders import REPOSITORY, stack
-from tests.unit.resolved import CONFIGURATIONS, TEMPLATE
+from tests.unit.resolved import PARAMETERS, TEMPLATE
 
-README, DEPLOY, RUNBOOK = read("README.md"), read("docs/deploy.md"), read("docs/runbook.md")
-BLOCKS = [
-    pytest.param(block, id=f"{path.name}-{number}")
-    for path in PAGES
-    for number, block in enumerate(blocks(path.read_text(), "sh"))
-]
+README, DEPLOY = read("README.md"), read("docs/deploy.md")
+ALL = "".join(path.read_text() for path in PAGES)
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
 RESOURCES = TEMPLATE["Resources"]
+of_every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_every_command_parses(block: str) -> None:
-    """`sh -n` reads each block."""
-    subprocess.run(["/bin/sh", "-n"], input=block, text=True, check=True)
+@of_every_page
+def test_every_command_parses(path: Path) -> None:
+    """`sh -n` reads all blocks."""
+    text = "\n".join(blocks(path.read_text(), "sh"))
+
+    subprocess.run(["/bin/sh", "-n"], input=text, text=True, check=True)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_every_make_target_exists(path: Path) -> None:
-    """In blocks and in the text."""
-    named = re.findall(r"(?:^|`)make (?:-j\d )?([a-z][a-z0-9-]*)", path.read_text(), re.MULTILINE)
-
-    assert set(named) <= TARGETS
-
-
-def test_every_make_target_is_there_for_somebody() -> None:
-    """A target without a line in `make help` is a step of another one."""
-    helped = set(re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE))
-
-    assert TARGETS - helped <= {"lint", "unit", "integration"}
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@of_every_page
 def test_every_path_and_link_exists(path: Path) -> None:
     """Files in backticks by their path in the repository, links from where they stand, anchors as headings."""
     text = without_blocks(path.read_text())
     roots = {one.name for one in REPOSITORY.iterdir()} - {".venv", ".aws-sam", ".local", "target"}
     for named in re.findall(r"`([\w./-]+/[\w./-]*)`", text):
-        if named.split("/")[0] in roots:
-            assert (REPOSITORY / named).exists(), named
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if not target.startswith("http"):
-            file, _, anchor = target.partition("#")
-            page = path.parent / file if file else path
-            assert page.exists(), target
-            assert not anchor or anchor in anchors(page), target
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_every_table_has_a_header(path: Path) -> None:
-    """Or GitHub shows its rows as pipes. All rows have as many cells."""
-    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
-    tables = [block.splitlines() for block in re.findall(r"(?:^ *\|.*\n)+", text, re.MULTILINE)]
-
-    for header, *rows in tables:
-        cells = len(re.findall(r"(?<!\\)\|", header))
-        assert rows, header
-        assert re.fullmatch(r" *\|(?: *:?-+:? *\|)+", rows[0]), header
-        assert {cells} == {len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row))) for row in rows}, header
+        assert named.split("/")[0] not in roots or (REPOSITORY / named).exists(), named
+    for target in re.findall(r"\]\((?!http)([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        page = path.parent / file if file else path
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), target
 
 
 def anchors(page: Path) -> set[str]:
@@ -81,44 +50,74 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_module_that_is_run_exists() -> None:
-    """`python -m` in blocks, in the text and in the Makefile."""
-    text = "".join(path.read_text() for path in PAGES) + MAKEFILE
-    modules = set(re.findall(r"python3? -m ([\w.]+)", text)) - {"pip", "venv", "pytest"}
+@of_every_page
+def test_a_page_can_be_read(path: Path) -> None:
+    """Every table has a header, or GitHub shows its rows as pipes, and as many cells in each row; no line is long.
 
+    Tables, code and lines with a link can't be broken.
+    """
+    text = without_blocks(path.read_text())
+    for header, *rows in (one.splitlines() for one in re.findall(r"(?:^ *\|.*\n)+", text, re.MULTILINE)):
+        cells = len(re.findall(r"(?<!\\)\|", header))
+        assert rows, header
+        assert re.fullmatch(r" *\|(?: *:?-+:? *\|)+", rows[0]), header
+        assert {cells} == {len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row))) for row in rows}, header
+
+    assert [] == [
+        line for line in text.splitlines() if len(line) > 120 and not re.match(r" *\||.*(?:\]\(|https?:)", line)
+    ]
+
+
+def test_the_template_can_be_compared_by_its_lines() -> None:
+    """A change to one metric or alarm shows as a change to its own line."""
+    assert [] == [line for line in read("template.yaml").splitlines() if len(line) > 120]
+
+
+def test_what_is_run_exists() -> None:
+    """Targets of make and modules of `python -m`, in blocks, in the text and in the Makefile."""
+    shown = "\n".join([*blocks(ALL, "sh"), *words(without_blocks(ALL))])
+    targets = set(re.findall(r"^make (?:-j\d )?([a-z][a-z0-9-]*)", shown, re.MULTILINE))
+    modules = set(re.findall(r"python3? -m ([\w.]+)", ALL + MAKEFILE)) - {"pip", "venv", "pytest"}
+
+    assert targets
+    assert set() == targets - TARGETS
     assert modules
     assert [] == [name for name in modules if importlib.util.find_spec(name) is None]
 
 
+def test_every_make_target_is_there_for_somebody() -> None:
+    """A target without a line in `make help` is a step of another one."""
+    helped = set(re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE))
+
+    assert {"lint", "unit", "integration"} == TARGETS - helped
+
+
 def test_every_backfill_that_is_shown_is_understood() -> None:
-    """Inputs of `--input` and `--event`, and the one without the command, through the reader itself."""
-    inputs = re.findall(r"(?:--(?:input|event) '|Backfill\w+` with `)(\{.*?\})['`]", README + DEPLOY + RUNBOOK)
+    """By the reader itself; one that says what it would start is dry, and so is no other."""
+    inputs = re.findall(r"(?:--(?:input|event) '|Backfill\w+` with `)(\{.*?\})['`]", ALL)
+    requests = [
+        (given, read_request(json.loads(given), stack(), datetime(2026, 11, 24, tzinfo=UTC))) for given in inputs
+    ]
 
     assert len(inputs) > 4
-    for given in inputs:
-        read_request(json.loads(given), stack(), datetime(2026, 11, 24, tzinfo=UTC))
+    assert [] == [given for given, request in requests if request.dry_run == ('"dry_run": false' in given)]
 
 
-def test_log_groups_and_resources_are_the_templates() -> None:
-    """A log group that is misspelt answers with an error to somebody who has enough of them."""
+def test_what_a_command_names_is_the_templates() -> None:
+    """A name that is misspelt answers with an error to somebody who has enough of them."""
     groups = {
         one["Properties"]["LogGroupName"].replace("${AWS::StackName}", "$STACK")
         for one in RESOURCES.values()
         if one["Type"] == "AWS::Logs::LogGroup"
     }
-    named = set(re.findall(r"--log-group-name (\S+)", README + RUNBOOK))
-
-    assert named
-    assert named <= groups
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_outputs_are_the_templates(path: Path) -> None:
-    """`output X` in the text, and the runbook's own function."""
-    text = path.read_text()
-    named = set(re.findall(r"outputs? `(\w+)`", text)) | set(re.findall(r"\$\(output (\w+)\)", text))
-
-    assert named <= TEMPLATE["Outputs"].keys()
+    for pattern, known in (
+        (r"--log-group-name (\S+)", groups),
+        (r"--logical-resource-id (\w+)", RESOURCES.keys()),
+        (r"(?:outputs? `|\$\(output )(\w+)[`)]", TEMPLATE["Outputs"].keys()),
+    ):
+        named = {re.sub(r"/(?:STACK|glueworkshop)-", "/$STACK-", name) for name in re.findall(pattern, ALL)}
+        assert named, pattern
+        assert set() == named - known - {"/aws-glue/jobs/error", "/aws-glue/jobs/output"}
 
 
 def test_the_table_of_parameters_is_true() -> None:
@@ -128,7 +127,7 @@ def test_the_table_of_parameters_is_true() -> None:
         name: value for names, cell in rows for name, value in zip(words(names), defaults(names, cell), strict=True)
     }
 
-    assert {name: str(one["Default"]) for name, one in TEMPLATE["Parameters"].items()} == told
+    assert {name: str(one["Default"]) for name, one in PARAMETERS.items()} == told
 
 
 def defaults(names: str, cell: str) -> list[str]:
@@ -149,10 +148,3 @@ def test_the_map_lists_every_page() -> None:
     told = re.findall(r"\(docs/([\w-]+\.md)\)", README.partition("## Where things are")[2])
 
     assert sorted(path.name for path in (REPOSITORY / "docs").glob("*.md")) == sorted(told)
-
-
-def test_no_two_configurations_share_a_stack() -> None:
-    """The second would change the first one's."""
-    stacks = [one["global"]["parameters"]["stack_name"] for one in CONFIGURATIONS.values()]
-
-    assert len(stacks) == len(set(stacks))
