@@ -100,26 +100,29 @@ def test_one_package_holds_the_native_modules_of_both_processors(wheels: Wheels)
     assert ["x86_64", "aarch64"] == wheels.asked
 
 
+def test_what_is_installed_once_is_used_again(wheels: Wheels) -> None:
+    """Other pins are installed by themselves; what an unfinished build left is thrown away."""
+    first = build.dependencies()
+    again = build.dependencies()
+    shutil.rmtree(first)
+    stale = first.with_suffix(".unfinished") / "x86_64" / "stale.py"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("")
+    anew = build.dependencies()
+    build.REQUIREMENTS.write_text("a==2")
+    other = build.dependencies()
+
+    assert first == again == anew != other
+    assert ["x86_64", "aarch64"] * 3 == wheels.asked
+    assert [] == list(anew.rglob("stale.py"))
+
+
 def test_code_that_differs_by_processor_is_not_built(wheels: Wheels) -> None:
     """One of the two would run with the other's."""
     wheels.also["core/constants.py"] = "MACHINE = '{machine}'"
 
     with pytest.raises(SystemExit, match=r"core/constants\.py differs between x86_64 and aarch64"):
         build.dependencies()
-
-
-def test_what_is_installed_once_is_used_again(wheels: Wheels) -> None:
-    """Other pins are installed by themselves; what an unfinished build left is thrown away."""
-    first = build.dependencies()
-    (first.parent / f"{first.name}.unfinished" / "x86_64").mkdir(parents=True)
-    again = build.dependencies()
-    build.REQUIREMENTS.write_text("a==2")
-    other = build.dependencies()
-
-    assert first == again != other
-    assert ["x86_64", "aarch64"] * 2 == wheels.asked
-    assert first.is_dir()
-    assert other.is_dir()
 
 
 def test_what_no_function_reads_is_cut_away(tmp_path: Path) -> None:
@@ -183,39 +186,27 @@ def test_route_files_are_packed_in(stage: Path, tmp_path: Path, monkeypatch: pyt
 
     assert stage.exists()
     assert pack(route_files.read_routes(EXAMPLES)) == packed["ROUTES"]
+    assert REPOSITORY / "src" / "routes" == route_files.FOLDER
     assert not (tmp_path / "artifact" / "handlers" / "packed.py").exists()
 
 
-def test_routes_are_read_where_users_put_them() -> None:
-    """In src/routes."""
-    assert REPOSITORY / "src" / "routes" == route_files.FOLDER
-
-
-def test_a_bad_route_file_is_one_message(
+def test_what_is_wrong_is_one_message_and_nothing_is_built(
     stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And nothing is built."""
+    """A bad route file; and another Python, whose bytecode would be ignored, so that each cold start would compile."""
     (tmp_path / "routes").mkdir()
     (tmp_path / "routes" / "bad.toml").write_text("match = 1")
     monkeypatch.setattr(build, "read_routes", lambda: route_files.read_routes(tmp_path / "routes"))
 
     with pytest.raises(SystemExit, match=r"^Bad route file\. .*bad\.toml"):
         run(monkeypatch, tmp_path / "artifact")
-
-    assert stage.exists()
-    assert not (tmp_path / "artifact").exists()
-    assert ("", "") == capsys.readouterr()
-
-
-def test_another_python_builds_nothing(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its bytecode would be ignored, and each cold start would compile."""
     monkeypatch.setattr(sys, "version_info", (3, 12, 0))
-
     with pytest.raises(SystemExit, match=r"with Python 3\.13"):
         run(monkeypatch, tmp_path / "artifact")
 
     assert stage.exists()
     assert not (tmp_path / "artifact").exists()
+    assert ("", "") == capsys.readouterr()
 
 
 def test_what_does_not_compile_is_not_built(stage: Path, tmp_path: Path) -> None:
