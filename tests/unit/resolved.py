@@ -89,18 +89,24 @@ def _substituted(text: str, substitutions: Mapping[str, str]) -> str:
 
 
 def reviewed(resolved: dict[str, Any]) -> dict[str, Any]:
-    """Return what is reviewed of a stack."""
+    """Return what is reviewed of a stack: a resource's properties beside its type, a policy's statements by their Sid."""
     shown: dict[str, Any] = _without_copies(resolved)
-    for one in shown["Resources"].values():
-        properties = one["Properties"]
-        if one["Type"] == "AWS::Serverless::StateMachine":
-            properties["Substituted"] = _landed(
-                properties.pop("DefinitionUri"), properties.pop("DefinitionSubstitutions")
-            )
-        if one["Type"] == "AWS::CloudWatch::Alarm":
-            properties["Dimensions"] = {one["Name"]: one["Value"] for one in properties["Dimensions"]}
-        if one["Type"] == "AWS::CloudWatch::Dashboard":
-            properties["DashboardBody"] = dict(map(_widget, properties["DashboardBody"]["widgets"]))
+    shown["Resources"] = {name: _resource(**one) for name, one in shown["Resources"].items()}
+    return shown
+
+
+def _resource(Type: str, Properties: dict[str, Any], **attributes: str) -> dict[str, Any]:
+    shown = {"Is": Type, **attributes, **Properties}
+    if Type == "AWS::Serverless::StateMachine":
+        shown["Substituted"] = _landed(shown.pop("DefinitionUri"), shown.pop("DefinitionSubstitutions"))
+    if Type == "AWS::CloudWatch::Alarm":
+        shown["Dimensions"] = {one["Name"]: one["Value"] for one in shown["Dimensions"]}
+    if Type == "AWS::CloudWatch::Dashboard":
+        shown |= dict(map(_widget, shown.pop("DashboardBody")["widgets"]))
+    if "Policies" in shown:
+        found = [one for policy in shown["Policies"] for one in policy.get("PolicyDocument", policy)["Statement"]]
+        shown["Policies"] = {one.pop("Sid", "Only"): one for one in found}
+        assert len(found) == len(shown["Policies"]), "a statement is known by its Sid"
     return shown
 
 
@@ -146,11 +152,7 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, 
         for name in {**old, **new}:
             yield from differences(old.get(name, GONE), new.get(name, GONE), path + name)
     else:
-        yield SHORTER.sub("", path.removeprefix(".").removeprefix("Resources.")), after
-
-
-# What every resource and every policy has in its path.
-SHORTER = re.compile(r"\.Properties|\.Policies\[[\w-]+\](?:\.PolicyDocument)?\.Statement|\.PolicyDocument\.Statement")
+        yield path.removeprefix(".").removeprefix("Resources."), after
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -202,7 +204,8 @@ _Dumper.add_representer(str, _text)
 
 
 def written(content: Any) -> str:
-    """Return the text of a reviewed file."""
+    """Return the text of a reviewed file; HERE is the stack's own region and account."""
+    content = json.loads(json.dumps(content).replace(":us-east-2:123456789012:", ":HERE:"))
     dumped: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=112, allow_unicode=True)
     return f"# Written by `make resolved`: review each line that changes.\n{dumped}"
 
