@@ -2,7 +2,7 @@
 
 `reviewed/defaults.yaml` is the stack without parameters. `reviewed/follows.yaml` is what follows from each parameter: what
 another value of it, alone, changes in that stack, and nothing besides.
-What is only copied, nobody reviews twice: descriptions, and of a definition all but where a substitution lands.
+What is only copied, nobody reviews twice: descriptions, queries, and of a definition all but where a substitution lands.
 """
 
 import json
@@ -20,7 +20,7 @@ from tools.template import deployed, read_template
 REPOSITORY = Path(__file__).resolve().parents[2]
 REVIEWED = Path(__file__).parent / "reviewed"
 GONE = "(gone)"
-COPIED = {"Description", "AlarmDescription", "Definition"}
+COPIED = {"Description", "AlarmDescription", "Definition", "QueryString"}
 TEMPLATE = read_template()
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 GLOBALS = TEMPLATE["Globals"]["Function"]
@@ -116,11 +116,17 @@ def _landed(uri: str, substitutions: dict[str, str]) -> dict[str, str]:
     return {path: _substituted(value, substitutions) for path, value in found if "${" in str(value)}
 
 
-def _widget(widget: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the title of a widget, and what it shows how."""
-    properties = dict(widget.pop("properties"))
-    shown = {name: properties.pop(name) for name in ("alarms", "metrics") if name in properties}
-    return properties.pop("title"), {"How": {**widget, **properties}, **shown}
+def _widget(widget: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the title of a widget, how it is drawn, and each metric: its name, whose, and what else is said of it."""
+    properties = widget["properties"]
+    rows = [[*row[1:2], *row[3:]] or row for row in properties.get("metrics", [])]
+    others = {name: value for name, value in {**widget, **properties}.items() if name not in {"properties", "metrics"}}
+    return others.pop("title"), [_words(others), *map(_words, rows)]
+
+
+def _words(node: Any) -> str:
+    """Return the values, as text."""
+    return " ".join(str(value) for _, value in leaves(node))
 
 
 def _without_copies(node: Any) -> Any:
@@ -188,6 +194,7 @@ class _Dumper(yaml.SafeDumper):
         node = super().represent_data(data)
         if isinstance(node, yaml.CollectionNode):
             text, flat = json.dumps(data), _depth(data) <= (2 if isinstance(data, dict) else 1)
+            flat = flat and not any(" " in str(one) for one in data if isinstance(data, list))
             node.flow_style = "\\n" not in text and len(text) < (500 if flat else 120)
         return node
 

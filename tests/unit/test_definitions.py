@@ -8,7 +8,9 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tests.unit.builders import REPOSITORY, states
+from shared.domain.plan import execution_input
+from tests.unit.builders import REPOSITORY, chosen, item, stack, states, stored
+from tests.unit.permissions import statements
 from tests.unit.resolved import FUNCTIONS, TEMPLATE
 
 MACHINES = ("workflow", "window", "backfill", "overdue")
@@ -167,14 +169,75 @@ def test_a_backfill_leaves_live_arrivals_their_rate() -> None:
     assert 2 * batches["ItemBatcher"]["MaxItemsPerBatch"] < FUNCTIONS["BackfillBatchFunction"]["Timeout"]
 
 
-def test_the_report_reads_what_the_map_writes() -> None:
-    """One answer a line, the answers alone; the label is part of the ARN of each child, the error the runbook's word."""
-    backfill = states("backfill")
-    batches = backfill["Look at every object"]
+def test_a_backfill_lists_what_was_asked_for() -> None:
+    """And hands on of each object what the batch reads; a batch's input is within Step Functions' 256 KiB."""
+    batches = states("backfill")["Look at every object"]
+    reader = batches["ItemReader"]["Parameters"]
 
-    assert {"OutputType": "JSONL", "Transformation": "COMPACT"} == batches["ResultWriter"]["WriterConfig"]
-    assert "batches" == batches["Label"]
+    assert {"Bucket.$": "$.request.bucket", "Prefix.$": "$.request.prefix"} == reader
+    assert {f"{name}.$" for name in item("x")} == batches["ItemSelector"].keys()
+    assert [] == [name for name, path in batches["ItemSelector"].items() if not path.endswith(f".{name[:-2]}")]
+    assert batches["ItemBatcher"]["MaxInputBytesPerBatch"] <= 256 * 1024 / 2
+
+
+def test_the_report_reads_what_the_map_writes() -> None:
+    """One answer a line, the answers alone, where the role may write; the label is part of each child's ARN."""
+    backfill = states("backfill")
+    writer = backfill["Look at every object"]["ResultWriter"]
+    [may] = [one for one in statements("BackfillStateMachine") if one.get("Sid") == "WriteResults"]
+
+    assert {"OutputType": "JSONL", "Transformation": "COMPACT"} == writer["WriterConfig"]
+    assert may["Resource"].endswith(f"/{writer['Parameters']['Prefix']}/*")
+    assert "batches" == backfill["Look at every object"]["Label"]
     assert backfill["Some objects failed"]["Error"] in (REPOSITORY / "docs" / "runbook.md").read_text()
+
+
+@pytest.mark.parametrize("machine", ["window", "backfill", "overdue"])
+def test_a_function_gets_all_and_its_answer_goes_on(machine: str) -> None:
+    """What it is called with is the state's input; what goes on is its payload, without Lambda's envelope."""
+    tasks = {name: one for name, one in all_states(machine).items() if ":lambda:invoke" in one.get("Resource", "")}
+
+    assert tasks
+    for name, one in tasks.items():
+        given = one.get("Arguments", {}).get("Payload") or one["Parameters"]["Payload.$"]
+        assert given in {"{% $states.input %}", "$"}, name
+        outputs = [one[field] for field in ("Output", "OutputPath", "ResultSelector") if field in one]
+        assert re.search(r"\$(?:states\.result)?\.Payload\b", json.dumps(outputs)), name
+
+
+def test_a_message_says_what_it_is_about() -> None:
+    """Subject and message of one thing; what was told is not lost, and the subject is one that SNS takes."""
+    told, overdue = states("workflow")["Notify success"], states("overdue")
+    came = overdue["Tell that it has come"]["Arguments"]
+
+    assert "ResultPath" in told
+    assert told["ResultPath"] is None
+    assert re.fullmatch(r"[ -~]{1,99}", told["Parameters"]["Subject"])
+    assert "{% $states.input %}" == overdue["Tell that it is missing"]["Output"]
+    for arguments, of in ((overdue["Tell that it is missing"]["Arguments"], ""), (came, "look.")):
+        assert [f"{{% $states.input.{of}{one} %}}" for one in ("subject", "message")] == [
+            *(arguments[name] for name in ("Subject", "Message")),
+        ]
+
+
+def test_the_job_gets_what_it_reads() -> None:
+    """By the same names; a manifest where there is one; the capacity of the route, of the template's kind of worker."""
+    arguments = states("workflow")["Run the Glue job"]["Arguments"]
+    pairs = dict(re.findall(r"'--(\w+)': \$states\.input\.(\w+)", arguments["Arguments"]))
+    script = (REPOSITORY / "glue" / "ny_taxi_transformed.py").read_text()
+    [required] = re.findall(r"getResolvedOptions\(sys\.argv, \[(.*?), \*", script)
+    given = json.loads(execution_input(stored(), chosen(), stack()))
+
+    assert {*re.findall(r'"(\w+)"', required), "MANIFEST"} == pairs.keys()
+    assert pairs == {name: "manifest" if name == "MANIFEST" else name for name in pairs}
+    assert "$exists($states.input.manifest) ? {" in arguments["Arguments"]
+    assert "{% $states.input.JOB_NAME %}" == arguments["JobName"]
+    assert "{% $states.input.glue_max_capacity_dpus %}" == arguments["NumberOfWorkers"]
+    assert TEMPLATE["Resources"]["GlueJob"]["Properties"]["WorkerType"] == arguments["WorkerType"]
+    assert set(re.findall(r"\$states\.input\.(\w+)", json.dumps(arguments))) - given.keys() <= {
+        "manifest",
+        "parameters",
+    }
 
 
 @pytest.mark.parametrize(
