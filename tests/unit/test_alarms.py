@@ -160,4 +160,6 @@ def test_saved_queries_look_for_words_that_are_logged() -> None:
 
     assert words
     assert words <= set(re.findall(r'logger\.\w+\("(\w+)"', source))
-    assert {1} == {one["QueryString"].count("| sort ") for one in queries}
+    assert ["@timestamp", "@timestamp", "latency_ms desc", "skips desc"] == sorted(
+        order for one in queries for order in re.findall(r"\| sort (.+)", one["QueryString"])
+    )
