@@ -123,6 +123,8 @@ def rows(table: Table) -> list[tuple[str, str, str]]:
 
 
 MUST = rows(MAY)
+# One machine, by its name and by its reference.
+SAME = {BACKFILL: "BackfillStateMachine", "BackfillStateMachine": BACKFILL}
 NEEDED = {action for _, action, _ in MUST}
 # Each does to nothing of another role's, nor of a stranger's, what it does to its own; some actions nobody has.
 MUST_NOT = [
@@ -130,7 +132,7 @@ MUST_NOT = [
     for action, others in OTHERS.items()
     for one in sorted({*others, *(one for _, known, one in MUST if known == action)})
     for owner, calls in MAY.items()
-    if one not in calls.get(action, ()) and (action in calls or action not in NEEDED)
+    if not {one, SAME.get(one)} & {*calls.get(action, ())} and (action in calls or action not in NEEDED)
 ]
 # With route files: other machines and jobs, and no further ones.
 MACHINES, JOBS = (list(map(str, OTHER[name])) for name in ("RouteStateMachineArns", "RouteJobArns"))  # type: ignore[arg-type]
