@@ -36,6 +36,7 @@ ROUTE = {
     "OVERDUE_MACHINE_ARN": "arn:aws:states:us-east-2:123456789012:stateMachine:glueworkshop-overdue",
     "RESULTS_BUCKET_NAME": "glueworkshop-results",
     "POWERTOOLS_SERVICE_NAME": "glueworkshop",
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",
     # Without X-Ray's header, which only AWS sends, the peer's Tracer would do nothing but warn.
     "POWERTOOLS_TRACE_DISABLED": "true",
 }
