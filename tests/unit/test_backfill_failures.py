@@ -227,7 +227,7 @@ def test_a_start_is_logged_and_counted_once(
     world.log.seek(0)
     capsys.readouterr()
 
-    results = world.batch("eon", **request_)
+    results = world.batch("noe", **request_)
 
     dry = "dry_run" in request_
     logged = [*(("started", name, None) for name in starts), ("skipped", "e", "empty_object")]
