@@ -30,14 +30,15 @@ STAGES = ROOT / ".aws-sam" / "packages"
 PYTHON = (3, 13)
 MACHINES = ("x86_64", "aarch64")
 
-# Every operation the functions call. botocore carries models of some 440 services; a test compares this table with src/.
-# botocore asks HeadBucket too, for the bucket's region when a HEAD is answered 301 or 400.
+# Every operation the functions call. botocore carries models of some 440 services; a test compares this table with
+# src/. botocore asks HeadBucket too, for the bucket's region when a HEAD is answered 301 or 400.
 OPERATIONS = {
     "s3": {"GetObject", "HeadBucket", "HeadObject", "ListObjectsV2", "PutObject"},
     "stepfunctions": {"DescribeExecution", "StartExecution"},
 }
 
-# What the functions read of HeadObject's answer. Every other member would be looked for too, for 7 % more instructions an event.
+# What the functions read of HeadObject's answer. Every other member would be looked for too, for 7 % more instructions
+# an event.
 MEMBERS = {"HeadObjectOutput": {"ContentLength", "ContentType", "ETag", "LastModified", "Metadata", "VersionId"}}
 
 

@@ -8,16 +8,17 @@ characters. Both questions are searches for a shortest string that two automata 
 **A loop** is a circle of steps. A step leads from one route to another when some key is the first one's and some object
 that its job may write for this very key is the second one's. A step is decided exactly, with all there is to it: a key
 has one reading, the one that captures as little as possible from the left; a route with a higher priority may take the
-key, or the object; markers are skipped. Two things are taken for possible without proof, so that a circle may be refused
-that could not close, and never the other way round:
+key, or the object; markers are skipped. Two things are taken for possible without proof, so that a circle may be
+refused that could not close, and never the other way round:
 - a placeholder that a target has twice, or in another order than the match, may there be anything it could capture
   (with two copies of a capture what a job writes is no regular language any more);
 - the steps of a circle are decided one by one: that the object of each is the key of the next one is not asked. (Whether
   it ever is can't be decided in general.)
 
 **Unread members.** In a set with one of each, what one template captures of a key must make keys of the others that are read
-back to the same captures. Where two templates have their placeholders in the same order, this is decided exactly, by the same
-search. Where they have not, the second must have one reading only, whatever its placeholders hold: rather one refused too many.
+back to the same captures. Where two templates have their placeholders in the same order, this is decided exactly, by
+the same search. Where they have not, the second must have one reading only, whatever its placeholders hold: rather one
+refused too many.
 """
 
 import heapq

@@ -1,8 +1,8 @@
 """Read src/routes/*.toml, refuse what can't work, and pack the rest: once, when the application is built.
 
-Standard library only, but for [expect], which is read with the functions' own packages (artifact/build.py has them staged
-by then): `sam build` runs it with whatever python3.13 is on the PATH. The functions never import it.
-Every refusal is a RouteFileError whose message names the file, the field, and what to do.
+Standard library only, but for [expect], which is read with the functions' own packages (artifact/build.py has them
+staged by then): `sam build` runs it with whatever python3.13 is on the PATH. The functions never import it. Every
+refusal is a RouteFileError whose message names the file, the field, and what to do.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Measure the function beside its peers, in Lambda's own runtime, all in one interleaved run.
 
-Cold is the CPU from the start of the runtime to the end of the first event, warm the CPU of each event after it. Both are
-read from the kernel, and contenders take turns, batch by batch, so that a noisy neighbour meets all of them; quote the
-ratios. Instructions, counted under valgrind where it is installed, do not depend on neighbours at all.
+Cold is the CPU from the start of the runtime to the end of the first event, warm the CPU of each event after it. Both
+are read from the kernel, and contenders take turns, batch by batch, so that a noisy neighbour meets all of them; quote
+the ratios. Instructions, counted under valgrind where it is installed, do not depend on neighbours at all.
 """
 
 import argparse

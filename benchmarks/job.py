@@ -1,7 +1,8 @@
 """The Glue job beside the naive one: `.venv/spark/bin/python -m benchmarks.job`, with the sizes in MB to measure.
 
-Both run on one Spark, in turn, on files of green trips: plain ones, and ones in which a quoted value goes over two lines.
-Passes are the bytes that Hadoop read, by the size of the file. Seconds depend on the machine, so quote the ratio.
+Both run on one Spark, in turn, on files of green trips: plain ones, and ones in which a quoted value goes over two
+lines. Passes are the bytes that Hadoop read, by the size of the file. Seconds depend on the machine, so quote the
+ratio.
 """
 
 import argparse

@@ -4,9 +4,10 @@ A source is an object or a folder, with or without its trailing slash. Each sour
 
     s3://BUCKET_NAME/TRG_PREFIX/source_id=green_tripdata.csv-<32 hex digits>/part-….snappy.parquet
 
-A run replaces that folder and no other, and only when everything has been read, converted and counted. The folder is named
-after the source's file name, for the reader, and a hash of the whole key: the URL-encoded key itself could exceed the 1,024
-bytes S3 allows. With --MANIFEST, the address of a window's manifest, each file that it lists is a source of its own.
+A run replaces that folder and no other, and only when everything has been read, converted and counted. The folder is
+named after the source's file name, for the reader, and a hash of the whole key: the URL-encoded key itself could exceed
+the 1,024 bytes S3 allows. With --MANIFEST, the address of a window's manifest, each file that it lists is a source of
+its own.
 
 What is guaranteed, the options, the types and what to do about each message: docs/job.md. How it works:
 
@@ -16,8 +17,8 @@ What is guaranteed, the options, the types and what to do about each message: do
     parse   the lines of the others are parsed side by side, by Arrow's reader
     write   into a hidden folder beside the target; what is there is counted, and then put in place
 
-Spark's own CSV reader has no part in it: it guesses, cuts and pads. Nor has a DynamicFrame: it expands glob characters in
-keys, and a job bookmark would make it skip a source it has seen before.
+Spark's own CSV reader has no part in it: it guesses, cuts and pads. Nor has a DynamicFrame: it expands glob characters
+in keys, and a job bookmark would make it skip a source it has seen before.
 """
 
 # ruff: noqa: PLC0415, SLF001

@@ -1,7 +1,7 @@
 """The demo: a CSV arrives and becomes Parquet, once; then six things that go wrong elsewhere do not go wrong here.
 
-It builds the application, starts the local cloud, deploys this very template, and goes through AWS APIs only. The Glue job's
-script runs on Spark.
+It builds the application, starts the local cloud, deploys this very template, and goes through AWS APIs only. The Glue
+job's script runs on Spark.
 """
 
 import csv

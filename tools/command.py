@@ -153,8 +153,8 @@ def cli() -> None:
 def why(key: str, cloud: Cloud, routes: Path | None) -> Answer:
     """Say what became of the object KEY, and what to do.
 
-    It reads only: S3, the execution of the upload's name, the log, and the failure queue (whose messages it hides for ten
-    seconds). A key that begins with a dash comes after --.
+    It reads only: S3, the execution of the upload's name, the log, and the failure queue (whose messages it hides for
+    ten seconds). A key that begins with a dash comes after --.
     """
     routing.check_key(key)
     return why_tell.tell(why_ask.ask(cloud, key, routes), datetime.now(UTC))
@@ -241,8 +241,8 @@ def backfill(cloud: Cloud, follow: str | None, *, start: bool, **asked: str | No
 def failed(cloud: Cloud, since: datetime) -> Answer:
     """List what failed: when, what, which key, why, and what to do.
 
-    These are the messages of the failure queue, and the executions of workflow, windows and backfills that failed, timed
-    out or were stopped. The messages stay where they are, hidden for ten seconds.
+    These are the messages of the failure queue, and the executions of workflow, windows and backfills that failed,
+    timed out or were stopped. The messages stay where they are, hidden for ten seconds.
     """
     found, unseen = failing.ask(cloud, since)
     return failing.tell(found, since, unseen)

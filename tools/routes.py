@@ -1,7 +1,7 @@
 """Which route takes a key, and what all routes are: `arrivals route KEY [--size]` and `arrivals routes`.
 
-Of a checkout they read src/routes/*.toml and the defaults of template.yaml, and ask nobody; of a deployed stack, what its
-function holds.
+Of a checkout they read src/routes/*.toml and the defaults of template.yaml, and ask nobody; of a deployed stack, what
+its function holds.
 """
 
 import json

@@ -6,8 +6,8 @@ stack and is logged; the environment survives it, but not a crash or a timeout.
 
 ministack: counts a throttle as an attempt, always says three attempts, leaves out version, timestamp and request id,
 calls every error `Runtime.HandlerError`, ends the environment after each, may lose the last log lines, and starts as
-many processes as there are events. Functions see the packages of the emulator. It unpacks the code for every environment,
-which takes longer than all the rest.
+many processes as there are events. Functions see the packages of the emulator. It unpacks the code for every
+environment, which takes longer than all the rest.
 
 Beyond `LAMBDA_MAX_WORKERS` at once invocations wait, which AWS calls concurrency and does not do: a function that
 invokes functions synchronously could wait for ever.

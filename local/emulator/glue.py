@@ -6,10 +6,10 @@ and refuses what comes on top. No run is queued: the template turns `JobRunQueui
 
 ministack: knows no `glue:startJobRun`, forgets the limit, and its runs take no time.
 
-With the setting `GLUE_RUNS=spark` the job's script runs (`spark_runs.py`). Otherwise it is never read, but a run looks at
-its source as the script would: when nothing lies under `--BUCKET_NAME` and `--SRC_PREFIX`, it fails with Spark's message.
-It takes `GLUE_RUN_SECONDS`, or what the source object's own metadata asks for as `run-seconds`: so a test decides what
-happens while a run lasts.
+With the setting `GLUE_RUNS=spark` the job's script runs (`spark_runs.py`). Otherwise it is never read, but a run looks
+at its source as the script would: when nothing lies under `--BUCKET_NAME` and `--SRC_PREFIX`, it fails with Spark's
+message. It takes `GLUE_RUN_SECONDS`, or what the source object's own metadata asks for as `run-seconds`: so a test
+decides what happens while a run lasts.
 """
 
 import json

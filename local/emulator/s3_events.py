@@ -4,7 +4,8 @@ AWS: `version-id` is there for an object in a versioned bucket and absent otherw
 the events are archived like all others. A HEAD of an object without a version says
 `null` once its bucket has ever been versioned. A missing object is a 403 to whom may not list the bucket.
 
-ministack: never sends a `version-id`, archives no S3 event, and dates them in a form that a replay cannot compare. A missing object is a 404 to everybody.
+ministack: never sends a `version-id`, archives no S3 event, and dates them in a form that a replay cannot compare. A
+missing object is a 404 to everybody.
 """
 
 import contextvars

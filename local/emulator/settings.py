@@ -41,7 +41,8 @@ FIXED = {
     "IOT_MTLS_ENABLED": "0",
     "SFTP_ENABLED": "0",
     "LAMBDA_EXECUTOR": "local",
-    # No bound: what waits for one of LAMBDA_MAX_WORKERS counts as running, and a burst would become a storm of throttles.
+    # No bound: what waits for one of LAMBDA_MAX_WORKERS counts as running, and a burst would become a storm of
+    # throttles.
     "LAMBDA_ACCOUNT_CONCURRENCY": "0",
     "PERSIST_STATE": "0",
     "S3_PERSIST": "0",

@@ -1,13 +1,13 @@
 """Glue job runs for real: the job's own script on Spark, with the permissions of the job's role.
 
 AWS: a run fetches the script from `ScriptLocation` and runs it with the job's arguments and the run's over them, as the
-job's role. What goes wrong is its `ErrorMessage`; past `Timeout` minutes it is stopped. What the script prints is in the
-log group /aws-glue/jobs/output, what Spark and Glue's logger say in /aws-glue/jobs/error, under RUN_ID-driver:
+job's role. What goes wrong is its `ErrorMessage`; past `Timeout` minutes it is stopped. What the script prints is in
+the log group /aws-glue/jobs/output, what Spark and Glue's logger say in /aws-glue/jobs/error, under RUN_ID-driver:
 https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
 
 One Spark serves all runs, one after the other: to start one takes some ten seconds. Each run is a process of its own.
-Not proven: the words of an ErrorMessage are a script's own exception, or the innermost one in Java. Glue's has a category
-in front.
+Not proven: the words of an ErrorMessage are a script's own exception, or the innermost one in Java. Glue's has a
+category in front.
 """
 
 import json

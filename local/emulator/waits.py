@@ -3,7 +3,8 @@
 AWS: a Wait until a timestamp ends then, and Step Functions cuts the timestamp to whole seconds.
 
 ministack: scales what is left of it, as it does durations (SFN_WAIT_SCALE), so that the Wait ends before its moment.
-The window machine waits until a time that arrivals count on: https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
+The window machine waits until a time that arrivals count on:
+https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
 """
 
 import time

@@ -1,7 +1,7 @@
 """A Spark that outlives its runs: `python -m local.spark.server ENDPOINT REGION`.
 
-Prints where its gateway is, as one line of JSON. A line to its standard input cancels whatever runs in it, and the end of
-that input ends it.
+Prints where its gateway is, as one line of JSON. A line to its standard input cancels whatever runs in it, and the end
+of that input ends it.
 """
 
 import json

@@ -1,6 +1,7 @@
 """An object that arrived, whichever way it was announced, and the reasons not to start anything for it.
 
-Named tuples here and in the modules that each arrival imports: a dataclass takes a cold start three times as long to make.
+Named tuples here and in the modules that each arrival imports: a dataclass takes a cold start three times as long to
+make.
 """
 
 from collections.abc import Mapping
@@ -37,8 +38,8 @@ class SkipReason(StrEnum):
 class Announcement(NamedTuple):
     """What a payload says, whatever it is: read once, to decide, to log and to count.
 
-    `said` holds the values under the names that `shared/domain/parse.py` gives them, of any type; what is missing is absent.
-    `payload` is all of it, for a hint where it is no event.
+    `said` holds the values under the names that `shared/domain/parse.py` gives them, of any type; what is missing is
+    absent. `payload` is all of it, for a hint where it is no event.
     """
 
     source: Source
@@ -58,7 +59,8 @@ class ObjectCreated(NamedTuple):
 class StoredObject(NamedTuple):
     """The object as S3 describes it now; size in bytes.
 
-    `content_type` and `metadata` (the object's own, by name) are for the job alone: no part of what makes an upload itself.
+    `content_type` and `metadata` (the object's own, by name) are for the job alone: no part of what makes an upload
+    itself.
     """
 
     bucket: str

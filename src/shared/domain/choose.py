@@ -68,9 +68,9 @@ def screen(created: ObjectCreated, stack: Stack) -> Skip | None:
 def choose(created: ObjectCreated, stack: Stack, *, even_paused: bool = False) -> Choice | Skip:
     """Return the route of the object's key: that of the route files which takes it, or the one of the parameters.
 
-    The order is: marker, no route, paused, hidden, then what would be unsafe. A pause holds up arrivals (it spares S3 the call)
-    and ends nothing: what a window gathers is asked for with `even_paused`.
-    Raises ForeignObjectError for an object that is not this stack's, UnsafeTargetError and UnsafeArgumentError.
+    The order is: marker, no route, paused, hidden, then what would be unsafe. A pause holds up arrivals (it spares S3
+    the call) and ends nothing: what a window gathers is asked for with `even_paused`. Raises ForeignObjectError for an
+    object that is not this stack's, UnsafeTargetError and UnsafeArgumentError.
     """
     if skip := screen(created, stack):
         return skip
@@ -96,8 +96,8 @@ def find_route(key: str, stack: Stack) -> Choice | None:
 def screen_hidden(key: str, choice: Choice, stack: Stack) -> Skip | None:
     """Return a skip for a file that is hidden or unfinished by its name or that of a folder, or None.
 
-    What the source prefix or the route's match writes out is meant, as a shell's `*` passes over `.name` and `.name` does
-    not.
+    What the source prefix or the route's match writes out is meant, as a shell's `*` passes over `.name` and `.name`
+    does not.
     """
     # Nearly every key ends here, and the pattern takes ten times as long.
     if not ("/." in key or "/_" in key or key.startswith((".", "_")) or "._COPYING_" in key):

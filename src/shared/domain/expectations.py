@@ -1,9 +1,9 @@
 """Expectations: by when which data should have come, and whether it has. Without a clock: `now` is an argument.
 
-A deadline has two faces. Its *wall* is the clock on the wall as the cron writes it, and gives the data's date. Its moment,
-`at`, is when that wall clock shows it: for a wall that a zone skips in spring the first moment after the gap, for one that
-comes twice in autumn the first. A cron whose minute or hour begins with a star runs through real time instead, as cronsim
-has it, so that an hour that comes twice has two deadlines and one that is skipped has none.
+A deadline has two faces. Its *wall* is the clock on the wall as the cron writes it, and gives the data's date. Its
+moment, `at`, is when that wall clock shows it: for a wall that a zone skips in spring the first moment after the gap,
+for one that comes twice in autumn the first. A cron whose minute or hour begins with a star runs through real time
+instead, as cronsim has it, so that an hour that comes twice has two deadlines and one that is skipped has none.
 
 What has arrived is decided by the objects there are: those that the route takes, whose captures are the expected ones.
 """
@@ -43,7 +43,8 @@ class Deadline(NamedTuple):
 class Due(NamedTuple):
     """What one route should have by one deadline, as the input of its incident has it.
 
-    `deadline` is in UTC, `data` is the data's date in `zone`. Only what was modified later than `after` counts; None: all does.
+    `deadline` is in UTC, `data` is the data's date in `zone`. Only what was modified later than `after` counts; None:
+    all does.
     """
 
     route: str

@@ -23,9 +23,10 @@ class Opened(NamedTuple):
 class Memory:
     """Start dates of windows that this environment was told of, and manifests that it has read.
 
-    Both are safe to keep. A start date never changes, and a manifest neither. An arrival that S3 had before the deadline of
-    a window that was once started is in that window's manifest, or, should the window have been stopped, in the one of a
-    later generation, which lists later still. That a manifest is *absent* is never kept: it may be there by now.
+    Both are safe to keep. A start date never changes, and a manifest neither. An arrival that S3 had before the
+    deadline of a window that was once started is in that window's manifest, or, should the window have been stopped, in
+    the one of a later generation, which lists later still. That a manifest is *absent* is never kept: it may be there
+    by now.
     """
 
     def __init__(self) -> None:

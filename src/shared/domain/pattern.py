@@ -1,7 +1,8 @@
 """What a key must look like, and texts made from what it captured: the template language of routes.
 
-A template is a tuple of tokens: a `str` stands for itself, a `Capture` takes one or more characters (code points) of the
-key. artifact/route_files.py parses templates from their text when the application is built; here they are only used.
+A template is a tuple of tokens: a `str` stands for itself, a `Capture` takes one or more characters (code points) of
+the key. artifact/route_files.py parses templates from their text when the application is built; here they are only
+used.
 """
 
 from collections.abc import Iterator, Mapping
@@ -137,7 +138,8 @@ def _endings(body: Template, text: str) -> list[int] | None:
             # All that are longer than the shortest.
             found = everything & -((after & -after) << 1)
         else:
-            # One character more, then on through whatever is no slash: the carry of an addition runs along each stretch.
+            # One character more, then on through whatever is no slash: the carry of an addition runs along each
+            # stretch.
             begin = after << 1 & plain
             found = (plain + begin ^ plain | begin) & plain
         if not found:

@@ -31,8 +31,8 @@ class Complete(NamedTuple):
 class Expectation(NamedTuple):
     """What should have come by when; shared.domain.expectations does the arithmetic, which no arrival needs.
 
-    `captures` are formats of the data's date by capture, `by` is the cron of the deadlines in `zone`. The data's date is the
-    deadline's less `lag_hours`. `since` is a date, YYYY-MM-DD: no deadline before it counts.
+    `captures` are formats of the data's date by capture, `by` is the cron of the deadlines in `zone`. The data's date
+    is the deadline's less `lag_hours`. `since` is a date, YYYY-MM-DD: no deadline before it counts.
     """
 
     captures: tuple[tuple[str, str], ...]
@@ -185,7 +185,8 @@ class RouteTable:
 
     def _candidates(self, key: str) -> Iterator[int]:
         segments = key.split("/")
-        # The longest head that the key begins with is the nearest before it or an ancestor; its ancestors are the others.
+        # The longest head that the key begins with is the nearest before it or an ancestor; its ancestors are the
+        # others.
         number = bisect_right(self._heads, key) - 1
         while number >= 0 and not key.startswith(self._heads[number]):
             number = self._parents[number]

@@ -1,9 +1,10 @@
 """Sets: one execution when all have arrived. Every arrival looks at the whole set; there is no table and no counter.
 
-The machine is that of windows (`windows.join`, its generations, its manifests), under another condition: not that a time is
-over, but that the set is complete and has settled. An arrival that finds its set complete starts an execution of the window
-machine, named after the set's *content*: each member's key, ETag and `LastModified`. It waits until the set has been left alone
-for a while, looks again, stores the manifest if the content is still the same, and starts the target once, on that content.
+The machine is that of windows (`windows.join`, its generations, its manifests), under another condition: not that a
+time is over, but that the set is complete and has settled. An arrival that finds its set complete starts an execution
+of the window machine, named after the set's *content*: each member's key, ETag and `LastModified`. It waits until the
+set has been left alone for a while, looks again, stores the manifest if the content is still the same, and starts the
+target once, on that content.
 
 Why exactly one execution runs on each content that has settled:
 
@@ -11,13 +12,13 @@ Why exactly one execution runs on each content that has settled:
   also when Step Functions has forgotten its name.
 - A collect that finds another content stores nothing and starts nothing: whoever changed the set brings its own.
 - An arrival counts as brought only if it saw the content before the deadline of a running execution: that one looks after
-  the arrival did. Otherwise it opens the next *generation*: an earlier one may have seen the set while it was changed, and
-  ended, though the same content came back (a restored object has its old version).
+  the arrival did. Otherwise it opens the next *generation*: an earlier one may have seen the set while it was changed,
+  and ended, though the same content came back (a restored object has its old version).
 - A look is not one moment, but what it saw of each member was there at some time after it began; a content that was complete
   only in parts, each at another time, is found changed by the collect's own look.
 
-`tests/simulation/sets.py` runs this very code against S3, Step Functions and clocks at their worst. This module is imported by
-an arrival only where its route has a set.
+`tests/simulation/sets.py` runs this very code against S3, Step Functions and clocks at their worst. This module is
+imported by an arrival only where its route has a set.
 """
 
 import hashlib

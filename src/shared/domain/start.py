@@ -1,7 +1,7 @@
 """From an object that was announced to its outcome: look at it, plan, start. For live events and backfills alike.
 
-What gathers (shared/domain/gather.py, windows, sets) is imported where it is needed: a cold start pays for it only if the
-arrival's route has a window or a set.
+What gathers (shared/domain/gather.py, windows, sets) is imported where it is needed: a cold start pays for it only if
+the arrival's route has a window or a set.
 """
 
 from collections.abc import Callable, Iterator

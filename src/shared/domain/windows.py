@@ -1,8 +1,8 @@
 """Windows: a storm of files is one run. The whole protocol, without a client and without a clock of its own.
 
 Uploads of one folder whose `LastModified` falls into one slot share a window. The first arrival starts an execution of
-the window machine; it waits until the window is over, lists the folder, stores a manifest of the slot's files and starts
-the target once, on that manifest. Whoever comes too late for a window opens the next *generation* of the slot.
+the window machine; it waits until the window is over, lists the folder, stores a manifest of the slot's files and
+starts the target once, on that manifest. Whoever comes too late for a window opens the next *generation* of the slot.
 
 Why each upload is in exactly one manifest:
 
@@ -12,7 +12,8 @@ Why each upload is in exactly one manifest:
   all of them are final, because a manifest is stored once and never changed; what they hold, the collect leaves out.
 - Who stores a manifest first decides; a collect that comes second reads what is stored and acts on that.
 - An arrival counts as joined only when S3 was seen to have it before the window's deadline, or when the stored manifest
-  names it. Otherwise it goes on to the next generation. It never waits, and needs no answer from a window that has failed.
+  names it. Otherwise it goes on to the next generation. It never waits, and needs no answer from a window that has
+  failed.
 
 `tests/simulation/windows.py` runs this very code against S3, Step Functions and clocks at their worst.
 """
@@ -156,8 +157,8 @@ class Generation[G: Group = Window](NamedTuple):
 class Sighting[G: Group = Window](NamedTuple):
     """An upload that is current under its key, as HEAD told it; `seen_at` is this machine's time after the answer.
 
-    After, not before: what HEAD saw was visible by then, however long the answer took. Of a set all members are seen, and `file`
-    is one of them.
+    After, not before: what HEAD saw was visible by then, however long the answer took. Of a set all members are seen,
+    and `file` is one of them.
     """
 
     group: G
@@ -174,7 +175,8 @@ class Joined[G: Group = Window](NamedTuple):
 
 
 # The gates. `start_execution` takes a name and an input, and returns None for ExecutionAlreadyExists; `put_if_absent`
-# leaves alone what is there; `get_manifest` returns None for what is not; `list_page` lists the folder and takes a token.
+# leaves alone what is there; `get_manifest` returns None for what is not; `list_page` lists the folder and takes a
+# token.
 type GetManifest = Callable[[str], bytes | None]
 type PutIfAbsent = Callable[[str, bytes], None]
 type StartExecution = Callable[[str, str], Opened | None]
@@ -336,9 +338,9 @@ def collect(
 ) -> bytes:
     """Store the manifest of a window that is over, unless there is one, and return what is stored.
 
-    It may be run again at any time, also while another collect of the same window still runs. `accepts` is the adapter's
-    own judgement of a key and a size. What this returns, not what it listed, is what the target is started on.
-    Raises ManifestMissingError, and whatever the gates raise.
+    It may be run again at any time, also while another collect of the same window still runs. `accepts` is the
+    adapter's own judgement of a key and a size. What this returns, not what it listed, is what the target is started
+    on. Raises ManifestMissingError, and whatever the gates raise.
     """
     stored = get_manifest(generation.manifest_key)
     if stored is None:

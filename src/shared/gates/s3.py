@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from shared.domain.windows import File, Listing
 
-# 404: no such key or version, or a delete marker; 405: the version asked for is one. A HEAD has no body to say it in words.
+# 404: no such key or version, or a delete marker; 405: the version asked for is one. A HEAD has no body to say it in
+# words.
 GONE = frozenset({"404", "405"})
 FORBIDDEN = "403"
 # Bytes read at once of a file of results.
@@ -25,10 +26,9 @@ CHUNK = 64 * 1024
 def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | None:
     """Ask S3 for the object that was announced; None where it is gone: deleted, or behind a delete marker.
 
-    What is stored now is asked for first: behind a delete marker a version still answers, but no job could read its key.
-    Only where another version than the announced one is current, that version is asked for too, so that two versions
-    put back to back are two uploads.
-    Raises PermanentCallError or RetryableCallError.
+    What is stored now is asked for first: behind a delete marker a version still answers, but no job could read its
+    key. Only where another version than the announced one is current, that version is asked for too, so that two
+    versions put back to back are two uploads. Raises PermanentCallError or RetryableCallError.
     """
     stored = _head(s3, created, None)
     if stored and created.version_id not in (None, stored.version_id):
