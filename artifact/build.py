@@ -1,4 +1,4 @@
-"""Build the one artifact that all functions share: pinned dependencies, no data nobody reads, bytecode that stays valid.
+"""Build the artifact that all functions share: pinned dependencies, no data nobody reads, bytecode that stays valid.
 
 `sam build` calls this through `artifact/Makefile`. Lambda mounts the code read-only, so what is not compiled here is
 compiled again by every cold start; and SAM dates every file of its zip 1980, so the bytecode must not be checked
@@ -123,7 +123,7 @@ def install(machine: str, target: Path) -> None:
 
 
 def join(installed: list[Path]) -> Path:
-    """Add what only the others have to the first: their native modules. Any other difference would be lost in silence."""
+    """Add the native modules of the others to the first. Any other difference would be lost in silence."""
     package, *others = installed
     for other in others:
         for path in [one for one in other.rglob("*") if one.is_file()]:
@@ -138,7 +138,7 @@ def join(installed: list[Path]) -> Path:
 
 
 def trim(target: Path) -> None:
-    """Drop what no function reads: other services, operations and endpoints, examples, paginators, command-line scripts."""
+    """Drop what no function reads: other services, operations, endpoints, examples, paginators, scripts."""
     drop_unused(target)
     data = target / "botocore" / "data"
     for folder in data.iterdir():

@@ -12,13 +12,13 @@ key, or the object; markers are skipped. Two things are taken for possible witho
 refused that could not close, and never the other way round:
 - a placeholder that a target has twice, or in another order than the match, may there be anything it could capture
   (with two copies of a capture what a job writes is no regular language any more);
-- the steps of a circle are decided one by one: that the object of each is the key of the next one is not asked. (Whether
-  it ever is can't be decided in general.)
+- the steps of a circle are decided one by one: that the object of each is the key of the next one is not asked.
+  (Whether it ever is can't be decided in general.)
 
-**Unread members.** In a set with one of each, what one template captures of a key must make keys of the others that are read
-back to the same captures. Where two templates have their placeholders in the same order, this is decided exactly, by
-the same search. Where they have not, the second must have one reading only, whatever its placeholders hold: rather one
-refused too many.
+**Unread members.** In a set with one of each, what one template captures of a key must make keys of the others that are
+read back to the same captures. Where two templates have their placeholders in the same order, this is decided exactly,
+by the same search. Where they have not, the second must have one reading only, whatever its placeholders hold: rather
+one refused too many.
 """
 
 import heapq
@@ -179,7 +179,7 @@ def find_loop(routes: Sequence[Route]) -> Loop | None:
 
 
 def objects_of(route: Route, match: Pattern) -> Template:
-    """Return what the job may write for a key of this match, as if each placeholder of the target were free to be anything."""
+    """Return what the job may write for a key of this match, as if each placeholder of the target could be anything."""
     deep = {token.name: token.deep for token in match.tokens if isinstance(token, Capture)}
     target = [one if isinstance(one, str) else Capture(one.name, deep[one.name]) for one in _bare(route.target)]
     last = target[-1]
@@ -343,7 +343,7 @@ def _side_by_side(tokens: Template, target: Template) -> Iterator[_Op]:
 
 
 class Unread(NamedTuple):
-    """Two templates by their numbers, a key of the one, and the key of the other that it makes and that is read otherwise."""
+    """Two templates by number, a key of the one, and the key of the other that it makes and that is read otherwise."""
 
     one: int
     other: int
@@ -373,7 +373,7 @@ LOST: frozenset[int] = frozenset({-1})
 
 
 class _Reading(NamedTuple):
-    """Where a search for an unread member is: its part, the key's reading, and the made key's, with all that captured less."""
+    """Where a search for an unread member is: its part, and how the key and the made key are read so far."""
 
     op: int
     inside: bool

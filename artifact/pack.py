@@ -16,7 +16,7 @@ type Place = tuple[int, str]
 
 
 def pack(routes: Sequence[Route]) -> tuple[Any, ...]:
-    """Return heads in order, each one's longest other head that begins it, the matches of each head, these, and the routes."""
+    """Return the heads in order, for each the longest other head that begins it, its matches, these, and the routes."""
     if not routes:
         return ()
     routes = sorted(routes, key=lambda route: (-route.priority, route.name))

@@ -439,7 +439,7 @@ def _words(match: Pattern) -> str:
 
 
 def _not_shared(route: Route, known: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield each field that uses a capture which the files of one execution don't share; with it, in words, what they do."""
+    """Yield each field with a capture that the files of one execution don't share, and what they share, in words."""
     words = ", ".join(f"{{{name}}}" for name in known) or "no placeholder"
     for field, text in {
         "target": route.target,

@@ -149,7 +149,7 @@ class MisfitError(Exception):
         self.index, self.reason = index, f"{shortened(value)} is no {kind}"
 
 
-# ---------------------------------------------------------------------------------------------------- where things are
+# ----------------------------------------------------------------------------------------------------- where things are
 
 
 def s3_path(bucket: str, key: str) -> str:
@@ -335,7 +335,7 @@ def read_schema(spark: "SparkSession", text: str) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-# ------------------------------------------------------------------------------------------------------ values and types
+# ----------------------------------------------------------------------------------------------------- values and types
 
 
 def arrow_type(kind: str) -> Any:
@@ -497,7 +497,7 @@ def written(value: object) -> str:
     raise ValueError(type(value).__name__)
 
 
-# --------------------------------------------------------------------------------------------------------- scan the lines
+# ------------------------------------------------------------------------------------------------------- scan the lines
 
 # What follows runs in Spark's Python workers, on batches of (line with its line feed, file, where its block begins).
 
@@ -582,7 +582,7 @@ def not_blank(lines: Any) -> Any:
 
 
 def is_plain(lines: Any, separator: str) -> bool:
-    """Return whether each line is text, and begins and ends a row for any reader: quotes are closed in it and well-formed."""
+    """Return whether each line is text, and a row of its own for any reader: its quotes are closed and well-formed."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -613,11 +613,11 @@ def behind_header(tally: Tally, lines: Any) -> Any:
     return lines.slice(len(lines))
 
 
-# -------------------------------------------------------------------------------------------------------- judge the files
+# ------------------------------------------------------------------------------------------------------ judge the files
 
 
 def physical(lines: Iterable[Any], encoding: str) -> Iterator[str]:
-    """Return lines as a text file has them, each with its end; a lone CR is one. A LineError where they are not text."""
+    """Return the lines of a text file, each with its end; a lone CR is one. A LineError where they are not text."""
     number = 0
     for line in lines:
         try:
@@ -662,7 +662,7 @@ class Counter:
 
 
 def strict_rows(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Return the line that each row begins in, and the row, blank lines aside; a LineError where no strict reader goes on."""
+    """Return each row and the line it begins in, without blank lines; a LineError where no strict reader goes on."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     while True:
@@ -778,7 +778,7 @@ def examine(options: Options, batches: Iterable[Any]) -> Iterator[Any]:
             yield told([[file, names, rows, error.line, error.reason]])
 
 
-# ------------------------------------------------------------------------------------------------------- parse and convert
+# ---------------------------------------------------------------------------------------------------- parse and convert
 
 
 @dataclass(frozen=True)
@@ -890,7 +890,7 @@ def find_misfit(plans: Mapping[int, Plan], batches: Iterable[Any]) -> Iterator[A
     yield told(found.values())
 
 
-# ------------------------------------------------------------------------------------------------------- what Spark is told
+# --------------------------------------------------------------------------------------------------- what Spark is told
 
 
 @dataclass
@@ -1141,7 +1141,7 @@ def sort_out(spark: "SparkSession", file: File) -> None:  # noqa: C901 - a case 
         raise file.refuse("This is an archive or a compressed Parquet file. Unpack it, and upload the files in it")
 
 
-# ------------------------------------------------------------------------------------------------------------ Parquet in
+# ----------------------------------------------------------------------------------------------------------- Parquet in
 
 
 def read_footer(spark: "SparkSession", options: Options, file: File) -> None:
@@ -1188,7 +1188,7 @@ def read_footer(spark: "SparkSession", options: Options, file: File) -> None:
     file.changed = frozenset(place for place, column in file.layout.columns if column.kind != kinds[place])
 
 
-# --------------------------------------------------------------------------------------------------------------- the run
+# -------------------------------------------------------------------------------------------------------------- the run
 
 
 def spark_type(kind: str) -> Any:
@@ -1213,7 +1213,7 @@ def spark_type(kind: str) -> Any:
 
 
 def agree(files: Sequence[File]) -> None:
-    """Give the files of each source the order and the names of its first; a RefusedError where they have other columns."""
+    """Give the files of a source the order and names of its first; a RefusedError where they have other columns."""
     firsts: dict[str, File] = {}
     for file in files:
         first = firsts.setdefault(file.target, file)

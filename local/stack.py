@@ -144,7 +144,7 @@ def read(cloud: Where, name: str) -> Stack:
 
 
 def with_routes(module: str, name: str) -> Path:
-    """Copy the functions' one artifact and its template, by links, with other routes in place of its own; return the copy.
+    """Copy the functions' artifact and its template, by links, with other routes than its own; return the copy.
 
     It is as deep in the repository as the original, whose template has relative paths; and each process has its own,
     because tests deploy at the same time. It is deleted when the process ends.
@@ -243,7 +243,7 @@ def subscribe_queue(deployed: Stack, name: str, *topics: str) -> str:
 
 @functools.cache
 def client(cloud: Where, service: str, **credentials: str) -> Any:
-    """Return the boto3 client for the local cloud, as root unless credentials say otherwise; making one takes a while."""
+    """Return the boto3 client for the local cloud, as root unless credentials say otherwise; it is made once."""
     who = {**cloud.credentials, **credentials}
     return boto3.client(service, endpoint_url=cloud.endpoint_url, **who)  # type: ignore[call-overload]
 

@@ -1,4 +1,4 @@
-"""What a deployed stack says of itself: outputs, resources, and of its function the settings, the code and the routes."""
+"""What a deployed stack says of itself: outputs, resources, and its function's settings, code and routes."""
 
 import ast
 import io

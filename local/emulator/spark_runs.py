@@ -133,7 +133,7 @@ def _start(command: list[str | Path], environment: dict[str, str], **streams: in
 
 
 def _wait(process: subprocess.Popen[str], run: Json) -> str:
-    """Wait for the end of the process, and stop it when its time is up or the run was stopped; return the run's state."""
+    """Wait for the end of the process; stop it when its time is up or the run was stopped. Return the run's state."""
     deadline = time.monotonic() + run["Timeout"] * settings.number("GLUE_SECONDS_A_MINUTE")
     while process.poll() is None:
         if run["JobRunState"] != "RUNNING" or time.monotonic() > deadline:

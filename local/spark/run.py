@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def take_abbreviations() -> None:
-    """Let `--SRC` mean SRC_PREFIX, as Glue 5.0's getResolvedOptions does; that of awsglue 6.0 no longer does by itself."""
+    """Let `--SRC` mean SRC_PREFIX, as Glue 5.0's getResolvedOptions does; that of awsglue 6.0 no longer does."""
     from awsglue.utils import getResolvedOptions  # noqa: PLC0415 - engine prepares its import
 
     getResolvedOptions.__defaults__ = (True,)

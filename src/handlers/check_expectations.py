@@ -1,4 +1,4 @@
-"""A tick of the schedule: find the datasets that are overdue now, and tell of each once, by an execution with a name."""
+"""A tick of the schedule: find the datasets that are overdue now, and tell of each once, by a named execution."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ memory = Memory()
 
 
 def handler(_event: object, _context: "LambdaContext") -> dict[str, list[str]]:
-    """Look at every route that expects something; a route that can't be looked at fails the tick once all others are done."""
+    """Look at every route that expects something; one that can't be looked at fails the tick after all others."""
     found = list(check(this_stack().table.routes, datetime.now(UTC), memory, look, tell))
     overdue = [one for one in found if isinstance(one, Overdue)]
     failures = [one for one in found if isinstance(one, Exception)]

@@ -1,1 +1,1 @@
-"""What is decided (`domain`: pure, calls nothing) and what asks or tells the outside (`gates`); neither knows the handlers."""
+"""What is decided (`domain`: pure, calls nothing), and what calls the outside (`gates`); neither knows handlers."""

@@ -149,7 +149,7 @@ def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
 
 
 def source_of(key: str, choice: Choice) -> str:
-    """Return what the job reads, SRC_PREFIX: the source where the route has one, else the key, or the window's or set's folder."""
+    """Return what the job reads, SRC_PREFIX: the route's source, or else the key, or the folder of a window or set."""
     if choice.route.set and choice.route.source is None:
         return common_folder([fill(match.tokens, choice.captures) for match in choice.route.match])
     return folder_of(key, choice) if choice.route.window_seconds else choice.source(key)

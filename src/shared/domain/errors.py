@@ -10,7 +10,7 @@
     ├── ManifestMissingError      yes: a manifest was put and is not there
     └── CallError                 S3 or Step Functions did not answer as hoped
         ├── PermanentCallError    no: the call itself was judged wrong
-        └── RetryableCallError    yes: throttled, denied (until a policy is fixed), timed out, or the service has a fault
+        └── RetryableCallError    yes: throttled, denied (until a policy is fixed), timed out, a fault of the service
             └── ObjectDeniedError yes, for an event; a backfill goes on without the object
 
 An arrival that should start nothing is no error but a `Skip`. Whatever is raised here is retried by Lambda twice and
@@ -64,7 +64,7 @@ class UnsafeTargetError(ArrivalError):
 
 
 class UnsafeArgumentError(ArrivalError):
-    """A key makes an argument of the job that begins with a dash: the job would read an option, and the next one as its value."""
+    """A key makes an argument of the job begin with a dash: the job would take it for an option."""
 
     cause = Cause.UNSAFE_ARGUMENT
 

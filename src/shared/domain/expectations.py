@@ -110,7 +110,7 @@ def due(route: Route, now: datetime) -> Due | None:
 
 
 def _wanted(route: Route, expect: Expectation) -> int:
-    """Return how many objects must be there; of a set all members: its captures name one instance, so no other object counts."""
+    """Return how many objects must be there; of a set all members, because its captures name one instance."""
     if route.set is None:
         return expect.at_least
     return len(route.match) if route.set.at_least is None else route.set.at_least
@@ -236,7 +236,7 @@ class Overdue(NamedTuple):
 
 
 class Memory:
-    """What one execution environment knows for good, by route: the deadline that has been kept, and the one that was told."""
+    """What one execution environment knows for good, by route: the deadline that was kept, the one that was told."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
@@ -251,7 +251,7 @@ type Tell = Callable[[Overdue], None]
 def check(
     routes: Iterable[Route], now: datetime, memory: Memory, look: Look, tell: Tell
 ) -> Iterator[Overdue | Exception]:
-    """Yield each route that is overdue now, having told of it once; or the failure of looking, which holds up no other route.
+    """Yield each route that is overdue now, told of once; or why it could not be looked at, which stops no other.
 
     What has arrived for a deadline is not asked again: that it once was there does not change.
     """

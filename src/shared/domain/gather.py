@@ -1,4 +1,4 @@
-"""Gather: which window or set an upload belongs to, which listed objects belong to a window, and what starts on its files.
+"""Gather: which window or set an upload joins, which listed objects a window has, and what starts on its files.
 
 `plan_gathering`, `bring` and `foresee_bringing` are the gathering half of shared/domain/start.py.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Gathering(NamedTuple):
-    """The plan to bring an upload into its window or set: the machine that collects it, and the bucket of its manifests.
+    """The plan to bring an upload into its window or set: the machine that collects it, and where its manifests are.
 
     `run` is the execution on a set's content, which is known before there is a manifest.
     """
@@ -125,7 +125,7 @@ def _look_at_set(
 
 
 def _memory(gates: "Gates", planned: Gathering) -> Memory:
-    """Return what is known of windows; of a set nothing, because an execution that was stopped must be seen to be over."""
+    """Return what is known of windows; of a set nothing, because an execution that was stopped must be noticed."""
     return Memory() if planned.run else gates.memory
 
 

@@ -14,7 +14,7 @@ type Upload = tuple[str, str, int]
 
 
 class Opened(NamedTuple):
-    """StartExecution's answer for a name that runs: its start date in seconds since 1970, and whether this call began it."""
+    """StartExecution's answer: the start date in seconds since 1970, and whether this call began the execution."""
 
     start_date: float
     new: bool

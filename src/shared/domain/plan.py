@@ -56,7 +56,7 @@ def execution_name(stored: StoredObject, choice: Choice, reprocess: str | None =
 
 
 def execution_input(stored: StoredObject, choice: Choice, stack: Stack) -> str:
-    """Write the input canonically: the workshop's five parameters, what S3 said of the object, and what its route adds."""
+    """Write the input canonically: the workshop's five parameters, what S3 said of the object, what its route adds."""
     return json.dumps(
         {
             **five_parameters(choice, stack, choice.source(stored.key), stored.size),

@@ -113,7 +113,7 @@ class Choice(NamedTuple):
 
     @property
     def is_safe(self) -> bool:
-        """Whether jobs leave the target where it is; a slash at its end is the file's own, or a segment that is empty."""
+        """Whether jobs leave the target where it is; a slash at its end is the file's own, or an empty segment."""
         own = self.route.target[-1]
         return not is_unsafe(self.target.removesuffix("/") if isinstance(own, str) else self.target)
 
@@ -203,7 +203,7 @@ NO_ROUTES = RouteTable(())
 
 
 def directory_of(match: Template) -> Template:
-    """Return the tokens that a folder alone decides: up to the last slash, or to a deep capture that may hold that slash."""
+    """Return the tokens that a folder decides: up to the last slash, or to a deep capture that may hold it."""
     slashes = [number for number, token in enumerate(match) if isinstance(token, str) and "/" in token]
     last = slashes[-1] if slashes else 0
     deep = [number for number, token in enumerate(match) if isinstance(token, Capture) and token.deep]

@@ -8,14 +8,14 @@ target once, on that content.
 
 Why exactly one execution runs on each content that has settled:
 
-- The target is named after the content without the generation, and a content that has a manifest is never collected again,
-  also when Step Functions has forgotten its name.
+- The target is named after the content without the generation, and a content that has a manifest is never collected
+  again, also when Step Functions has forgotten its name.
 - A collect that finds another content stores nothing and starts nothing: whoever changed the set brings its own.
-- An arrival counts as brought only if it saw the content before the deadline of a running execution: that one looks after
-  the arrival did. Otherwise it opens the next *generation*: an earlier one may have seen the set while it was changed,
-  and ended, though the same content came back (a restored object has its old version).
-- A look is not one moment, but what it saw of each member was there at some time after it began; a content that was complete
-  only in parts, each at another time, is found changed by the collect's own look.
+- An arrival counts as brought only if it saw the content before the deadline of a running execution: that one looks
+  after the arrival did. Otherwise it opens the next *generation*: an earlier one may have seen the set while it was
+  changed, and ended, though the same content came back (a restored object has its old version).
+- A look is not one moment, but what it saw of each member was there at some time after it began; a content that was
+  complete only in parts, each at another time, is found changed by the collect's own look.
 
 `tests/simulation/sets.py` runs this very code against S3, Step Functions and clocks at their worst. This module is
 imported by an arrival only where its route has a set.
@@ -75,7 +75,7 @@ class Content(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """The name of the execution on this content: what people call the set, and a digest of all that makes it itself."""
+        """The name of the execution on this content: what people call the set, and a digest of its identity."""
         called = self.instance if isinstance(self.instance, str) else "-".join(value for _, value in self.instance)
         text = readable(f"{self.route}-{called.rstrip('/').rsplit('/', 1)[-1]}", READABLE_LENGTH, "set")
         return f"{text}-{digest(['set', self.route, self.bucket, self.instance, self.members, self.reprocess])}"
@@ -106,7 +106,7 @@ class Content(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What is there of a set: its members, sorted; `present` and `missing` are keys where one of each is wanted, else numbers."""
+    """What is there of a set: its members, sorted; `present` and `missing` are keys with `each`, else numbers."""
 
     files: tuple[File, ...]
     present: list[str] | int
@@ -210,7 +210,7 @@ def _after(match: Template, source: Template) -> Template:
 def gather_set(
     choice: Choice, stack: Stack, look_at: LookAt, clock: Callable[[], float], reprocess: str | None
 ) -> Gathering | Waiting:
-    """Look at an arrival's set, and plan to bring what is there to the window machine; or find that something is missing.
+    """Look at an arrival's set, and plan to bring its content to the window machine, or find that something is missing.
 
     Raises SetTooLargeError, and whatever the look raises.
     """

@@ -8,8 +8,8 @@ Why each upload is in exactly one manifest:
 
 - A generation is opened only after every former one had been started, so it lists after all their deadlines: whatever
   joined a former generation is visible to it.
-- A collect first reads the manifest of each former generation, and stores an empty one where there is none. From then on
-  all of them are final, because a manifest is stored once and never changed; what they hold, the collect leaves out.
+- A collect first reads the manifest of each former generation, and stores an empty one where there is none. From then
+  on all of them are final, because a manifest is stored once and never changed; what they hold, the collect leaves out.
 - Who stores a manifest first decides; a collect that comes second reads what is stored and acts on that.
 - An arrival counts as joined only when S3 was seen to have it before the window's deadline, or when the stored manifest
   names it. Otherwise it goes on to the next generation. It never waits, and needs no answer from a window that has
@@ -67,7 +67,7 @@ class Listing(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The arrivals of one folder in one slot; `start` and `seconds` are whole seconds, `reprocess` is a user's label."""
+    """The arrivals of one folder in one slot; `start` and `seconds` are whole, `reprocess` is a user's label."""
 
     route: str
     bucket: str
@@ -124,7 +124,7 @@ class Windows(NamedTuple):
 
 
 type Group = Window | Content
-"""What an execution of the window machine gathers: the files of a window, or one content of a set (shared/domain/sets.py)."""
+"""What an execution of the window machine gathers: the files of a window, or one content of a set."""
 
 
 class Generation[G: Group = Window](NamedTuple):
@@ -167,7 +167,7 @@ class Sighting[G: Group = Window](NamedTuple):
 
 
 class Joined[G: Group = Window](NamedTuple):
-    """Where an arrival ended: in this generation, which it opened (`new`) or found; `named` by a manifest that is stored."""
+    """Where an arrival ended: in this generation, opened by it (`new`) or found; `named` by a stored manifest."""
 
     generation: Generation[G]
     new: bool
@@ -193,7 +193,7 @@ def slot_start(last_modified: int, seconds: int) -> int:
 
 @lru_cache(maxsize=256)
 def readable_name(window: Window, *more: object) -> str:
-    """Return a legal name of at most 70 characters: the folder's last part, the slot, 32 hex digits of the window and `more`."""
+    """Return a legal name of at most 70 characters: the folder's last part, the slot, a digest of all."""
     folder = readable(window.folder.rstrip("/").rsplit("/", 1)[-1], FOLDER_LENGTH, "window")
     slot = datetime.fromtimestamp(window.start, UTC).strftime("%Y%m%dT%H%M%SZ")
     facts = [window.route, window.bucket, window.folder, window.start, window.seconds, window.reprocess, *more]
@@ -394,7 +394,7 @@ def list_files(list_page: ListPage) -> Iterator[File]:
 def name_and_input(
     generation: Generation, stored: bytes, manifest_bucket: str, parameters: Mapping[str, Any]
 ) -> tuple[str, str]:
-    """Return name and input of the execution to start on a stored manifest; `parameters` is the route's part of the input.
+    """Return name and input of the execution on a stored manifest; `parameters` is the route's part of the input.
 
     The name has the manifest in it, so that a collect run again starts nothing new.
     """

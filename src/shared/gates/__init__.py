@@ -1,1 +1,1 @@
-"""The gates: one module for each thing outside. Only what is in here calls AWS, reads the environment or writes a log."""
+"""The gates: a module for each thing outside. Only they call AWS, read the environment or write a log."""
