@@ -147,34 +147,34 @@ def say(progress: str) -> None:
 
 
 def table_of_time(contenders: list[Contender]) -> str:
-    """Write medians as Markdown; a ratio is taken round by round, and has its least and greatest in brackets."""
-    bare, two = contenders[0], contenders[1]
+    """Write medians as Markdown; ratios to the peer with both calls go round by round, with least and greatest."""
+    peer = contenders[1]
     lines = [
-        "| | init | first event | cold CPU | cold, × bare | warm CPU | warm, × bare with both calls | warm p50 / p99 |",
+        "| | init | first event | cold CPU | × | warm CPU | × | warm p50 / p99 |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in contenders:
         cuts = statistics.quantiles(one.latency, n=100)
         lines.append(
             f"| {one.name} | {statistics.median(one.init):.0f} ms | {statistics.median(one.first):.1f} ms "
-            f"| {statistics.median(one.cold):.0f} ms | {ratio(one.cold, bare.cold)} "
-            f"| {statistics.median(one.warm):.2f} ms | {ratio(one.warm, two.warm)} | {cuts[49]:.1f} / {cuts[98]:.1f} ms |"
+            f"| {statistics.median(one.cold):.0f} ms | {ratio(one.cold, peer.cold)} "
+            f"| {statistics.median(one.warm):.2f} ms | {ratio(one.warm, peer.warm)} | {cuts[49]:.1f} / {cuts[98]:.1f} ms |"
         )
     return "\n".join(lines)
 
 
 def table_of_size(contenders: list[Contender], scratch: Path) -> str:
     """Write as Markdown what does not depend on the machine's neighbours."""
-    bare, two = contenders[0], contenders[1]
+    peer = contenders[1]
     lines = [
         "| | instructions, cold | warm event | peak memory | unzipped | zip | AWS calls/event |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in contenders:
         counted = "– | –"
-        if one.instructions and bare.instructions and two.instructions:
-            (cold, warm), cold_bare, warm_two = one.instructions, bare.instructions[0], two.instructions[1]
-            counted = f"{cold:,.0f} M, {cold / cold_bare:.2f}× | {warm:.2f} M, {warm / warm_two:.2f}×"
+        if one.instructions and peer.instructions:
+            (cold, warm), (its_cold, its_warm) = one.instructions, peer.instructions
+            counted = f"{cold:,.0f} M, {cold / its_cold:.2f}× | {warm:.2f} M, {warm / its_warm:.2f}×"
         lines.append(
             f"| {one.name} | {counted} | {statistics.median(one.memory):.0f} MB "
             f"| {one.unzipped:.1f} MB | {one.zipped(scratch):.1f} MB | {statistics.mean(one.calls):.1f} |"

@@ -41,7 +41,7 @@ class Contender:
 
 
 def prepare(scratch: Path) -> list[Contender]:
-    """Make the artifacts; the first contender is the one to compare cold starts with, the second warm events."""
+    """Make the artifacts; the second contender is the one to compare with: it makes the same two calls."""
     pins = scratch / "pins.txt"
     lines = (REQUIREMENTS / "peers.txt").read_text().splitlines()
     pins.write_text("\n".join(line.removesuffix(" \\") for line in lines if line[:1].isalpha()))

@@ -20,7 +20,7 @@ def cpu(process: int) -> float:
 
 
 def cpu_ever(process: int) -> float:
-    """Return the CPU that all threads have used, those that have ended included; in milliseconds, counted in ticks of ten."""
+    """Return the CPU that all threads have used, also those that have ended; in milliseconds, in ticks of ten."""
     user, system = procfs.stat(process)[11:13]
     return (int(user) + int(system)) * 1000 / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""Bursts of files on the local cloud: from the first upload to the last execution, `.venv/dev/bin/python -m benchmarks.throughput`.
+"""Bursts of files on the local cloud, from the first upload to the last execution.
 
 It measures emulator and function together on one machine, so only the growth from burst to burst means something, and
 who used the processors meanwhile.
