@@ -25,17 +25,31 @@ def _workflow(cloud: Cloud, arguments: dict[str, str] | None = None, **more: Any
     [("input/a b+c.csv", "SUCCEEDED"), ("input/a b+c.csv/part-0", "SUCCEEDED"), ("input/a b+c.csv.gz", "FAILED")],
 )
 def test_a_source_is_an_object_or_a_folder(cloud: Cloud, key: str, status: str) -> None:
-    """As for Spark, and verbatim; a failed run is States.TaskFailed with the run as the cause."""
-    _job(cloud)
+    """As for Spark, and verbatim; the task returns the run, with times in milliseconds; of a failed one that is the cause."""
     bucket = cloud.bucket()
     cloud.client("s3").put_object(Bucket=bucket, Key=key)
-    ended = cloud.run(_workflow(cloud, ARGUMENTS | {"--BUCKET_NAME": bucket}))
+    arguments = ARGUMENTS | {"--BUCKET_NAME": bucket}
+    machine = _workflow(cloud, arguments)
+    assert "Glue.EntityNotFoundException" == cloud.run(machine)["error"]
+    _job(cloud, DefaultArguments={"--SRC_PREFIX": "default"})
 
-    assert status == ended["status"]
-    if status == "FAILED":
-        run = json.loads(ended["cause"])
-        assert ("States.TaskFailed", "FAILED") == (ended["error"], run["JobRunState"])
-        assert f"Path does not exist: s3://{bucket}/input/a b+c.csv" in run["ErrorMessage"]
+    ended = cloud.run(machine)
+
+    failed = status == "FAILED"
+    result = json.loads(ended["cause" if failed else "output"])
+    [run] = cloud.client("glue").get_job_runs(JobName="job")["JobRuns"]
+    assert (status, "States.TaskFailed" if failed else None) == (ended["status"], ended.get("error"))
+    assert f"AnalysisException: Path does not exist: s3://{bucket}/input/a b+c.csv" * failed == result.get(
+        "ErrorMessage", ""
+    )
+    assert {
+        "Id": run["Id"],
+        "JobRunState": status,
+        "StartedOn": int(run["StartedOn"].timestamp() * 1000),
+        "Arguments": arguments,
+        "WorkerType": "G.2X",
+        "NumberOfWorkers": 3,
+    }.items() <= result.items()
 
 
 def test_a_workflow_can_wait_for_its_turn(cloud: Cloud) -> None:

@@ -2,14 +2,16 @@
 
 Not proven here. s3:// is our own file system over S3's API: how Glue's own one (EMRFS) lists folder markers, treats unusual
 keys, commits output and answers a denied request is its own. Of awsglue the Python half is AWS's; its Java half, with
-DynamicFrames and job bookmarks, is not there. And no two runs are really under way at once: the other run's rows are put
-there between a write and its check.
+DynamicFrames and job bookmarks, is not there. And no two runs are really under way at once: the other one runs from its
+beginning to its end between a write and its check.
 """
 
 import bz2
 import gzip
 import io
-from datetime import date, datetime
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -52,18 +54,18 @@ def parquet_of(columns: dict[str, Any], **options: Any) -> bytes:
 def test_trips_become_typed_parquet(lake: Lake) -> None:
     """Every trip arrives with its times as written and its types; a source that runs again replaces its own output alone."""
     other = "input/2021/green_tripdata.csv"
-    for key, rows, seed in ((KEY, 50, 1), (other, 10, 2), (KEY, 9, 3)):
+    for key, rows, seed in ((KEY, 9, 1), (other, 10, 2), (KEY, 1000, 3)):  # more than s3:// reads at once
         lake.put(key, green_trips(rows, seed))
         lake.run(key)
 
     output = lake.output(KEY)
     types = {field.name: str(field.type) for field in output.schema}
-    assert (9, 10, [*COLUMNS]) == (len(output), len(lake.rows(other)), output.column_names)
+    assert (1000, 10, [*COLUMNS]) == (len(output), len(lake.rows(other)), output.column_names)
     assert {"timestamp[us]"} == {types[name] for name in types if name.endswith("_datetime")}
     assert {"double"} == {types[name] for name in ("trip_distance", "fare_amount", "ehail_fee", "total_amount")}
     assert {"int32"} == {types[name] for name in ("VendorID", "PULocationID", "passenger_count")}
     assert ["job"] * 3 == lake.committed
-    assert f"9 rows from 's3://{lake.bucket}/{KEY}' to '{target_path(lake.bucket, TARGET, KEY)}'" == lake.journal[-1]
+    assert f"1000 rows from 's3://{lake.bucket}/{KEY}' to '{target_path(lake.bucket, TARGET, KEY)}'" == lake.journal[-1]
 
 
 def test_a_window(lake: Lake) -> None:
@@ -79,9 +81,8 @@ def test_a_window(lake: Lake) -> None:
         lake.put(f"in/{name}", "wrong\n1\n")
     for name, content in forms.items():
         lake.put(f"in/{name}", content)
-    lake.put("in/p.csv", parquet_of({"vendorid": [1, 2], "x": ["a", "b"]}))
-    names = [*forms, "p.csv"]
-    manifest = lake.manifest(*(f"in/{name}" for name in names), "in/gone.csv", "elsewhere/gone.csv")
+    lake.put("p.csv", parquet_of({"vendorid": [1, 2], "x": ["a", "b"]}))
+    manifest = lake.manifest(*(f"in/{name}" for name in forms), "in/gone.csv", "elsewhere/gone.csv", "p.csv")
 
     lake.run("in/", MANIFEST=manifest)
 
@@ -89,15 +90,15 @@ def test_a_window(lake: Lake) -> None:
         header, *rows = strict(gzip.decompress(content) if name.endswith(".gz") else content) or []
         assert header == lake.output(f"in/{name}").column_names, name
         assert [tuple(value or None for value in row) for row in rows] == lake.rows(f"in/{name}"), name
-    assert [(1, "a"), (2, "b")] == lake.rows("in/p.csv")
-    assert "VendorID" == lake.output("in/p.csv").column_names[0]
-    assert len(names) == len({key.split("/")[2] for key in lake.keys(TARGET) if "source_id" in key})
+    assert [(1, "a"), (2, "b")] == lake.rows("p.csv")
+    assert "VendorID" == lake.output("p.csv").column_names[0]
+    assert len(forms) + 1 == len({key.split("/")[2] for key in lake.keys(TARGET) if "source_id" in key})
     assert [
         "Skipped 'in/gone.csv': deleted since the window closed",
         "Skipped 'elsewhere/gone.csv': deleted since the window closed",
-        f"{len(ODD_NAMES) + 9} rows from {len(names)} files of '{manifest}' to 's3://{lake.bucket}/{TARGET}'",
+        f"{len(ODD_NAMES) + 9} rows from {len(forms) + 1} files of '{manifest}' to 's3://{lake.bucket}/{TARGET}'",
     ] == lake.journal
-    assert not [key for key in lake.keys(TARGET) if "/_" in key]
+    assert not [key for key in lake.keys(TARGET) if "/_" in key or not key.endswith(".snappy.parquet")]
     lake.run("in/", MANIFEST=lake.manifest("in/gone.csv"))
     assert ["job", "job"] == lake.committed
 
@@ -112,7 +113,7 @@ def test_a_folder(lake: Lake) -> None:
     lake.put(f"{folder}/4.csv.bz2", bz2.compress(b'b,VendorID\n"y\nz",3\n'))
     lake.put(f"{folder}/5", parquet_of({"b": ["p"], "VendorID": [4.0]}))
     lake.put(f"{folder}/6", parquet_of({"b": ["q"], "VENDORID": [6.0]}))
-    lake.put(f"{folder}/k=v/12:30/*.csv", "VendorID,b\n5,y\n")
+    lake.put(f"{folder}/_k=v/12:30/*.csv", "VendorID,b\n5,y\n")
     lake.put("in/2020/other.csv", "a,b\n9,z\n")
 
     lake.run(f"{folder}/")
@@ -184,6 +185,7 @@ def test_parquet(lake: Lake) -> None:
         "LPEP_pickup_datetime": pa.array([MIDNIGHT, None], pa.timestamp("ns")),
         "lpep_dropoff_datetime": pa.array(["2020-01-01T00:00", None]),
         "n": pa.array(["7.0", None]),
+        "finer": pa.array([MIDNIGHT, None], pa.timestamp("ns", "UTC")),
     }
     lake.put(KEY, parquet_of(others | changed))
 
@@ -191,19 +193,16 @@ def test_parquet(lake: Lake) -> None:
 
     output = lake.output(KEY)
     assert others == {name: output[name].combine_chunks() for name in others}
-    assert [
-        *others,
-        "payment_type",
-        "fare_amount",
-        "tip_amount",
-        "lpep_pickup_datetime",
-        "lpep_dropoff_datetime",
-        "N",
-    ] == output.column_names
-    assert (2, 5.0, 1.1, MIDNIGHT, MIDNIGHT, Decimal("7.0")) == lake.rows()[0][len(others) :]
-    assert ["int32", "double", "double", "timestamp[us]", "timestamp[us]", "decimal128(4, 1)"] == [
-        str(kind) for kind in output.schema.types[len(others) :]
-    ]
+    first = {name: (str(output.schema.field(name).type), output[name][0].as_py()) for name in output.column_names}
+    assert {
+        "payment_type": ("int32", 2),
+        "fare_amount": ("double", 5.0),
+        "tip_amount": ("double", 1.1),
+        "lpep_pickup_datetime": ("timestamp[us]", MIDNIGHT),
+        "lpep_dropoff_datetime": ("timestamp[us]", MIDNIGHT),
+        "N": ("decimal128(4, 1)", Decimal("7.0")),
+        "finer": ("timestamp[us, tz=UTC]", MIDNIGHT.replace(tzinfo=UTC)),
+    } == {name: first[name] for name in first if name not in others}
 
 
 UNREADABLE: dict[str, tuple[str, bytes, str]] = {
@@ -214,11 +213,18 @@ UNREADABLE: dict[str, tuple[str, bytes, str]] = {
     ".GZ": ("a.csv.GZ", gzip.compress(b"a\n1\n"), "Give it a name that ends with .gz"),
     "bzip2 by another name": ("a.csv", bz2.compress(b"a\n1\n"), "Give it a name that ends with .bz2"),
     "a zip in gzip": ("a.csv.gz", gzip.compress(b"PK\x03\x04\x14\0"), "zip archive"),
+    "Parquet in gzip": ("a.csv.gz", gzip.compress(parquet_of({"a": [1]})), "compressed Parquet"),
     "not gzip": ("a.csv.gz", b"a\n1\n", "another name"),
     "a codec of Hadoop's": ("a.csv.snappy", b"a\n1\n", "another name"),
     "cut Parquet": ("a.parquet", b"PAR1\x15\x04\x15\x10", "damaged"),
     "Parquet without rows": ("a.parquet", parquet_of({"a": pa.array([], pa.int64())}), "no row"),
     "source_id in Parquet": ("a.parquet", parquet_of({"SOURCE_ID": [1]}), "'SOURCE_ID'"),
+    "no name in Parquet": ("a.parquet", parquet_of({"a": [1], "": [1]}), "no name"),
+    "finer times in a list": (
+        "a",
+        parquet_of({"a": pa.array([[1]], pa.list_(pa.timestamp("ns")))}),
+        "nanoseconds in a",
+    ),
     "hidden": ("_a.csv", b"a\n1\n", "hidden"),
 }
 
@@ -249,8 +255,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "a typed value": ("a.csv", b"x,trip_type\n1,1\n2,1.5\n", "line 3: In the column 'trip_type', '1.5' is no int"),
     "a typed value of Parquet": (
         "a.parquet",
-        parquet_of({"trip_type": [1.0, 1.5]}),
-        "row 2: In the column 'trip_type', 1.5 is no int",
+        parquet_of({"trip_type": [1.0] * 6000 + [1.5]}),  # in the second batch
+        "row 6001: In the column 'trip_type', 1.5 is no int",
     ),
     "a time between microseconds": ("a.parquet", parquet_of({"t": pa.array([1], pa.timestamp("ns"))}), "nanoseconds"),
 }
@@ -335,21 +341,86 @@ def test_bad_options(lake: Lake, name: str, value: str, reason: str) -> None:
     assert given_value in str(failure.value)
 
 
-def test_another_run_writes_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs of one source at once must not end with its rows twice and a success: the later one fails."""
-    from pyspark.sql import DataFrameWriter  # noqa: PLC0415 - only where it is installed
+@pytest.mark.parametrize(
+    ("event", "reason", "left"),
+    [
+        ("the same rows", "was to hold 1 rows, and 2 were written: another run", "old"),
+        ("a run", "was to hold 1 rows, and 0 were written: another run", "new"),
+        ("an upload", "was replaced while it was read", "old"),
+    ],
+)
+def test_what_comes_between(lake: Lake, monkeypatch: pytest.MonkeyPatch, event: str, reason: str, left: str) -> None:
+    """Between a write and its check: the run must not end with rows twice, or old ones, and a success."""
 
-    write = DataFrameWriter.parquet
+    def upload() -> None:
+        time.sleep(1)  # S3's clock counts seconds, and the length is the same
+        lake.put(KEY, "a\nnex\n")
+
     lake.put(KEY, "a\nnew\n")
     old_output(lake, KEY)
+    events = {"a run": lake.run, "an upload": upload}
+    afterwards(monkeypatch, lambda write, _: events.get(event, write)())
 
-    def write_twice(self: Any, path: str) -> None:
-        write(self, path)
-        write(self, path)
-
-    monkeypatch.setattr(DataFrameWriter, "parquet", write_twice)
-    with pytest.raises(RuntimeError, match=r"was to hold 1 rows, and 2 were written: another run"):
+    with pytest.raises(RuntimeError, match=reason):
         lake.run()
 
-    assert [("old",)] == lake.rows()
-    assert [] == lake.committed
+    assert [(left,)] == lake.rows()
+    assert (["job"] if event == "a run" else []) == lake.committed
+
+
+def test_another_source_and_a_killed_run(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither another source's run meanwhile nor what a killed run has staged has a part in the output."""
+    folders: list[str] = []
+
+    def another(_: object, folder: str) -> None:
+        folders.append(folder.removeprefix(f"s3://{lake.bucket}/"))
+        lake.run("other.csv")
+
+    lake.put(KEY, "a\nnew\n")
+    lake.put("other.csv", "a\nother\n")
+    afterwards(monkeypatch, another)
+    lake.run()
+    assert ([("new",)], [("other",)]) == (lake.rows(), lake.rows("other.csv"))
+
+    assert [True] == [folder.startswith(f"{TARGET}/_") for folder in folders], folders
+    lake.put(f"{folders[0]}/killed.parquet", parquet_of({"a": ["killed"]}))
+    lake.run()
+    assert [("new",)] == lake.rows()
+
+
+def afterwards(monkeypatch: pytest.MonkeyPatch, event: Callable[[Callable[[], None], str], None]) -> None:
+    """Let something happen once, when the first run has written its rows."""
+    from pyspark.sql import DataFrameWriter  # noqa: PLC0415 - only where it is installed
+
+    write, events = DataFrameWriter.parquet, [event]
+
+    def write_then(self: Any, path: str) -> None:
+        write(self, path)
+        if events:
+            events.pop()(lambda: write(self, path), path)
+
+    monkeypatch.setattr(DataFrameWriter, "parquet", write_then)
+
+
+def test_put_in_place(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a move fails, all are undone and the old output stays; what another run moves there fails this one."""
+    old, target = old_output(lake, KEY), target_path(lake.bucket, TARGET, KEY)
+    _, path = job.file_system(lake.spark, target)
+    lake.put("staged/1", "1")
+    staged = [path(f"s3://{lake.bucket}/staged/{number}") for number in (1, 2)]
+
+    with pytest.raises(Exception, match="no such object"):
+        job.put_in_place(lake.spark, {target: staged})
+    assert [old] == lake.keys(TARGET)
+
+    lake.put("staged/1", "1")
+    listed = job.listed
+
+    def listed_before(*folder: Any) -> list[Any]:
+        found = listed(*folder)
+        lake.put(f"{old}.other", "x")
+        return found
+
+    monkeypatch.setattr(job, "listed", listed_before)
+    with pytest.raises(RuntimeError, match="Another run of this source wrote"):
+        job.put_in_place(lake.spark, {target: staged[:1]})

@@ -59,7 +59,10 @@ def test_an_upload_becomes_parquet(runs: Runs) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "message"),
-    [("s3:PutObject", "Status Code: 403"), ("s3:GetObject", "LAUNCH ERROR | Error downloading from S3 for bucket: ")],
+    [
+        ("s3:PutObject", "Status Code: 403"),
+        ("s3:GetObject", "LAUNCH ERROR | Error downloading from S3 for bucket: scripts, key: "),
+    ],
 )
 def test_what_the_role_may_not_do_fails_the_run(runs: Runs, missing: str, message: str) -> None:
     """With S3's own word for it, and nothing is written; a script that can't be fetched is named."""
