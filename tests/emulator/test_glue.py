@@ -1,6 +1,7 @@
 """Glue job runs, from the API and from a workflow."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -63,4 +64,6 @@ def test_a_workflow_can_wait_for_its_turn(cloud: Cloud) -> None:
 
     assert ["SUCCEEDED"] * 3 == [cloud.ended(arn)["status"] for arn in arns]
     events = [states.get_execution_history(executionArn=arn)["events"] for arn in arns]
+    runs = sorted(cloud.client("glue").get_job_runs(JobName="job")["JobRuns"], key=lambda run: run["StartedOn"])
+    assert all(first["CompletedOn"] <= second["StartedOn"] for first, second in pairwise(runs)), runs
     assert any(event["type"] == "TaskFailed" for history in events for event in history)

@@ -113,7 +113,7 @@ def test_a_folder(lake: Lake) -> None:
     lake.put(f"{folder}/4.csv.bz2", bz2.compress(b'b,VendorID\n"y\nz",3\n'))
     lake.put(f"{folder}/5", parquet_of({"b": ["p"], "VendorID": [4.0]}))
     lake.put(f"{folder}/6", parquet_of({"b": ["q"], "VENDORID": [6.0]}))
-    lake.put(f"{folder}/_k=v/12:30/*.csv", "VendorID,b\n5,y\n")
+    lake.put(f"{folder}/_k=v/12:30/*.csv", "b,VendorID\ny,5\n")
     lake.put("in/2020/other.csv", "a,b\n9,z\n")
 
     lake.run(f"{folder}/")
@@ -291,7 +291,8 @@ def old_output(lake: Lake, source: str) -> str:
 def test_nothing_to_read(lake: Lake, source: str) -> None:
     """A path without an object, or a folder without data, fails the run, which says which."""
     lake.put("in/a.csv", "a,b\n1,x\n")
-    lake.put("empty/_1", "a\n1\n")
+    for name in ("_1", ".1", "1._COPYING_"):
+        lake.put(f"empty/{name}", "a\n1\n")
 
     with pytest.raises(
         (FileNotFoundError, ValueError), match=r"Nothing to read at 's3://|No data in the folder"
