@@ -32,7 +32,7 @@ def test_a_source_is_an_object_or_a_folder(cloud: Cloud, key: str, status: str) 
     arguments = ARGUMENTS | {"--BUCKET_NAME": bucket}
     machine = _workflow(cloud, arguments)
     assert "Glue.EntityNotFoundException" == cloud.run(machine)["error"]
-    _job(cloud, DefaultArguments={"--SRC_PREFIX": "default"})
+    _job(cloud, DefaultArguments={"--SRC_PREFIX": "default", "--a": "b"})
 
     ended = cloud.run(machine)
 
