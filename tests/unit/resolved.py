@@ -195,7 +195,7 @@ class _Dumper(yaml.SafeDumper):
         if isinstance(node, yaml.CollectionNode):
             text, flat = json.dumps(data), _depth(data) <= (2 if isinstance(data, dict) else 1)
             flat = flat and not any(" " in str(one) for one in data if isinstance(data, list))
-            node.flow_style = "\\n" not in text and len(text) < (500 if flat else 120)
+            node.flow_style = "\\n" not in text and len(text) < (500 if flat else 240)
         return node
 
 

@@ -1,4 +1,4 @@
-"""A backfill when things fail: its real handlers and clients on moto, and what its definition makes of their answers."""
+"""A backfill when things fail: its real handlers and clients on moto, and what its definition tries again."""
 
 import io
 import json
@@ -6,18 +6,15 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
 from handlers import backfill_batch, backfill_report, backfill_request
 from shared.domain.backfill import read_request
 from shared.domain.errors import CallError
-from tests import waiting
 from tests.unit.builders import (
     BUCKET,
     CONTEXT,
-    MACHINE,
     NOW,
     PREFIX,
     REQUEST,
@@ -29,14 +26,14 @@ from tests.unit.builders import (
     stack,
     states,
 )
-from tests.unit.world import ROLE, World, time_passes
+from tests.unit.world import World, time_passes
 from tools.template import deployed
 
 CALLS = "before-call.s3.HeadObject", "before-call.stepfunctions.StartExecution"
 
 
 class Backfill(World):
-    """A bucket, a workflow, the handlers of batches and reports, and calls that are refused before they reach moto."""
+    """A bucket, a workflow, the handler of batches, and calls that are refused before they reach moto."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Make them."""
@@ -68,16 +65,6 @@ class Backfill(World):
             return backfill_batch.handler({"Items": [item(name, **request) for name in names]}, CONTEXT)
         finally:
             time_passes()
-
-    def report(self, *batches: dict[str, Any]) -> dict[str, Any]:
-        """Let the handler report batches, as the Map stores them."""
-        files = {f"backfill/m/SUCCEEDED_{number}.jsonl": one for number, one in enumerate(batches)}
-        for key, results in files.items():
-            self.upload(json.dumps(results), key)
-        listed = {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key} for key in files]}
-        self.upload(json.dumps({"ResultFiles": listed}), "backfill/m/manifest.json")
-        details = {"ResultWriterDetails": {"Bucket": BUCKET, "Key": "backfill/m/manifest.json"}}
-        return backfill_report.handler({"request": REQUEST, "batches": details}, CONTEXT)
 
     def told(self) -> list[tuple[str, str, str | None]]:
         """Return what the log's lines say: how it ended, of which object, for which reason."""
@@ -136,71 +123,6 @@ def test_a_batch_that_keeps_failing_starts_nothing_twice(
     assert "abc" == world.keys()
     assert [("started", name, None) for name in "abc"] == world.told()
     assert {"Backfilled": 3} == counted(capsys.readouterr().out)
-
-
-@pytest.mark.parametrize("closed", ["b", "abc"])
-@pytest.mark.parametrize("dry_run", [False, True])
-def test_a_denied_object_stops_no_other(world: Backfill, closed: str, *, dry_run: bool) -> None:
-    """Be it one or all: each is a failure with its reason."""
-    world.put("abc")
-    world.refusals = {f"/{PREFIX}{name}": refusal("403", 403, "HeadObject") for name in closed}
-
-    results = world.batch("abc", dry_run=dry_run)
-
-    assert [PREFIX + name for name in "abc" if name not in closed] == results["started"]
-    why = "HeadObject on s3://{}/'{}{}': 403 so it is. Check the function's role and the bucket's policy."
-    assert results["failed"] == [{"key": PREFIX + name, "why": why.format(BUCKET, PREFIX, name)} for name in closed]
-
-
-def test_one_failed_object_stops_no_other(world: Backfill) -> None:
-    """The others are started; the execution fails and says how many of how many, which, and why."""
-    world.put("abcdefgh")
-    world.refusals = {start_of("e"): refusal("StateMachineDoesNotExist")}
-
-    said = world.report(world.batch("abcdf"), world.batch("eghz"))
-
-    assert (9, 7, 1, {"object_gone": 1}) == (said["found"], said["started"], said["failed"], said["skipped"])
-    [failed] = said["first_keys"]["failed"]
-    assert PREFIX + "e" == failed["key"]
-    assert failed["why"].startswith(f"StartExecution on {MACHINE.replace('stateMachine', 'execution')}:e-")
-    assert "abcdfgh" == world.keys()
-    execution = ended(said)
-    assert (
-        "FAILED",
-        "SomeObjectsFailed",
-        "1 of 9 objects failed, 7 were started. Fix the cause and run the backfill again. First: "
-        + json.dumps([failed], separators=(",", ":")),
-    ) == (execution["status"], execution["error"], execution["cause"])
-
-
-def test_a_backfill_without_failures_succeeds_with_its_report(world: Backfill) -> None:
-    """Whatever it skipped: an object that is gone since it was listed nobody can start any more; the log says which."""
-    said = world.report(world.batch("z"))
-    execution = ended(said)
-
-    assert {"object_gone": [PREFIX + "z"]} == said["first_keys"]["skipped"]
-    assert [("skipped", "z", "object_gone")] == world.told()
-    assert ("SUCCEEDED", said) == (execution["status"], json.loads(execution["output"]))
-
-
-def ended(said: dict[str, Any]) -> dict[str, Any]:
-    """Run what the definition does with a report, in moto's own interpreter."""
-    definition = states("backfill")
-    first = definition["Report"]["Next"]
-    machine = {"StartAt": first, "States": {name: one for name, one in definition.items() if one["Type"] != "Task"}}
-    machine["States"].pop("Look at every object")
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
-        sfn: Any = boto3.client("stepfunctions", region_name="us-east-2")
-        made = sfn.create_state_machine(name="tail", definition=json.dumps(machine), roleArn=ROLE)["stateMachineArn"]
-        arn = sfn.start_execution(stateMachineArn=made, name="one", input=json.dumps(said))["executionArn"]
-        described: dict[str, Any] = {}
-
-        def over() -> bool:
-            described.update(sfn.describe_execution(executionArn=arn))
-            return bool(described["status"] != "RUNNING")
-
-        waiting.until(over, patience=60, pause=0)
-    return described
 
 
 @pytest.mark.parametrize(

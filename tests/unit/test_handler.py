@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from artifact.pack import pack
 from handlers import start_execution as live
 from shared.domain import packed
-from shared.domain.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
+from shared.domain.errors import SettingsError
 from shared.gates import telemetry
 from shared.gates.settings import this_stack
 from tests.unit.builders import (
@@ -139,30 +139,6 @@ def test_whatever_comes_ends_in_one_place(
     [line], [embedded] = lines(printed.getvalue())
     assert (ended, [1.0]) == (line["message"], embedded["Received"])
     assert {ENDINGS[str(ended)]: [1.0]} == {word: embedded[word] for word in ENDINGS.values() if word in embedded}
-
-
-@pytest.mark.parametrize(
-    ("given", "s3_says", "error", "cause"),
-    [
-        (event("malformed-no-key"), HEAD, MalformedEventError, "malformed_event"),
-        (event(account="999999999999"), HEAD, ForeignObjectError, "foreign_object"),
-        (event(), HEAD, RetryableCallError, "throttled"),
-        # What nobody foresaw.
-        (event(), ZeroDivisionError("oh"), ZeroDivisionError, "unexpected"),
-    ],
-)
-def test_a_failure_is_counted_and_raised(
-    function: Function, given: object, s3_says: object, error: type[Exception], cause: str
-) -> None:
-    """Lambda must see it, or it would try no more and the event be lost; only a bug comes with its stack."""
-    function.s3.answer, function.sfn.answer = s3_says, refusal("ThrottlingException")
-
-    raised, line, embedded = function.handle(given)
-
-    assert error is type(raised)
-    assert ("failed", cause) == (line["message"], line["reason"])
-    assert ([1.0], [1.0], cause) == (embedded["Received"], embedded["Failed"], embedded["reason"])
-    assert (cause == "unexpected") == ("exception" in line)
 
 
 def test_a_broken_environment_is_a_failure_like_any_other(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from copy import replace
-from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -12,7 +11,6 @@ from handlers import collect_window
 from handlers import start_execution as live
 from shared.domain import windows as protocol
 from shared.domain.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
-from shared.domain.gather import is_listed_deep
 from shared.domain.start import foresee, plan_arrival, start
 from shared.domain.windows import Generation, Window, parse_generation
 from shared.gates.live import make_gates
@@ -86,65 +84,6 @@ def test_the_trace_goes_on_into_window_and_run(cloud: Cloud, monkeypatch: pytest
         cloud.collect(number)
 
     assert ["Root=1"] * 4 == [one["trace"] for one in cloud.sfn.started.values()]
-
-
-def test_who_comes_too_late_opens_the_next_generation(cloud: Cloud) -> None:
-    """And the first one's files are not run again."""
-    cloud.put("a.csv")
-    cloud.arrive("a.csv")
-    cloud.sfn.age(61)
-    live.gates.memory.start_dates.clear()
-    cloud.collect()
-    cloud.put("b.csv")
-
-    assert ["coalesced", "started"] == cloud.arrive("a.csv", "b.csv")
-
-    cloud.collect()
-    assert [1, 1] == [run["files"] for run in cloud.runs.values()]
-    assert [0, 1] == [window["generation"] for window in cloud.windows.values()]
-
-
-def test_an_empty_window_starts_nothing(cloud: Cloud) -> None:
-    """Its files were deleted meanwhile; its manifest is stored all the same."""
-    cloud.put("a.csv")
-    cloud.arrive("a.csv")
-    cloud.delete("a.csv")
-
-    answer = cloud.collect()
-
-    assert (0, [], {}) == (answer["files"], cloud.manifest(answer["manifest"]), cloud.runs)
-    assert ["object_gone"] == cloud.arrive("a.csv")
-
-
-def test_the_event_of_an_overwritten_version_speaks_for_the_newer_one(cloud: Cloud) -> None:
-    """HEAD asks for no version, since a listing shows what is current."""
-    cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    old = cloud.s3.put_object(Bucket=BUCKET, Key=PREFIX + "a.csv", Body=b"old")["VersionId"]
-    cloud.put("a.csv", body=b"newer")
-
-    planned = plan_arrival(live.gates, created(key=PREFIX + "a.csv", version_id=old), MINUTE)
-
-    assert 5 == planned.sighting.file.size  # type: ignore[union-attr]
-
-
-def test_a_backfill_says_how_many_windows_it_would_open(cloud: Cloud) -> None:
-    """By the machine they are executions of; a dry one opens none, a real one as many, a label one of its own, once."""
-    cloud.deploy(ROUTED)
-    names = ["dt=1/a.csv", "dt=1/b.csv", "dt=2/c.csv"]
-    cloud.put(*names)
-    asked: list[dict[str, Any]] = [
-        {"dry_run": True},
-        {},
-        {"dry_run": True},
-        {"reprocess": "again"},
-        {"reprocess": "again"},
-    ]
-    told = []
-    for request in asked:
-        done = cloud.backfill(names, **request)
-        told.append((len(done["started"]), len(done["windows"]), done["coalesced"], len(cloud.windows)))
-
-    assert [(3, 2, 0, 0), (2, 2, 1, 2), (0, 0, 3, 2), (2, 2, 1, 4), (0, 0, 3, 4)] == told
 
 
 def test_a_window_of_another_bucket_is_refused(cloud: Cloud) -> None:
@@ -240,13 +179,6 @@ def test_a_routes_source_is_the_folder_that_is_gathered(cloud: Cloud) -> None:
 
     [run] = cloud.runs.values()
     assert (PREFIX + "t/acme/", {"tenant": "acme"}) == (run["SRC_PREFIX"], run["captures"])
-
-
-def test_only_a_source_is_listed_deep() -> None:
-    """Whatever other routes have: a listing of all that lies below a folder may be long."""
-    windows = {name: Window(name, BUCKET, PREFIX, 1_800_000_000, 60, None) for name in (*ROUTES, "gone")}
-
-    assert ["deep"] == [name for name, window in windows.items() if is_listed_deep(window, ROUTED)]
 
 
 def test_a_window_whose_route_is_gone_says_so(cloud: Cloud) -> None:

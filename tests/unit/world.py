@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.stepfunctions.models import stepfunctions_backends
 
-from handlers import backfill_batch, backfill_report, collect_window
+from handlers import backfill_batch, collect_window
 from handlers import start_execution as live
 from shared.domain.choose import Stack
 from shared.gates.aws import make_s3, make_sfn
@@ -41,7 +41,7 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, versioned: bool) -> None:
         """Make bucket and workflow."""
         self.s3, self.sfn = clients()
-        for handler in (live, backfill_batch, backfill_report):
+        for handler in (live, backfill_batch):
             give(handler, monkeypatch, s3=self.s3, sfn=self.sfn)
         make_buckets(self.s3, BUCKET, versioned=versioned)
         self.sfn.create_state_machine(name="glueworkshop", definition=NEVER_ENDS, roleArn=ROLE)
