@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.unit.resolved import OTHER, stack
+from tests.unit.resolved import stack
 
 STATES = "arn:aws:states:us-east-2:123456789012"
 BUCKET = "arn:aws:s3:::SourceBucket"
@@ -133,19 +133,6 @@ MUST_NOT = [
     for one in sorted({*others, *(one for _, known, one in MUST if known == action)})
     for owner, calls in MAY.items()
     if not {one, SAME.get(one)} & {*calls.get(action, ())} and (action in calls or action not in NEEDED)
-]
-# With route files: other machines and jobs, and no further ones.
-MACHINES, JOBS = (list(map(str, OTHER[name])) for name in ("RouteStateMachineArns", "RouteJobArns"))  # type: ignore[arg-type]
-ROUTED: list[tuple[str, str, list[str]]] = [
-    *(
-        (f"{name}Function", "states:StartExecution", MACHINES)
-        for name in ("StartExecution", "CollectWindow", "BackfillBatch")
-    ),
-    (
-        *("BackfillBatchFunction", "states:DescribeExecution"),
-        [f"{one.replace(':stateMachine:', ':execution:')}:green-0123" for one in MACHINES],
-    ),
-    *(("Workflow", f"glue:{call}", JOBS) for call in ("StartJobRun", "GetJobRun", "BatchStopJobRun")),
 ]
 # What a request says of itself, where a statement asks.
 REQUEST = {"s3:prefix": "input/lab2/eventdriven/2026/", "s3:ResourceAccount": "123456789012"}

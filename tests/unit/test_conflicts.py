@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from artifact import conflicts
 from artifact.conflicts import (
     Shape,
-    circles,
     common_key,
     find_loop,
     find_overlap,
@@ -243,11 +242,3 @@ def test_out_of_patience_is_rather_a_loop_too_many(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(conflicts._shortest, "__defaults__", (3,))
 
     assert find_loop([low, high])
-
-
-def test_circles_are_told_from_chains() -> None:
-    """Components of a graph with a circle, a chain and a lone node."""
-    found = circles([[1], [2], [0, 3], [4], [], []])
-
-    assert found[0] == found[1] == found[2]
-    assert 4 == len(set(found))

@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.plan import execution_input
 from tests.unit.builders import REPOSITORY, chosen, item, stack, states, stored
+from tests.unit.permissions import statements
 from tests.unit.resolved import FUNCTIONS, TEMPLATE
 
 MACHINES = ("workflow", "window", "backfill", "overdue")
@@ -179,6 +180,18 @@ def test_a_backfill_lists_what_was_asked_for() -> None:
     assert batches["ItemBatcher"]["MaxInputBytesPerBatch"] <= 256 * 1024 / 2
 
 
+def test_the_report_reads_what_the_map_writes() -> None:
+    """One answer a line, the answers alone, where the role may write; the label is part of each child's ARN."""
+    backfill = states("backfill")
+    writer = backfill["Look at every object"]["ResultWriter"]
+    [may] = [one for one in statements("BackfillStateMachine") if one.get("Sid") == "WriteResults"]
+
+    assert {"OutputType": "JSONL", "Transformation": "COMPACT"} == writer["WriterConfig"]
+    assert may["Resource"].endswith(f"/{writer['Parameters']['Prefix']}/*")
+    assert "batches" == backfill["Look at every object"]["Label"]
+    assert backfill["Some objects failed"]["Error"] in (REPOSITORY / "docs" / "runbook.md").read_text()
+
+
 @pytest.mark.parametrize("machine", ["window", "backfill", "overdue"])
 def test_a_function_gets_all_and_its_answer_goes_on(machine: str) -> None:
     """What it is called with is the state's input; what goes on is its payload, without Lambda's envelope."""
@@ -190,6 +203,21 @@ def test_a_function_gets_all_and_its_answer_goes_on(machine: str) -> None:
         assert given in {"{% $states.input %}", "$"}, name
         outputs = [one[field] for field in ("Output", "OutputPath", "ResultSelector") if field in one]
         assert re.search(r"\$(?:states\.result)?\.Payload\b", json.dumps(outputs)), name
+
+
+def test_a_message_says_what_it_is_about() -> None:
+    """Subject and message of one thing; what was told is not lost, and the subject is one that SNS takes."""
+    told, overdue = states("workflow")["Notify success"], states("overdue")
+    came = overdue["Tell that it has come"]["Arguments"]
+
+    assert "ResultPath" in told
+    assert told["ResultPath"] is None
+    assert re.fullmatch(r"[ -~]{1,99}", told["Parameters"]["Subject"])
+    assert "{% $states.input %}" == overdue["Tell that it is missing"]["Output"]
+    for arguments, of in ((overdue["Tell that it is missing"]["Arguments"], ""), (came, "look.")):
+        assert [f"{{% $states.input.{of}{one} %}}" for one in ("subject", "message")] == [
+            *(arguments[name] for name in ("Subject", "Message")),
+        ]
 
 
 def test_the_job_gets_what_it_reads() -> None:

@@ -26,7 +26,7 @@ from shared.gates import step_functions
 from shared.gates.s3 import get_manifest, list_page, put_manifest, read_map_results, read_object
 from shared.gates.step_functions import read_start_date, start_execution
 from tests.unit.builders import ACCOUNT, BUCKET, HEAD, KEY, MACHINE, Client, created, refusal, stored
-from tests.unit.world import NEVER_ENDS, ROLE, clients, make_buckets
+from tests.unit.world import clients, make_buckets
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
 LISTING = Listing(BUCKET, ACCOUNT, "in/", deep=False)
@@ -48,20 +48,6 @@ def test_a_null_version_and_an_odd_spelling_of_metadata() -> None:
     found = read_object(Client(HEAD | {"VersionId": "null", "Metadata": {"Batch-No": "7"}}), created())  # type: ignore[arg-type]
 
     assert stored(metadata={"batch-no": "7"}) == found
-
-
-@mock_aws
-def test_step_functions_itself_refuses_the_second_start() -> None:
-    """The name is the key: one start, then duplicates, whatever the input."""
-    sfn = clients()[1]
-    sfn.create_state_machine(name="glueworkshop", definition=NEVER_ENDS, roleArn=ROLE)
-
-    assert read_start_date(sfn, EXECUTION) is None
-    opened = start_execution(sfn, None, EXECUTION)
-    assert opened
-    assert opened.new
-    assert start_execution(sfn, None, Execution(MACHINE, EXECUTION.name, '{"other": 1}')) is None
-    assert opened.start_date == read_start_date(sfn, EXECUTION)
 
 
 @pytest.mark.parametrize(("started", "new"), [(-5.0, False), (-0.5, False), (-0.05, True), (1.0, True)])

@@ -240,25 +240,6 @@ def test_what_is_overdue_is_counted(logged: tuple[Logger, io.StringIO], capsys: 
     ]
 
 
-@pytest.mark.parametrize(
-    ("report", "fields"),
-    [
-        (listed(Started(RUN, "sales"), None), {"Backfilled": [1.0], "route": "sales"}),
-        (listed(Started(RUN, "sales")), {"Reprocessed": [1.0], "route": "sales"}),
-        (unreachable, {"UnreachableRoutes": [1.0]}),
-    ],
-    ids=["missed", "again", "unreachable"],
-)
-def test_what_is_no_arrival_is_counted_once(
-    capsys: pytest.CaptureFixture[str], report: Report, fields: dict[str, Any]
-) -> None:
-    """With its route as a field of the line."""
-    report(telemetry.make_logger(), telemetry.make_metrics())
-    [line] = counted(capsys)
-
-    assert fields == {name: value for name, value in line.items() if name not in {"_aws", "service"}}
-
-
 @pytest.mark.parametrize("length", [1024, 1025])
 def test_whatever_can_be_a_key_is_logged_whole(length: int) -> None:
     """Of what is longer, as much."""

@@ -5,19 +5,15 @@ import pytest
 from tests.unit.permissions import (
     ANY,
     BUCKET,
-    JOBS,
-    MACHINES,
     MAY,
     MUST,
     MUST_NOT,
     RESOURCES,
-    ROUTED,
     SCRIPT,
     allowed,
     listed,
     statements,
 )
-from tests.unit.resolved import stack
 
 OWNERS = [
     name
@@ -70,17 +66,6 @@ def test_a_condition_keeps_out_what_it_is_for(
 ) -> None:
     """What the table allows is refused in other words, or without any."""
     assert may == allowed(owner, action, resource, request_)
-
-
-@pytest.mark.parametrize(("owner", "action", "targets"), ROUTED)
-def test_route_files_may_name_others(owner: str, action: str, targets: list[str]) -> None:
-    """Each of the two lists, all of it and nothing besides; without the lists nothing."""
-    resources = stack(parameters={"RouteStateMachineArns": MACHINES, "RouteJobArns": JOBS})["Resources"]
-    another = targets[0].replace("Sales", "Somebodys").replace("sales", "somebodys")
-
-    assert [] == [one for one in targets if not allowed(owner, action, one, resources=resources)]
-    assert not allowed(owner, action, another, resources=resources)
-    assert [] == [one for one in targets if allowed(owner, action, one)]
 
 
 def test_a_topics_policy_has_no_condition() -> None:

@@ -13,17 +13,20 @@ from handlers import collect_window
 from handlers import start_execution as live
 from shared.domain import sets
 from shared.domain.backfill import report
-from shared.domain.choose import common_folder
+from shared.domain.choose import Stack, common_folder
 from shared.domain.errors import (
     ForeignObjectError,
     MalformedEventError,
+    RetryableCallError,
     SettingsError,
     SetTooLargeError,
 )
 from shared.domain.names import timestamp
+from shared.domain.start import plan_arrival
 from shared.domain.windows import File, Listing
+from shared.gates.live import make_gates
 from shared.gates.s3 import read_object
-from tests.unit.builders import BUCKET, CONTEXT, MACHINE, created, event, stack, table
+from tests.unit.builders import BUCKET, CONTEXT, HEAD, MACHINE, Client, created, event, give, refusal, stack, table
 from tests.unit.world import Cloud
 from tools.why.ask import read_upload
 from tools.why.tell import _tell_upload
@@ -127,6 +130,23 @@ def test_at_least_so_many_is_one_run_for_each_content(cloud: Cloud, caplog: pyte
     assert (3, 2) == (cloud.collect()["files"], len(cloud.runs))
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_arrival_trusts_only_what_runs_and_has_not_looked(cloud: Cloud, *, stopped: bool) -> None:
+    """One that was stopped will never look, and one that is over its time may have: the arrival brings the next one."""
+    cloud.put(*THREE)
+    assert ["started"] == cloud.arrive(THREE[0])
+    if stopped:
+        cloud.sfn.closed.update(cloud.windows)
+    else:
+        cloud.sfn.age(61)
+
+    assert ["started"] == cloud.arrive(THREE[1])
+
+    # Should both look after all, they make the same run.
+    assert [3, 3] == [cloud.collect(number)["files"] for number in (1, 0)]
+    assert 1 == len(cloud.runs)
+
+
 def test_a_backfill_tells_what_waits(cloud: Cloud) -> None:
     """A dry one, too, which opens nothing; a label runs what there is once more."""
     cloud.put(*THREE[:2], *(f"raw/1/{name}.csv" for name in "abc"))
@@ -185,6 +205,17 @@ def test_what_was_complete_waits_for_its_route(cloud: Cloud) -> None:
     cloud.deploy(replace(STACK, table=table(close=EACH.replace("60", "30"))))
     assert 3 == cloud.collect()["files"]
     assert ["duplicate"] == cloud.arrive(THREE[0])
+
+
+def test_a_member_that_is_denied_fails_the_arrival(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken for missing."""
+    cloud.put(*THREE)
+    give(live, monkeypatch, s3=Client(refusal("403", 403, "HeadObject")))
+
+    with pytest.raises(RetryableCallError, match="HeadObject"):
+        cloud.arrive(THREE[0])
+
+    assert {} == cloud.sfn.started
 
 
 def test_why_tells_of_every_member(cloud: Cloud) -> None:
@@ -250,6 +281,29 @@ def test_the_names_of_a_set_never_change() -> None:
         "close-1-eu-f0f03a1f29e2be1f4a157f2e23fc0450",
         "readings-1-5f009f3a677fa3eaeb92d4cff44f51c6",
     ] == names
+
+
+LISTED = {"Contents": [{"Key": f"raw/1/{name}.csv", **HEAD, "Size": 12} for name in "abc"]}
+
+
+@pytest.mark.parametrize(
+    ("deployed", "key", "calls"),
+    [
+        (stack(source_prefix="", window_seconds=60), "a.csv", 1),
+        # HEAD of what came, and then of the two others; or HEAD and the listing.
+        (STACK, THREE[0], 3),
+        (STACK, "raw/1/a.csv", 2),
+    ],
+)
+def test_an_arrival_is_seen_when_the_last_look_is_over(deployed: Stack, key: str, calls: int) -> None:
+    """By a clock that was read before it, a window would count on what S3 showed after the deadline."""
+    s3 = Client(HEAD | LISTED)
+    # Each call takes a second.
+    gates = make_gates(s3, s3)._replace(clock=lambda: 1000 + len(s3.calls))  # type: ignore[arg-type]
+
+    planned = plan_arrival(gates, created(key=key), deployed)
+
+    assert (calls, 1000 + calls) == (len(s3.calls), planned.sighting.seen_at)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

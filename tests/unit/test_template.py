@@ -28,18 +28,6 @@ def test_every_variable_is_read_and_set() -> None:
     assert {*VARIABLES.values(), *given, *libraries} == GLOBALS["Environment"]["Variables"].keys()
 
 
-@pytest.mark.parametrize(
-    ("variable", "machine"),
-    [("WINDOW_MACHINE_ARN", "WindowStateMachine"), ("OVERDUE_MACHINE_ARN", "OverdueStateMachine")],
-)
-def test_the_functions_know_a_machine_by_its_name(variable: str, machine: str) -> None:
-    """A reference would be a circle: the machine's function has the same environment."""
-    resolved = deployed()
-    told = resolved["Globals"]["Function"]["Environment"]["Variables"][variable]
-
-    assert told.endswith(f":stateMachine:{resolved['Resources'][machine]['Properties']['Name']}")
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_handler_imports(name: str) -> None:
     """A typo would be found by the first event otherwise."""

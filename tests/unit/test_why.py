@@ -18,14 +18,16 @@ from shared.domain.errors import UnsafeTargetError
 from shared.domain.outcome import Waiting
 from shared.domain.plan import plan
 from shared.domain.windows import Generation, Window
-from tests.unit.builders import BUCKET, KEY, NOW, chosen, event, refusal, stack, stored
-from tests.unit.world import clients, make_buckets
+from tests.unit.builders import BUCKET, KEY, NOW, PREFIX, chosen, event, refusal, stack, stored
+from tests.unit.world import Cloud, clients, make_buckets
 from tools.cloud import in_words
 from tools.deployed import Deployed, Opened
+from tools.executions import console
 from tools.failure_queue import Look, Message, count, peek, read_message
 from tools.template import read_template
 from tools.why import ask, judge
 from tools.why.facts import Facts, Line, Upload
+from tools.why.tell import tell
 
 STACK = Deployed(Opened("glueworkshop", {}, {}, {}, {}), stack())
 FAILED = Message("t", "RetryableCallError", KEY, None, "denied")
@@ -102,6 +104,20 @@ def test_the_backfill_it_shows_survives_the_shell(key: str) -> None:
 
     assert f"--prefix={key}" == ran.stdout.decode()
     assert advice.isprintable()
+
+
+def test_what_failed_is_told_with_its_cause() -> None:
+    """Version, status and cause; what the queue hides from a look is told, too. tests/integration/test_why.py has the rest."""
+    one = upload(version_id="v1")
+    described = replace(one, execution={"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
+    answer = tell(facts(described, queue=Look([FAILED] * 3, 1)), NOW)
+    told = "\n".join(map(str, answer.told))
+    name = getattr(one.planned, "name", "")
+
+    for words in ("version v1", f"{name} is FAILED (Glue.Error: no such path)", "0 of 3 messages", "1 more are hidden"):
+        assert words in told
+    [data] = answer.data["uploads"]
+    assert ("v1", "FAILED", name, True) == (data["version_id"], data["status"], data["execution_name"], answer.to_do)
 
 
 RECORD = {
@@ -196,6 +212,45 @@ def test_the_newest_uploads_come_first() -> None:
     found, _ = ask.read_object(Pages({"Versions": listed}, {"Versions": [{"Key": f"{KEY}.gz"}]}), stack(), KEY)
 
     assert ["v1", "v2", "v3", "v4", "v5"] == [one.version_id for one in found]
+
+
+def test_the_link_leads_to_the_partitions_console() -> None:
+    """Of which there are three."""
+    hosts = {
+        "arn:aws:states:us-east-2:1:execution:m:n": "us-east-2.console.aws.amazon.com",
+        "arn:aws-cn:states:cn-north-1:1:execution:m:n": "cn-north-1.console.amazonaws.cn",
+        "arn:aws-us-gov:states:us-gov-west-1:1:execution:m:n": "us-gov-west-1.console.amazonaws-us-gov.com",
+    }
+
+    assert {
+        arn: f"https://{host}/states/home?region={host.partition('.')[0]}#/v2/executions/details/{arn}"
+        for arn, host in hosts.items()
+    } == {arn: console(arn) for arn in hosts}
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_upload_is_followed_through_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the close its window, after it the manifest that names it and the run on that."""
+    cloud = Cloud(monkeypatch, stack(window_seconds=60), PREFIX)
+    cloud.put("a.csv")
+    [found], _ = ask.read_object(cloud.s3, cloud.stack, PREFIX + "a.csv")
+
+    def told() -> str:
+        return "\n".join(map(str, tell(facts(ask.read_upload(cloud.s3, cloud.sfn, cloud.stack, found)), NOW).told))
+
+    assert "no execution " in told()
+    cloud.arrive("a.csv")
+    [(first, given)] = cloud.windows.items()
+    assert f"to be gathered by window {first}" in told()
+    # That one has failed, and the next one was opened.
+    second, again = f"{first[:-1]}1", json.dumps(given | {"generation": 1})
+    cloud.sfn.start_execution(stateMachineArn=cloud.stack.window_machine_arn, name=second, input=again)
+    assert f"to be gathered by window {second}" in told()
+    run = cloud.collect()["execution_name"]
+    gathered = f"gathered by window {second}, manifest s3://results/windows/{first[:-2]}/1.json"
+    assert [] == [words for words in (gathered, f"execution {run} is RUNNING") if words not in told()]
+    del cloud.sfn.started[run]
+    assert "has not started the run yet" in told()
 
 
 def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:

@@ -236,14 +236,3 @@ def test_the_machine_waits_for_the_grace_that_the_protocol_counts_on() -> None:
     start = "$toMillis($states.context.Execution.StartTime)"
     expected = f"{{% $fromMillis({start} + 1000 * ($states.input.seconds + {windows.GRACE} + 1)) %}}"
     assert expected == wait["Timestamp"]
-
-
-def test_the_machine_retries_everything_for_hours() -> None:
-    """On average six hours: the pauses double up to ten minutes, and jitter halves them."""
-    (retry,) = MACHINE["States"]["Collect"]["Retry"]
-    assert ["States.ALL"] == retry["ErrorEquals"]
-    pauses = (
-        min(retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt, retry["MaxDelaySeconds"])
-        for attempt in range(retry["MaxAttempts"])
-    )
-    assert 6 * 3600 < sum(pauses) / 2
