@@ -1,6 +1,5 @@
 """Docs are code: what README, CONTRIBUTING and docs/ show runs or parses, and their tables are true."""
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -71,18 +70,6 @@ def test_a_page_can_be_read(path: Path) -> None:
 def test_the_template_can_be_compared_by_its_lines() -> None:
     """A change to one metric or alarm shows as a change to its own line."""
     assert [] == [line for line in read("template.yaml").splitlines() if len(line) > 120]
-
-
-def test_what_is_run_exists() -> None:
-    """Targets of make and modules of `python -m`, in blocks, in the text and in the Makefile."""
-    shown = "\n".join([*blocks(ALL, "sh"), *words(without_blocks(ALL))])
-    targets = set(re.findall(r"^make (?:-j\d )?([a-z][a-z0-9-]*)", shown, re.MULTILINE))
-    modules = set(re.findall(r"python3? -m ([\w.]+)", ALL + MAKEFILE)) - {"pip", "venv", "pytest"}
-
-    assert targets
-    assert set() == targets - TARGETS
-    assert modules
-    assert [] == [name for name in modules if importlib.util.find_spec(name) is None]
 
 
 def test_every_make_target_is_there_for_somebody() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from handlers import backfill_request
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
-from shared.domain.errors import Cause, MalformedEventError, PermanentCallError, SettingsError
+from shared.domain.errors import Cause, MalformedEventError, ObjectDeniedError, PermanentCallError, SettingsError
 from shared.domain.outcome import Duplicate, Outcome, Started
 from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, NOW, PREFIX, REQUEST, Client, clock_at, item, stack
 from tests.unit.payloads import json_values
@@ -176,6 +176,7 @@ def test_a_batch_is_decided_one_by_one() -> None:
         "old": Duplicate("b"),
         "empty": Skip(SkipReason.EMPTY_OBJECT, "why"),
         "sealed": PermanentCallError("sealed: 400", Cause.REFUSED),
+        "denied": ObjectDeniedError("denied: 403", Cause.ACCESS_DENIED),
     }
 
     def decide(created: ObjectCreated, _request: object) -> Outcome:
@@ -187,16 +188,18 @@ def test_a_batch_is_decided_one_by_one() -> None:
 
     second = timedelta(seconds=1)
     window: dict[str, Any] = {"since": (NOW - HOUR).isoformat(), "until": NOW.isoformat()}
-    inside = zip(outcomes, (NOW - HOUR, NOW - HOUR, NOW - second, NOW - second), strict=True)
+    inside = zip(outcomes, (NOW - HOUR, NOW - HOUR, NOW - second, NOW - second, NOW - HOUR), strict=True)
     outside = [item("late", NOW, **window), item("early", NOW - HOUR - second, **window)]
     batch = [*(item(name, moment, **window) for name, moment in inside), *outside]
 
     assert Results(
-        found=4,
+        found=5,
         duplicates=1,
         started=[PREFIX + "new"],
         skipped={"empty_object": [PREFIX + "empty"]},
-        failed=[{"key": PREFIX + "sealed", "why": "sealed: 400"}],
+        failed=[
+            {"key": PREFIX + name, "why": why} for name, why in (("sealed", "sealed: 400"), ("denied", "denied: 403"))
+        ],
     ) == run_batch(read_batch({"Items": batch}), stack(), decide)
 
 

@@ -11,6 +11,7 @@ from handlers import collect_window
 from handlers import start_execution as live
 from shared.domain import windows as protocol
 from shared.domain.errors import ForeignObjectError, MalformedEventError, RetryableCallError, SettingsError
+from shared.domain.gather import is_listed_deep
 from shared.domain.start import foresee, plan_arrival, start
 from shared.domain.windows import Generation, Window, parse_generation
 from shared.gates.live import make_gates
@@ -179,6 +180,13 @@ def test_a_routes_source_is_the_folder_that_is_gathered(cloud: Cloud) -> None:
 
     [run] = cloud.runs.values()
     assert (PREFIX + "t/acme/", {"tenant": "acme"}) == (run["SRC_PREFIX"], run["captures"])
+
+
+def test_only_a_source_is_listed_deep() -> None:
+    """Whatever other routes have: a listing of all that lies below a folder may be long."""
+    windows = {name: Window(name, BUCKET, PREFIX, 1_800_000_000, 60, None) for name in (*ROUTES, "gone")}
+
+    assert ["deep"] == [name for name, window in windows.items() if is_listed_deep(window, ROUTED)]
 
 
 def test_a_window_whose_route_is_gone_says_so(cloud: Cloud) -> None:
