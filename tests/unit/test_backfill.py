@@ -14,10 +14,11 @@ from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
 from shared.domain.errors import Cause, MalformedEventError, ObjectDeniedError, PermanentCallError, SettingsError
 from shared.domain.outcome import Duplicate, Outcome, Started
-from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, NOW, PREFIX, REQUEST, Client, clock_at, item, stack
+from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, MACHINE, NOW, PREFIX, REQUEST, Client, clock_at, item, stack
 from tests.unit.payloads import json_values
 
 HOUR = timedelta(hours=1)
+WINDOW = f"{MACHINE.replace(':stateMachine:', ':execution:')}-windows:w"
 
 
 def never(_created: ObjectCreated, _request: object) -> Outcome:
@@ -176,6 +177,8 @@ def test_a_batch_is_decided_one_by_one() -> None:
         "old": Duplicate("b"),
         "empty": Skip(SkipReason.EMPTY_OBJECT, "why"),
         "sealed": PermanentCallError("sealed: 400", Cause.REFUSED),
+        "first": Started(WINDOW),
+        "second": Started(WINDOW),
         "denied": ObjectDeniedError("denied: 403", Cause.ACCESS_DENIED),
     }
 
@@ -188,14 +191,15 @@ def test_a_batch_is_decided_one_by_one() -> None:
 
     second = timedelta(seconds=1)
     window: dict[str, Any] = {"since": (NOW - HOUR).isoformat(), "until": NOW.isoformat()}
-    inside = zip(outcomes, (NOW - HOUR, NOW - HOUR, NOW - second, NOW - second, NOW - HOUR), strict=True)
+    inside = zip(outcomes, (NOW - HOUR, NOW - HOUR, NOW - second, *[NOW - second] * 4), strict=True)
     outside = [item("late", NOW, **window), item("early", NOW - HOUR - second, **window)]
     batch = [*(item(name, moment, **window) for name, moment in inside), *outside]
 
     assert Results(
-        found=5,
+        found=7,
         duplicates=1,
-        started=[PREFIX + "new"],
+        windows=[WINDOW],
+        started=[PREFIX + name for name in ("new", "first", "second")],
         skipped={"empty_object": [PREFIX + "empty"]},
         failed=[
             {"key": PREFIX + name, "why": why} for name, why in (("sealed", "sealed: 400"), ("denied", "denied: 403"))
