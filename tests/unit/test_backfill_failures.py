@@ -1,9 +1,9 @@
-"""A backfill when things fail: its real handlers and clients on moto, and what its definition tries again."""
+"""A backfill when things fail: its real handlers, on moto's S3 and a Step Functions that remembers, and what its definition tries again."""
 
 import io
 import json
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,45 +26,33 @@ from tests.unit.builders import (
     stack,
     states,
 )
-from tests.unit.world import World, time_passes
+from tests.unit.world import Cloud
 from tools.template import deployed
 
-CALLS = "before-call.s3.HeadObject", "before-call.stepfunctions.StartExecution"
 
-
-class Backfill(World):
-    """A bucket, a workflow, the handler of batches, and calls that are refused before they reach moto."""
+class Backfill(Cloud):
+    """The cloud, where Step Functions may refuse the start of an object's execution, and what is logged."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Make them."""
-        super().__init__(monkeypatch, versioned=False)
+        """Make it."""
+        super().__init__(monkeypatch, stack(), PREFIX)
         self.log = io.StringIO()
-        # What a call's path or body holds, and how it is refused.
-        self.refusals: dict[str, Any] = {}
         monkeypatch.setattr(backfill_batch.logger.registered_handler, "stream", self.log)
-        for client, call in zip((self.s3, self.sfn), CALLS, strict=True):
-            client.meta.events.unregister(call, unique_id="refuse")
-            client.meta.events.register(call, self._refuse, unique_id="refuse")
+        # The first part of an execution's name, and how its start is refused.
+        self.refusals: dict[str, Exception] = {}
+        monkeypatch.setattr(self.sfn, "start_execution", partial(self._start, self.sfn.start_execution))
 
-    def _refuse(self, params: Any, **_: object) -> Any:
-        said = params["url_path"] + (params["body"] or b"").decode()
-        for part, error in self.refusals.items():
-            if part in said:
-                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                return SimpleNamespace(status_code=status), error.response
-        return None
-
-    def put(self, names: str, body: str = "trips") -> None:
-        """Upload an object for each character."""
-        for name in names:
-            self.upload(body, PREFIX + name)
+    def _start(self, real: Callable[..., object], **given: Any) -> object:
+        if error := self.refusals.get(given["name"].partition("-")[0]):
+            raise error
+        return real(**given)
 
     def batch(self, names: str, **request: Any) -> dict[str, Any]:
         """Let the handler decide on objects that were listed, one a character, and time pass."""
         try:
-            return backfill_batch.handler({"Items": [item(name, **request) for name in names]}, CONTEXT)
+            return self.backfill(names, **request)
         finally:
-            time_passes()
+            self.sfn.age(60)
 
     def told(self) -> list[tuple[str, str, str | None]]:
         """Return what the log's lines say: how it ended, of which object, for which reason."""
@@ -74,21 +62,14 @@ class Backfill(World):
 
     def keys(self) -> str:
         """Return the names of the objects that were started."""
-        return "".join(sorted(one["SRC_PREFIX"].removeprefix(PREFIX) for one in self.started()))
+        return "".join(sorted(one["SRC_PREFIX"].removeprefix(PREFIX) for one in self.runs.values()))
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backfill]:
     """Return a bucket that holds nothing yet."""
     with mock_aws():
-        found = Backfill(monkeypatch)
-        yield found
-    found.refusals = {}
-
-
-def start_of(name: str) -> str:
-    """Return what only the start of an object's execution holds: its key in quotes, inside a JSON text."""
-    return f'{PREFIX}{name}\\"'
+        yield Backfill(monkeypatch)
 
 
 def counted(printed: str) -> dict[str, float]:
@@ -108,8 +89,8 @@ def test_a_batch_that_keeps_failing_starts_nothing_twice(
     world: Backfill, capsys: pytest.CaptureFixture[str], code: str
 ) -> None:
     """It raises what the Map tries again, also where the role lacks something; what had started by then is a duplicate."""
-    world.put("abc")
-    world.refusals = {start_of("b"): refusal(code)}
+    world.put(*"abc")
+    world.refusals = {"b": refusal(code)}
     for _ in range(2):
         with pytest.raises(CallError, match=code) as caught:
             world.batch("abc")
@@ -142,8 +123,8 @@ def test_a_start_is_logged_and_counted_once(
     metrics: dict[str, float],
 ) -> None:
     """A skip is logged, a duplicate is neither, and a dry run leaves no trace; of a new, an old and an empty object."""
-    world.put("no")
-    world.put("e", body="")
+    world.put(*"no")
+    world.put("e", body=b"")
     world.batch("o")
     world.log.truncate(0)
     world.log.seek(0)

@@ -1,4 +1,4 @@
-"""Buckets on moto, a workflow there or a Step Functions of our own, and the handlers with all of it in their hands."""
+"""Buckets on moto, a Step Functions of our own, and the handlers with both in their hands."""
 
 import json
 from collections.abc import Iterable
@@ -9,16 +9,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.stepfunctions.models import stepfunctions_backends
 
 from handlers import backfill_batch, collect_window
 from handlers import start_execution as live
 from shared.domain.choose import Stack
 from shared.gates.aws import make_s3, make_sfn
-from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, KEY, MACHINE, event, give, item, refusal
-
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/workflow"
-NEVER_ENDS = json.dumps({"StartAt": "S", "States": {"S": {"Type": "Wait", "Seconds": 9, "End": True}}})
+from tests.unit.builders import BUCKET, CONTEXT, event, give, item, refusal
 
 
 @cache
@@ -27,41 +23,10 @@ def clients() -> tuple[Any, Any]:
     return make_s3(), make_sfn()
 
 
-def make_buckets(s3: Any, *names: str, versioned: bool = False) -> None:
+def make_buckets(s3: Any, *names: str) -> None:
     """Make buckets."""
     for name in names:
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
-        if versioned:
-            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-
-
-class World:
-    """A bucket, a workflow, and the handlers of arrivals and backfills."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, versioned: bool) -> None:
-        """Make bucket and workflow."""
-        self.s3, self.sfn = clients()
-        for handler in (live, backfill_batch):
-            give(handler, monkeypatch, s3=self.s3, sfn=self.sfn)
-        make_buckets(self.s3, BUCKET, versioned=versioned)
-        self.sfn.create_state_machine(name="glueworkshop", definition=NEVER_ENDS, roleArn=ROLE)
-
-    def upload(self, body: str = "trips", key: str = KEY) -> str | None:
-        """Put an object and give its version id, if it has one."""
-        version: str | None = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body.encode()).get("VersionId")
-        return version
-
-    def started(self) -> list[dict[str, Any]]:
-        """Return the inputs of all executions."""
-        names = [one["executionArn"] for one in self.sfn.list_executions(stateMachineArn=MACHINE)["executions"]]
-        return [json.loads(self.sfn.describe_execution(executionArn=name)["input"]) for name in names]
-
-
-def time_passes() -> None:
-    """Make all executions a minute older: they still run, and their start lies before whatever comes next."""
-    for machine in stepfunctions_backends[ACCOUNT]["us-east-2"].state_machines:
-        for execution in machine.executions:
-            execution.start_date -= timedelta(minutes=1)
 
 
 class StepFunctions:
