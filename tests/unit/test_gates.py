@@ -26,7 +26,7 @@ from shared.gates import step_functions
 from shared.gates.s3 import get_manifest, list_page, put_manifest, read_map_results, read_object
 from shared.gates.step_functions import read_start_date, start_execution
 from tests.unit.builders import ACCOUNT, BUCKET, HEAD, KEY, MACHINE, Client, created, refusal, stored
-from tests.unit.world import clients, make_buckets
+from tests.unit.world import make_buckets, s3_client
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
 LISTING = Listing(BUCKET, ACCOUNT, "in/", deep=False)
@@ -38,7 +38,7 @@ DETAILS = {"MapRunArn": "arn", "ResultWriterDetails": {"Bucket": BUCKET, "Key": 
 def s3() -> Any:
     """Return moto's S3 with the bucket."""
     with mock_aws():
-        client = clients()[0]
+        client = s3_client()
         make_buckets(client, BUCKET)
         yield client
 

@@ -5,11 +5,10 @@ from copy import replace
 
 import pytest
 
-from artifact.route_files import read_routes
 from shared.domain.arrival import Skip
 from shared.domain.choose import Stack, choose, screen_object
 from shared.domain.plan import Execution, plan
-from tests.unit.builders import BUCKET, MACHINE, REPOSITORY, created, stack, stored, table
+from tests.unit.builders import BUCKET, MACHINE, created, stack, stored, table
 
 SALES = 'match = "raw/sales/dt={dt}/{file}.csv"\ntarget = "curated/sales/dt={dt}"\n'
 LADDER = 'capacity = [{ up_to = "100 B", dpus = 5 }, { dpus = 9 }]\n'
@@ -147,11 +146,3 @@ def test_what_a_route_says_is_no_part_of_the_name(change: str) -> None:
 def test_another_route_has_another_name(routes: Stack) -> None:
     """To rename a route, or to move from the parameters to files, is a new start."""
     assert started().name != started(routes=routes).name
-
-
-def test_the_examples_are_built() -> None:
-    """All together, by the same reader as `sam build`."""
-    found = read_routes(REPOSITORY / "examples" / "routes")
-
-    names = ["daily-close", "orders", "readings", "sales", "scores", "tenants", "tenants-acme"]
-    assert names == sorted(one.name for one in found)

@@ -19,7 +19,7 @@ from shared.domain.outcome import Waiting
 from shared.domain.plan import plan
 from shared.domain.windows import Generation, Window
 from tests.unit.builders import BUCKET, KEY, NOW, PREFIX, chosen, event, refusal, stack, stored
-from tests.unit.world import Cloud, clients, make_buckets
+from tests.unit.world import Cloud, make_buckets, s3_client
 from tools.cloud import in_words
 from tools.deployed import Deployed, Opened
 from tools.executions import console
@@ -160,7 +160,7 @@ def aws() -> Iterator[boto3.Session]:
 @pytest.mark.usefixtures("aws")
 def test_versions_and_delete_markers_are_told_apart() -> None:
     """This very key only, and a deletion is no upload."""
-    s3 = clients()[0]
+    s3 = s3_client()
     make_buckets(s3, BUCKET)
 
     def look(key: str = KEY) -> tuple[set[tuple[str | None, str, int]], str]:

@@ -13,14 +13,14 @@ from botocore.exceptions import ClientError
 from handlers import backfill_batch, collect_window
 from handlers import start_execution as live
 from shared.domain.choose import Stack
-from shared.gates.aws import make_s3, make_sfn
+from shared.gates.aws import make_s3
 from tests.unit.builders import BUCKET, CONTEXT, event, give, item, refusal
 
 
 @cache
-def clients() -> tuple[Any, Any]:
-    """Make the clients as the functions do, once for all tests; what moto holds behind them is new for each."""
-    return make_s3(), make_sfn()
+def s3_client() -> Any:
+    """Make the client as the functions do, once for all tests; what moto holds behind it is new for each."""
+    return make_s3()
 
 
 def make_buckets(s3: Any, *names: str) -> None:
@@ -74,7 +74,7 @@ class Cloud:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, deployed: Stack, folder: str = "") -> None:
         """Make them; names of files are below the folder."""
-        self.s3, self.sfn, self.folder, self._patch = clients()[0], StepFunctions(), folder, monkeypatch
+        self.s3, self.sfn, self.folder, self._patch = s3_client(), StepFunctions(), folder, monkeypatch
         make_buckets(self.s3, BUCKET, "results")
         for handlers in (live, backfill_batch, collect_window):
             give(handlers, monkeypatch, s3=self.s3, sfn=self.sfn)
