@@ -25,7 +25,7 @@ from shared.domain.windows import File, Listing
 from shared.gates import step_functions
 from shared.gates.s3 import get_manifest, list_page, put_manifest, read_map_results, read_object
 from shared.gates.step_functions import read_start_date, start_execution
-from tests.unit.builders import ACCOUNT, BUCKET, HEAD, KEY, MACHINE, Client, created, refusal, stored
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, created, refusal
 from tests.unit.world import make_buckets, s3_client
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
@@ -41,13 +41,6 @@ def s3() -> Any:
         client = s3_client()
         make_buckets(client, BUCKET)
         yield client
-
-
-def test_a_null_version_and_an_odd_spelling_of_metadata() -> None:
-    """HEAD says `null` where versioning is suspended; two spellings of a name would make two inputs for one execution."""
-    found = read_object(Client(HEAD | {"VersionId": "null", "Metadata": {"Batch-No": "7"}}), created())  # type: ignore[arg-type]
-
-    assert stored(metadata={"batch-no": "7"}) == found
 
 
 @pytest.mark.parametrize(("started", "new"), [(-5.0, False), (-0.5, False), (-0.05, True), (1.0, True)])

@@ -24,8 +24,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_an_object_is_described_as_s3_answers() -> None:
-    """ETag without quotes, time with its zone, size a whole number; another account's bucket of the name would answer 403."""
-    own = {"x-amz-version-id": "v1", "Content-Type": "text/csv", "x-amz-meta-batch-no": "7"}
+    """ETag without quotes, names of metadata in one spelling; another account's bucket of the name would answer 403."""
+    own = {"x-amz-version-id": "v1", "Content-Type": "text/csv", "x-amz-meta-Batch-No": "7"}
     wire = Wire(answer(200, headers=HEAD | own))
 
     found = read_object(wire.s3, created(version_id="v1"))
