@@ -1,4 +1,4 @@
-"""Role by role: what each must be able to do, and what it must not, as tests/integration/test_roles.py asks the deployed roles.
+"""Role by role: what each must be able to do and what it must not, asked by tests/integration/test_roles.py.
 
 Resources are written as the resolver writes them: the name of a resource for its `Ref`, `Name.Attribute` for `Fn::GetAtt`.
 """
