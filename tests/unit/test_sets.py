@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from copy import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -210,7 +211,13 @@ def test_what_was_complete_waits_for_its_route(cloud: Cloud) -> None:
 def test_a_member_that_is_denied_fails_the_arrival(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not taken for missing."""
     cloud.put(*THREE)
-    give(live, monkeypatch, s3=Client(refusal("403", 403, "HeadObject")))
+
+    def head_object(**asked: Any) -> Any:
+        if asked["Key"] == THREE[1]:
+            raise refusal("403", 403, "HeadObject")
+        return cloud.s3.head_object(**asked)
+
+    give(live, monkeypatch, s3=SimpleNamespace(head_object=head_object))
 
     with pytest.raises(RetryableCallError, match="HeadObject"):
         cloud.arrive(THREE[0])
