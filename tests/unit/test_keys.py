@@ -29,6 +29,8 @@ HIDDEN = [
     ("raw/", (), "raw/x._COPYING_/a.csv", True),
     ("raw/", (), "raw/..", True),
     ("raw/", (), "raw/_\n/a.csv", True),
+    ("", (), ".hidden", True),
+    ("", (), "_a/b=c.csv", True),
     ("raw/", (), "raw/_year=2026/a.csv", False),
     ("raw/", (), "raw/_a=b", False),
     ("raw/", (), "raw/a_b/a.b._COPYING", False),

@@ -240,6 +240,17 @@ def test_what_is_overdue_is_counted(logged: tuple[Logger, io.StringIO], capsys: 
     ]
 
 
+@pytest.mark.parametrize(("label", "word"), [(None, "Backfilled"), ("again", "Reprocessed")])
+def test_what_a_backfill_starts_is_counted_once(
+    capsys: pytest.CaptureFixture[str], label: str | None, word: str
+) -> None:
+    """With its route as a field of the line."""
+    listed(Started(RUN, "sales"), label)(telemetry.make_logger(), telemetry.make_metrics())
+    [line] = counted(capsys)
+
+    assert {word: [1.0], "route": "sales"} == {name: line[name] for name in line if name not in {"_aws", "service"}}
+
+
 @pytest.mark.parametrize("length", [1024, 1025])
 def test_whatever_can_be_a_key_is_logged_whole(length: int) -> None:
     """Of what is longer, as much."""
