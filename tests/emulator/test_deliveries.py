@@ -17,15 +17,23 @@ def _letter(cloud: Cloud, url: str) -> tuple[dict[str, Any], dict[str, str]]:
     return json.loads(message["Body"]), attributes
 
 
-def test_a_missing_function_ends_in_the_dead_letter_queue_that_lets_the_rule(cloud: Cloud) -> None:
-    """At once, without retries; without the queue's policy the event is lost."""
+@pytest.mark.parametrize("code", ["NO_RESOURCE", "NO_PERMISSIONS"])
+def test_an_event_that_reaches_no_function_is_a_dead_letter_where_the_queue_lets_the_rule(
+    cloud: Cloud, code: str
+) -> None:
+    """At once, without retries: there is no function, or its policy names another rule."""
     (url, queue), (closed, closed_arn) = cloud.queue(sender="events.amazonaws.com"), cloud.queue()
-    missing = "arn:aws:lambda:us-east-2:123456789012:function:none"
+    function = "arn:aws:lambda:us-east-2:123456789012:function:none"
+    if code == "NO_PERMISSIONS":
+        function = cloud.function("def handler(event, context): pass")
+        _, another = cloud.listen({"source": ["nobody"]})
+        permission = {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com", "SourceArn": another}
+        cloud.client("lambda").add_permission(FunctionName=function, StatementId="another", **permission)
     for one in (closed_arn, queue):
-        cloud.listen(CREATED, Arn=missing, DeadLetterConfig={"Arn": one})
+        cloud.listen(CREATED, Arn=function, DeadLetterConfig={"Arn": one})
     cloud.client("s3").put_object(Bucket=cloud.bucket(), Key="key")
 
-    assert "NO_RESOURCE" == _letter(cloud, url)[1]["ERROR_CODE"]
+    assert code == _letter(cloud, url)[1]["ERROR_CODE"]
     time.sleep(QUIET)
     assert "Messages" not in cloud.client("sqs").receive_message(QueueUrl=closed)
 

@@ -43,30 +43,30 @@ def test_a_throttled_event_is_tried_until_there_is_room(cloud: Cloud) -> None:
     assert "Messages" not in cloud.client("sqs").receive_message(QueueUrl=url)
 
 
-def test_an_error_is_named_and_the_environment_survives_it(cloud: Cloud) -> None:
-    """With type, message and stack; the next invocation is warm."""
-    code = (
-        "import os\ndef handler(event, context):\n    if event:\n        raise ValueError('no')\n    return os.getpid()"
-    )
-    function = cloud.function(code)
-    before = cloud.invoke(function)["Payload"]
-    failed = cloud.invoke(function, 1)
+def test_errors_are_named_and_the_environment_survives_its_handlers_own(cloud: Cloud) -> None:
+    """With type, message and stack; a crash and a timeout end it, and the next invocation has a new one."""
+    code = """
+import os, time
+def handler(event, context):
+    if event == "raise":
+        raise ValueError("no")
+    if event == "crash":
+        os._exit(1)
+    if event == "sleep":
+        time.sleep(5)
+    return os.getpid()
+"""
+    function = cloud.function(code, Timeout=1)
+    first, failed, again = (cloud.invoke(function, event) for event in (None, "raise", None))
+    crashed, late = (cloud.invoke(function, event)["Payload"] for event in ("crash", "sleep"))
 
     assert "Unhandled" == failed["FunctionError"]
     assert ("ValueError", "no") == (failed["Payload"]["errorType"], failed["Payload"]["errorMessage"])
-    assert "line 4, in handler" in failed["Payload"]["stackTrace"][0]
-    assert before == cloud.invoke(function)["Payload"]
-
-
-def test_a_crash_and_a_timeout_are_errors_and_the_next_invocation_works(cloud: Cloud) -> None:
-    """The environment ends with them."""
-    code = "import os, time\ndef handler(event, context):\n    os._exit(1) if event == 1 else time.sleep(event)\n    return 0"
-    function = cloud.function(code, Timeout=1)
-    crashed, late = cloud.invoke(function, 1)["Payload"], cloud.invoke(function, 5)["Payload"]
-
+    assert "line 5, in handler" in failed["Payload"]["stackTrace"][0]
     assert ("Runtime.ExitError", "Sandbox.Timedout") == (crashed["errorType"], late["errorType"])
     assert "Task timed out after 1.00 seconds" in late["errorMessage"]
-    assert 0 == cloud.invoke(function, 0)["Payload"]
+    assert first["Payload"] == again["Payload"]
+    assert isinstance(cloud.invoke(function)["Payload"], int)
 
 
 def test_what_the_artifact_lacks_is_missed(cloud: Cloud) -> None:

@@ -80,15 +80,13 @@ class Arrivals:
         )
         return answer
 
-    def put_in_parts(self, key: str, meanwhile: Callable[[], object] = lambda: None) -> dict[str, Any]:
+    def put_in_parts(self, key: str) -> None:
         """Upload an object in parts; it arrives when it is completed."""
         s3, where = self.client("s3"), {"Bucket": self.bucket, "Key": key}
         upload = s3.create_multipart_upload(**where)["UploadId"]
-        meanwhile()
         part = s3.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"a,b\n1,2\n")
         parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-        answer: dict[str, Any] = s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload=parts)
-        return answer
+        s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload=parts)
 
     def decided(self, wanted: Mapping[str, list[str]], quiet: float | None = None) -> dict[str, list[str]]:
         """Wait for as many decisions on each key, and a moment for one too many; give them as words."""
@@ -191,7 +189,13 @@ class Arrivals:
 
     def until_ended(self, key: str, *statuses: str) -> None:
         """Wait until the executions of a key have ended so."""
-        until(lambda: list(statuses) == sorted(one["status"] for one in self.executions(key)))
+        found = list[str]()
+
+        def as_wanted() -> bool:
+            found[:] = sorted(one["status"] for one in self.executions(key))
+            return found == list(statuses)
+
+        until(as_wanted)
 
     def run(self, machine: str, request: object) -> dict[str, Any]:
         """Start an execution and wait for its end, as long as it goes on."""

@@ -91,14 +91,3 @@ def test_one_incident_one_message_and_one_more_when_it_has_come(duty: Arrivals) 
     assert [never] == check(duty)
     assert {late: "SUCCEEDED", never: "ABORTED", two: "SUCCEEDED"} == incidents(duty)
     assert json.loads(sfn.describe_execution(executionArn=f"{machine}:{late}")["output"])["arrived"] is True
-
-
-def test_the_check_may_list_what_it_must_and_no_more(duty: Arrivals) -> None:
-    """By the policies that were deployed."""
-    machine = duty.stack.outputs["OverdueStateMachineArn"]
-
-    assert (False, True, False) == (
-        duty.stack.can("CheckExpectationsFunctionRole", "s3:GetObject", f"arn:aws:s3:::{duty.bucket}/raw/late/a.csv"),
-        duty.stack.can("CheckExpectationsFunctionRole", "states:StartExecution", machine),
-        duty.stack.can("LookAgainFunctionRole", "states:StartExecution", machine),
-    )

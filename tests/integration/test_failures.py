@@ -21,22 +21,6 @@ def test_a_malformed_event_ends_in_the_failure_queue(arrivals: Arrivals, key: st
     assert "detail.object.key" in record["responsePayload"]["errorMessage"]
 
 
-def test_a_denied_object_stops_no_other_of_a_backfill(arrivals: Arrivals, key: str) -> None:
-    """It is named with its reason; all others are started, and the execution does not look like a success."""
-    keys = [f"{key}/{name}.csv" for name in "abc"]
-    with arrivals.unannounced():
-        for one in keys:
-            arrivals.put(one)
-    with arrivals.denied("BackfillBatchFunction", "s3:GetObject*", f"arn:aws:s3:::{arrivals.bucket}/{keys[1]}"):
-        ended = arrivals.run(arrivals.stack.outputs["BackfillStateMachineArn"], {"prefix": f"{key}/", "dry_run": False})
-
-    assert ("FAILED", "SomeObjectsFailed") == (ended["status"], ended["error"])
-    assert "1 of 3 objects failed, 2 were started" in ended["cause"]
-    assert f"HeadObject on s3://{arrivals.bucket}/'{keys[1]}': 403" in ended["cause"]
-    assert dict(zip(keys, (1, 0, 1), strict=True)) == {one: len(arrivals.executions(one)) for one in keys}
-    assert 1 == arrivals.backfill(prefix=f"{key}/", dry_run=False)["started"]
-
-
 def test_a_rule_that_may_not_invoke_leaves_the_event_in_the_failure_queue(
     arrivals: Arrivals, key: str, sources: set[str]
 ) -> None:

@@ -144,24 +144,3 @@ def test_a_set_is_one_run_once_it_is_complete(duty: Arrivals) -> None:
     time.sleep(3)  # a set that settles, and its collect
     assert 2 == len({duty.manifest(one) for one in duty.inputs(folder)})
     assert {folder: 2, counted: 1} == {one: len(duty.inputs(one)) for one in (folder, counted)}
-
-
-def test_the_job_is_made_as_the_parameters_say(duty: Arrivals) -> None:
-    """Workers, runs at the same time, where it may write, and that it alone may use the key.
-
-    The bucket's encryption and lifecycle are checked by the template alone: the local cloud makes a bucket without them.
-    """
-    job = duty.client("glue").get_job(JobName=JOB)["Job"]
-
-    assert (DPUS, OTHER["GlueMaxConcurrentRuns"]) == (
-        int(job["NumberOfWorkers"]),
-        int(job["ExecutionProperty"]["MaxConcurrentRuns"]),
-    )
-    assert [True, False] == [
-        duty.stack.can("GlueJobRole", "s3:PutObject", f"arn:aws:s3:::{duty.bucket}/{prefix}/part-0.parquet")
-        for prefix in (OTHER["TargetPrefix"], "target/event-transformed")
-    ]
-    assert [True, False] == [
-        duty.stack.can(role, "kms:Decrypt", str(OTHER["SourceKmsKeyArn"]))
-        for role in ("GlueJobRole", "StartExecutionFunctionRole")
-    ]

@@ -3,7 +3,6 @@
 import json
 import time
 import uuid
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from tests.integration.stacks import PACE, PREFIX, Arrivals
@@ -80,14 +79,6 @@ def counts(report: dict[str, object]) -> tuple[object, ...]:
     return tuple(report[name] for name in ("found", "started", "duplicates", "skipped", "failed"))
 
 
-def test_a_malformed_request_says_what_to_mend(arrivals: Arrivals) -> None:
-    """A typo must not turn a dry run into a wet one."""
-    ended = arrivals.run(arrivals.stack.outputs["BackfillStateMachineArn"], {"dryrun": False})
-
-    assert ("FAILED", "MalformedEventError") == (ended["status"], ended["error"])
-    assert "dryrun" in ended["cause"]
-
-
 def test_the_schedule_starts_the_backfill(arrivals: Arrivals) -> None:
     """Its role may, and the backfill understands its own input: the last 26 hours but the newest minutes, for real."""
     scheduler = arrivals.client("scheduler")
@@ -103,18 +94,3 @@ def test_the_schedule_starts_the_backfill(arrivals: Arrivals) -> None:
     )
     assert (26 * 60, 15) == tuple(round((begun - when).total_seconds() / 60) for when in (since, until_))
     assert report["dry_run"] is False
-
-
-def test_metrics_add_up(arrivals: Arrivals, key: str) -> None:
-    """Every arrival received is counted once more, as started, duplicate, skipped or failed."""
-    arrivals.put(key)
-    arrivals.put(f"{key}.empty", b"")
-    arrivals.decided({key: ["started"], f"{key}.empty": ["skipped"]}, quiet=0)
-    counted: Counter[str] = Counter()
-    for line in arrivals.lines():
-        for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
-            assert "FileArrival" == directive["Namespace"]
-            counted.update({metric["Name"]: sum(line[metric["Name"]]) for metric in directive["Metrics"]})
-
-    assert min(counted["Started"], counted["Skipped"]) > 0
-    assert counted["Received"] == sum(counted[name] for name in ("Started", "Duplicates", "Skipped", "Failed"))

@@ -88,11 +88,3 @@ def test_a_missing_permission_ends_in_the_failure_queue_and_a_backfill_heals_it(
     assert [] == arrivals.executions(key)
     assert 1 == arrivals.backfill(prefix=key, dry_run=False)["started"]
     assert 1 == len(arrivals.executions(key))
-
-
-def test_a_stack_that_is_not_there(arrivals: Arrivals) -> None:
-    """One line, no traceback."""
-    ran = make_why(arrivals, "k", "nowhere")
-
-    assert 0 != ran.returncode
-    assert "No stack 'nowhere' in us-east-2: say --stack, --region or --profile." == ran.stderr.splitlines()[0]

@@ -62,22 +62,6 @@ def test_a_burst_in_two_folders_is_one_run_for_each_folder_and_slot(duty: Arriva
     assert before == (len(duty.windows(folder)), len(duty.inputs(folder)))
 
 
-def test_what_was_uploaded_in_parts_for_longer_than_a_window_gets_a_run(duty: Arrivals, folder: str) -> None:
-    """Its time is when it was begun; its window has closed by then, so that it opens the next generation."""
-    long, short = f"{folder}long.csv", f"{folder}short.csv"
-
-    def meanwhile() -> None:
-        duty.put(short)
-        until(lambda: duty.windows(folder))
-        duty.until_settled(folder)
-
-    duty.put_in_parts(long, meanwhile)
-    until(lambda: len(duty.inputs(folder)) > 1)
-    duty.until_settled(folder)
-
-    assert {short: 1, long: 1} == duty.gathered(folder)
-
-
 def test_a_collect_that_may_not_store_its_manifest_is_tried_again(duty: Arrivals, folder: str) -> None:
     """Arrivals are not disturbed, and once the fault is fixed every file is in exactly one run."""
     keys = [f"{folder}{number}.csv" for number in range(4)]
@@ -95,24 +79,3 @@ def test_a_collect_that_may_not_store_its_manifest_is_tried_again(duty: Arrivals
     duty.until_settled(folder)
 
     assert dict.fromkeys(keys, 1) == duty.gathered(folder)
-
-
-def test_a_stopped_window_is_taken_over(duty: Arrivals, folder: str) -> None:
-    """A backfill opens the next generation, which takes the stopped one's files; to run that one again changes nothing."""
-    sfn, key = duty.client("stepfunctions"), f"{folder}a.csv"
-    duty.put(key)
-    until(lambda: duty.windows(folder))
-    [stopped] = duty.windows(folder)
-    sfn.stop_execution(executionArn=stopped["executionArn"])
-    time.sleep(SECONDS)
-
-    dry = duty.backfill(prefix=folder)
-    assert (1, 1) == (dry["started"], dry["windows"])
-    assert 1 == duty.backfill(prefix=folder, dry_run=False)["windows"]
-    until(lambda: duty.inputs(folder))
-    sfn.start_execution(stateMachineArn=stopped["stateMachineArn"], input=stopped["input"])
-    duty.until_settled(folder)
-
-    assert {key: 1} == duty.gathered(folder)
-    report = duty.backfill(prefix=folder, dry_run=False)
-    assert (0, 1) == (report["windows"], report["coalesced"])
