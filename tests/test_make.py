@@ -190,7 +190,7 @@ def test_ci_runs_what_a_developer_runs() -> None:
 
 def test_e2e_asks_before_it_begins() -> None:
     """`--yes` only with YES=1, and a stack has to be named; what needs the local cloud is left out, and no more."""
-    local = {"account.py", "command.py", "expectations.py", "parameters.py", "routes.py", "runtime.py", "windows.py"}
+    local = {"account.py", "command.py", "expectations.py", "parameters.py", "routes.py", "runtime.py"}
     paths = {f"tests/integration/{path.name}" for path in (TESTS / "integration").glob("test_*.py")}
     ran = [commands("e2e", *more)[-2:] for more in ([], ["STACK=s"], ["STACK=s", "YES=1"])]
     dry, yes = ran[1][1], ran[2][1]

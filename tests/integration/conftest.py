@@ -22,7 +22,7 @@ QUICK = {
     "GLUE_RUN_SECONDS": "0.1",
     "LAMBDA_MAX_WORKERS": "2",
 }
-ON_DUTY = {"test_command", "test_expectations", "test_routes", "test_windows"}
+ON_DUTY = {"test_command", "test_expectations", "test_routes"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,6 +21,7 @@ from tests import waiting
 from tests.integration.commands import PROGRAM, data, environment, run
 from tests.integration.duty import ANOTHER, NAME, ROUTES
 from tests.integration.stacks import PACE, Arrivals, until
+from tools.status import FUNNEL
 
 PAGE = (REPOSITORY / "docs" / "command.md").read_text()
 # Where IAM's action is not called after the operation; STS asks for none.
@@ -72,6 +73,8 @@ def test_a_denied_object_is_found_and_set_right_as_it_says(duty: Arrivals, tenan
     counted = data(duty, "status")["metrics"]
     # Three tries of one event.
     assert counted["Failed"]["hour"] == counted["Failed"]["day"] == 3
+    # Every arrival is counted twice, once as what became of it.
+    assert counted["Received"]["hour"] == sum(counted[name]["hour"] for name in FUNNEL[1:]) > 0
     assert 1 == sum(duty.waits())
 
 

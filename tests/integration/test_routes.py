@@ -1,16 +1,16 @@
-"""Route files on the local cloud: routes of every kind and two state machines."""
+"""Route files on the local cloud: routes of every kind and two state machines; a storm of files is one run."""
 
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.integration.duty import ANOTHER, JOB
-from tests.integration.stacks import Arrivals, until
+from tests.integration.stacks import SECONDS, Arrivals, until
 from tests.unit.resolved import OTHER
 
 pytestmark = pytest.mark.local_only("deploys a stack of its own")
@@ -23,6 +23,12 @@ def nothing_failed_before(duty: Arrivals) -> Iterator[None]:
     duty.forget_failures()
     yield
     assert [] == duty.failures()
+
+
+def at_once[T](act: Callable[[T], object], things: list[T]) -> None:
+    """Do something to many things at once."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(act, things))
 
 
 def job_run(duty: Arrivals, job: str, source: str) -> dict[str, Any]:
@@ -102,9 +108,8 @@ def test_a_set_is_one_run_once_it_is_complete(duty: Arrivals) -> None:
     ]
     report = duty.backfill(prefix=folder)
     assert (1, [orders], 0) == (report["waiting"], report["first_keys"]["waiting"], report["started"])
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(duty.put, [lines, *three]))
-        list(pool.map(lambda key: duty.invoke(duty.native_event(key)), three))
+    at_once(duty.put, [lines, *three])
+    at_once(lambda key: duty.invoke(duty.native_event(key)), three)
     for one in (folder, counted):
         duty.until_ended(one, "SUCCEEDED")
 
@@ -144,3 +149,39 @@ def test_a_set_is_one_run_once_it_is_complete(duty: Arrivals) -> None:
     time.sleep(3)  # a set that settles, and its collect
     assert 2 == len({duty.manifest(one) for one in duty.inputs(folder)})
     assert {folder: 2, counted: 1} == {one: len(duty.inputs(one)) for one in (folder, counted)}
+
+
+def slots(duty: Arrivals, folder: str) -> int:
+    """Count the slots that the folder's objects fall into."""
+    found = duty.client("s3").list_objects_v2(Bucket=duty.bucket, Prefix=folder).get("Contents", [])
+    return len({int(one["LastModified"].timestamp()) // SECONDS for one in found})
+
+
+def test_a_burst_in_two_folders_is_one_run_for_each_folder_and_slot(duty: Arrivals, folder: str) -> None:
+    """However many files; announced twice, or late, too; and what is deleted or overwritten counts as it is at the end."""
+    folders = [folder, f"raw/hourly/{uuid.uuid4().hex}/"]
+    keys = [f"{one}{number}.csv" for number in range(8) for one in folders]
+    at_once(duty.put, keys)
+    at_once(lambda key: duty.invoke(duty.native_event(key)), keys[:6])
+    duty.client("s3").delete_object(Bucket=duty.bucket, Key=keys[-1])
+    duty.put(keys[-2], b"a,b\n3,4\n5,6\n")
+    duty.until_settled(*folders)
+
+    for one in folders:
+        surviving = {key: 1 for key in keys[:-1] if key.startswith(one)}
+        counts = duty.gathered(one)
+        # The overwritten object may be in two manifests, as two uploads; what was deleted may have been in time.
+        assert surviving == {key: 1 for key in counts if key != keys[-1]}
+        assert {} == {key: count for key, count in counts.items() if key not in keys[-2:] and count != 1}
+        assert len(duty.inputs(one)) <= slots(duty, one) + 1
+        assert {one} == {run["SRC_PREFIX"] for run in duty.inputs(one)}
+        assert {"SUCCEEDED"} == {execution["status"] for execution in duty.executions(one)}
+    runs = duty.client("glue").get_job_runs(JobName=JOB)["JobRuns"]
+    told = {one["Arguments"].get("--MANIFEST") for one in runs if one["Arguments"].get("--SRC_PREFIX") == folder}
+    assert {run["manifest"] for run in duty.inputs(folder)} == told
+    # Long after the window nothing is opened, and nothing runs again.
+    time.sleep(SECONDS)
+    before = (len(duty.windows(folder)), len(duty.inputs(folder)))
+    late = duty.native_event(keys[0]) | {"replay-name": "again"}
+    assert ["coalesced"] * 2 == [duty.invoke(late)["outcome"] for _ in range(2)]
+    assert before == (len(duty.windows(folder)), len(duty.inputs(folder)))

@@ -1,12 +1,11 @@
 """`arrivals why` on the deployed template: what became of an object, and what to do."""
 
-import json
 import shutil
 import subprocess
 
 from local.emulator.process import REPOSITORY
 from tests.integration.commands import environment, run
-from tests.integration.stacks import Arrivals, until
+from tests.integration.stacks import Arrivals
 
 
 def make_why(arrivals: Arrivals, key: str, stack: str) -> subprocess.CompletedProcess[str]:
@@ -61,30 +60,3 @@ def test_what_became_of_each_is_told(arrivals: Arrivals, key: str) -> None:
         assert [] == [words for words in wanted if words not in told], told + error
     made = make_why(arrivals, odd, arrivals.stack.name)
     assert (0, True) == (made.returncode, f"started (native): {execution['name']}" in made.stdout), made.stderr
-
-
-def test_a_missing_permission_ends_in_the_failure_queue_and_a_backfill_heals_it(arrivals: Arrivals, key: str) -> None:
-    """Why tells the error of the message, which is still there for whoever comes next."""
-    with arrivals.denied("StartExecutionFunction", "states:StartExecution"):
-        arrivals.put(key)
-        until(lambda: arrivals.waits()[0])
-    url = arrivals.stack.outputs["FailureQueueUrl"]
-    [message] = arrivals.client("sqs").receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
-
-    _, told, error = run(arrivals, "why", key)
-
-    for words in (
-        "no execution green_tripdata-",
-        "RetryableCallError: StartExecution on ",
-        "Queue   1 of 1 messages",
-        "To do   Fix what the failure queue says (docs/runbook.md#failurequeuealarm), then: arrivals backfill ",
-    ):
-        assert words in told, told + error
-    assert 1 == sum(arrivals.waits())
-    record = json.loads(message["Body"])
-    assert key == record["requestPayload"]["detail"]["object"]["key"]
-    assert "RetryableCallError" == record["responsePayload"]["errorType"]
-    assert "Check the function's role" in record["responsePayload"]["errorMessage"]
-    assert [] == arrivals.executions(key)
-    assert 1 == arrivals.backfill(prefix=key, dry_run=False)["started"]
-    assert 1 == len(arrivals.executions(key))
