@@ -8,12 +8,10 @@ import pytest
 import yaml
 
 from local import stack as local_stack
-from local.emulator import process
 from shared.domain.backfill import read_request
 from tests.integration.stacks import SECONDS, Arrivals, until
 from tests.unit.builders import stack
 from tests.unit.resolved import OTHER, leaves, written_out
-from tools.template import read_template
 
 BUCKET = OTHER["SourceBucketName"]
 PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
@@ -37,64 +35,22 @@ def other(arrivals: Arrivals) -> Arrivals:
     return Arrivals(local_stack.again(arrivals.stack, "other", given))
 
 
-def test_what_follows_from_each_parameter_is_there(other: Arrivals) -> None:
-    """The function's environment, what is kept for how long, and who is told.
-
-    The reserved concurrency is checked by the template alone: the local cloud deploys without it.
-    """
-    logs, events = other.client("logs"), other.client("events")
-    function = other.stack.outputs["StartExecutionFunctionName"]
-    variables = other.client("lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    declared = read_template()["Globals"]["Function"]["Environment"]["Variables"]
-    groups = [
-        group
-        for prefix in ("/aws/lambda/other-", "/aws/vendedlogs/states/other")
-        for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
-    ]
-    [archive] = [
-        one for one in events.list_archives()["Archives"] if one["ArchiveName"] == other.stack.physical_id("Archive")
-    ]
-    target = other.client("scheduler").get_schedule(Name=other.stack.physical_id("BackfillScheduler"))
-    subscriptions = other.client("sns").list_subscriptions_by_topic(TopicArn=other.stack.physical_id("AlarmTopic"))
-
-    assert {
-        # What is no parameter stands there as it is.
-        **{name: value for name, value in declared.items() if isinstance(value, str)},
-        "ACCOUNT_ID": process.ACCOUNT,
-        "SOURCE_BUCKET_NAME": BUCKET,
-        "SOURCE_PREFIX": OTHER["SourcePrefix"],
-        "STATE_MACHINE_ARN": other.machine,
-        "JOB_NAME": OTHER["JobName"],
-        "TARGET_PREFIX": OTHER["TargetPrefix"],
-        "GLUE_MAX_CAPACITY_DPUS": str(OTHER["GlueMaxCapacityDpus"]),
-        "WINDOW_SECONDS": str(SECONDS),
-        "WINDOW_MACHINE_ARN": other.stack.physical_id("WindowStateMachine"),
-        "OVERDUE_MACHINE_ARN": other.stack.physical_id("OverdueStateMachine"),
-        "RESULTS_BUCKET_NAME": other.stack.physical_id("BackfillResultsBucket"),
-        "POWERTOOLS_SERVICE_NAME": "other",
-    } == {name: value for name, value in variables.items() if name in declared}
-    assert other.machine.endswith(":stateMachine:Attached:live")
-    assert (7, {OTHER["LogRetentionDays"]}) == (len(groups), {group.get("retentionInDays") for group in groups})
-    assert OTHER["ArchiveRetentionDays"] == archive["RetentionDays"]
-    assert OTHER["BackfillSchedule"] == target["ScheduleExpression"]
-    assert {
-        "since": OTHER["BackfillLookback"],
-        "until": "PT15M",
-        "not_before": OTHER["BackfillFrom"],
-        "dry_run": False,
-    } == json.loads(target["Target"]["Input"])
-    now = datetime(2026, 11, 1, 12, tzinfo=UTC)
+def test_the_schedule_looks_at_nothing_from_before_the_move(other: Arrivals) -> None:
+    """Half a day after it the lookback of 14 hours would reach behind it. All other properties are in `follows.yaml`."""
+    schedule = other.client("scheduler").get_schedule(Name=other.stack.physical_id("BackfillScheduler"))
     mine = stack(source_bucket_name=BUCKET, source_prefix=OTHER["SourcePrefix"])
-    read = read_request(json.loads(target["Target"]["Input"]), mine, now).model_dump(mode="json")
-    # Half a day after the move the lookback of 14 hours would reach behind it.
-    assert (BUCKET, OTHER["SourcePrefix"], "2026-11-01T00:00:00Z", "2026-11-01T11:45:00Z", False, None) == tuple(
-        read[name] for name in ("bucket", "prefix", "since", "until", "dry_run", "reprocess")
-    )
-    assert [OTHER["AlarmEmail"]] == [one["Endpoint"] for one in subscriptions["Subscriptions"]]
-    silence = other.stack.physical_id("NoArrivalAlarm")
-    [alarm] = other.client("cloudwatch").describe_alarms(AlarmNames=[silence])["MetricAlarms"]
-    assert OTHER["NoArrivalHours"] == alarm["EvaluationPeriods"]
-    assert [{"Name": "service", "Value": "other"}] == alarm["Dimensions"]
+    now = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    read = read_request(json.loads(schedule["Target"]["Input"]), mine, now).model_dump(mode="json")
+
+    assert OTHER["BackfillSchedule"] == schedule["ScheduleExpression"]
+    assert {
+        "bucket": BUCKET,
+        "prefix": OTHER["SourcePrefix"],
+        "since": "2026-11-01T00:00:00Z",
+        "until": "2026-11-01T11:45:00Z",
+        "dry_run": False,
+        "reprocess": None,
+    } == read
 
 
 def test_sam_delete_would_delete_no_other_stacks_files(arrivals: Arrivals) -> None:
