@@ -110,12 +110,15 @@ def test_what_failed_is_told_with_its_cause() -> None:
     """Version, status and cause; what the queue hides from a look is told, too. tests/integration/test_why.py has the rest."""
     one = upload(version_id="v1")
     described = replace(one, execution={"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
-    answer = tell(facts(described, queue=Look([FAILED] * 3, 1)), NOW)
+    answer = tell(facts(described, failures=[FAILED], queue=Look([FAILED] * 3, 1)), NOW)
     told = "\n".join(map(str, answer.told))
     name = getattr(one.planned, "name", "")
 
-    for words in ("version v1", f"{name} is FAILED (Glue.Error: no such path)", "0 of 3 messages", "1 more are hidden"):
-        assert words in told
+    for words in (
+        *("version v1", f"{name} is FAILED (Glue.Error: no such path)"),
+        *(f"{FAILED.what}: {FAILED.why}\n", "1 of 3 messages", "1 more are hidden"),
+    ):
+        assert words in told, words
     [data] = answer.data["uploads"]
     assert ("v1", "FAILED", name, True) == (data["version_id"], data["status"], data["execution_name"], answer.to_do)
 
