@@ -38,8 +38,12 @@ sync := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .PHONY: test
 test: setup  ## Everything that CI runs. What waits for the local cloud or for Spark goes side by side.
 	@$(MAKE) --no-print-directory -j2 $(sync) routes lint build
+	@$(MAKE) --no-print-directory -j2 $(sync) spark all-but-spark
+
+.PHONY: all-but-spark
+all-but-spark:
 	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory -j2 $(sync) integration spark
+	@$(MAKE) --no-print-directory integration
 
 .PHONY: lint
 lint: .venv/dev/.ready .venv/sam/.ready

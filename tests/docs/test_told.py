@@ -89,7 +89,7 @@ MADE_UP = set(
     HASH Hold aaa dsN OLD_RULE Schedules ROLE Remove Tuesday awkward customers daily c9a miss rates RUN ARCHIVE
     ContextEntries taskSubmitFailedEventDetails SimulatePrincipalPolicy StateMachineQualifier
     _build_simulate_results_real put_events run_child AccountLimit EXHAUSTED_RETRY_CONDITION EventLastReplayedTime
-    FilterArns purge visibility exception_name stack_trace P8D PT2H
+    FilterArns purge visibility exception_name stack_trace P8D PT2H logGroups
     """.split()  # noqa: SIM905 - one a line would be a page
 )
 # What is made here, or is about something else.
