@@ -7,7 +7,8 @@ export SAM_CLI_TELEMETRY := 0
 # runtime must hold nothing but the runtime client, so that whatever the artifact lacks is missed. Most modules are never
 # imported; Python compiles the others when they are.
 dev := .venv/dev/bin
-envs := .venv/dev/.ready .venv/sam/.ready .venv/cloud/.ready .venv/lambda/.ready .venv/spark/.ready
+# The one that takes longest comes first.
+envs := .venv/spark/.ready .venv/sam/.ready .venv/dev/.ready .venv/cloud/.ready .venv/lambda/.ready
 
 .venv/dev/.ready: src/requirements.txt
 # PySpark comes as a source, and the wheel that pip makes of it is used once.
