@@ -38,11 +38,12 @@ local: setup  ## Keep the local cloud up, with the stack deployed, until Ctrl-C.
 sync := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 .PHONY: test
 test: setup  ## Everything that CI runs. What waits for the local cloud or for Spark goes side by side.
-	@$(MAKE) --no-print-directory -j2 $(sync) routes lint build
+	@$(MAKE) --no-print-directory -j2 $(sync) routes build
 	@$(MAKE) --no-print-directory -j2 $(sync) spark all-but-spark
 
 .PHONY: all-but-spark
 all-but-spark:
+	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory integration
 
