@@ -246,8 +246,11 @@ class Arrivals:
             self.client("sqs").purge_queue(QueueUrl=self.stack.outputs["FailureQueueUrl"])
         until(lambda: not self.failures() and self.waits() == (0, 0))
 
-    def received(self, url: str, count: int = 0) -> list[dict[str, Any]]:
-        """Wait for so many messages in a queue, take all that are there, and fail if it is more."""
+    def received(self, url: str, count: int = 0, about: str = "") -> list[dict[str, Any]]:
+        """Wait for so many messages in a queue, take all that are there, and fail if it is more.
+
+        Only those `about` a key count: an execution of a test before this one may end just now.
+        """
         sqs, taken = self.client("sqs"), list[dict[str, Any]]()
 
         def look() -> bool:
@@ -255,7 +258,7 @@ class Arrivals:
             while found := sqs.receive_message(**asked).get("Messages"):
                 for message in found:
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                taken.extend(found)
+                taken.extend(message for message in found if about in message["Body"])
             return len(taken) >= count
 
         until(look)

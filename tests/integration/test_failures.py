@@ -70,7 +70,7 @@ def test_how_an_execution_ended_is_told(arrivals: Arrivals, key: str, inbox: str
 
     assert "FAILED" == failed["status"]
     assert "Path does not exist" in failed["cause"]
-    [message] = arrivals.received(inbox, 1)
+    [message] = arrivals.received(inbox, 1, about=key)
     mail = json.loads(json.loads(message["Body"])["Message"])
     assert ("aws.states", "Step Functions Execution Status Change") == (mail["source"], mail["detail-type"])
     # The whole event, as it is: which file, which job, which execution, how it ended, and where to redrive it.
@@ -83,7 +83,7 @@ def test_how_an_execution_ended_is_told(arrivals: Arrivals, key: str, inbox: str
     assert given == json.loads(mail["detail"]["input"])
 
     arrivals.put(key)
-    [message] = arrivals.received(inbox, 1)
+    [message] = arrivals.received(inbox, 1, about=key)
     mail = json.loads(message["Body"])
     [run] = [
         one
