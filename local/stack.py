@@ -106,7 +106,8 @@ def deploy(
     """Run `sam deploy` against the local cloud and return what the stack says of itself.
 
     Whatever is in src/routes/, the stack has the routes of a module (artifact.route_files.packed_module), by default
-    none. Raises SamError.
+    none.
+    Raises SamError.
     """
     template = ["--template-file", str(zipped(with_routes(routes, name)))]
     # It is looked for beside the template.

@@ -135,7 +135,8 @@ def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreat
 
     An object that S3 denies, that S3 or Step Functions refuse for good, or whose key no job must see is a failure of
     its own and stops no other. What may pass, and a denied start, is raised, so that the Map tries the batch again:
-    what it had started by then is a duplicate. Raises RetryableCallError.
+    what it had started by then is a duplicate.
+    Raises RetryableCallError.
     """
     results = Results()
     windows = stack.window_machine_arn.replace(":stateMachine:", ":execution:") + ":"

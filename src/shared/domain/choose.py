@@ -69,8 +69,8 @@ def choose(created: ObjectCreated, stack: Stack, *, even_paused: bool = False) -
     """Return the route of the object's key: that of the route files which takes it, or the one of the parameters.
 
     The order is: marker, no route, paused, hidden, then what would be unsafe. A pause holds up arrivals (it spares S3
-    the call) and ends nothing: what a window gathers is asked for with `even_paused`. Raises ForeignObjectError for an
-    object that is not this stack's, UnsafeTargetError and UnsafeArgumentError.
+    the call) and ends nothing: what a window gathers is asked for with `even_paused`.
+    Raises ForeignObjectError for an object that is not this stack's, UnsafeTargetError and UnsafeArgumentError.
     """
     if skip := screen(created, stack):
         return skip

@@ -340,7 +340,8 @@ def collect(
 
     It may be run again at any time, also while another collect of the same window still runs. `accepts` is the
     adapter's own judgement of a key and a size. What this returns, not what it listed, is what the target is started
-    on. Raises ManifestMissingError, and whatever the gates raise.
+    on.
+    Raises ManifestMissingError, and whatever the gates raise.
     """
     stored = get_manifest(generation.manifest_key)
     if stored is None:

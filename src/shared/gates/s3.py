@@ -28,7 +28,8 @@ def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | None:
 
     What is stored now is asked for first: behind a delete marker a version still answers, but no job could read its
     key. Only where another version than the announced one is current, that version is asked for too, so that two
-    versions put back to back are two uploads. Raises PermanentCallError or RetryableCallError.
+    versions put back to back are two uploads.
+    Raises PermanentCallError or RetryableCallError.
     """
     stored = _head(s3, created, None)
     if stored and created.version_id not in (None, stored.version_id):
