@@ -36,19 +36,13 @@ local: setup  ## Keep the local cloud up, with the stack deployed, until Ctrl-C.
 
 # The make of macOS is of 2006 and doesn't know it.
 sync := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# Spark takes longest, on little more than one processor: it starts as soon as there is a build.
 .PHONY: test
-test: setup  ## Everything that CI runs. What waits for the local cloud or for Spark goes side by side.
-	@$(MAKE) --no-print-directory -j2 $(sync) routes build
-	@$(MAKE) --no-print-directory -j2 $(sync) spark all-but-spark
-
-.PHONY: all-but-spark
-all-but-spark:
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory integration
+test: setup  ## Everything that CI runs, two targets at a time.
+	@$(MAKE) --no-print-directory -j2 $(sync) routes build lint spark unit integration
 
 .PHONY: lint
-lint: .venv/dev/.ready .venv/sam/.ready
+lint: .venv/dev/.ready .venv/sam/.ready  ## Style, types, the template, spelling.
 	$(dev)/ruff check .
 	$(dev)/ruff format --check .
 	$(dev)/mypy src artifact benchmarks local tests tools
@@ -60,11 +54,11 @@ build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python
 	PATH="$(CURDIR)/$(dev):$$PATH" .venv/sam/bin/sam build
 
 .PHONY: unit
-unit: .venv/dev/.ready .venv/sam/.ready
+unit: .venv/dev/.ready .venv/sam/.ready  ## The tests that need no local cloud: units, pages, simulation.
 	$(dev)/python -m pytest -n 2 tests/unit tests/docs tests/simulation tests/test_make.py
 
 .PHONY: integration
-integration: $(envs) $(dev)/arrivals
+integration: build $(envs) $(dev)/arrivals  ## The deployed template on the local cloud, and the cloud itself.
 	$(dev)/python -m pytest -n 3 tests/emulator tests/integration tests/test_make.py
 
 # Aliases of `arrivals`. Values come from the environment, where make puts them, so that a key may hold any character.
@@ -79,7 +73,7 @@ expected: $(dev)/arrivals  ## What should have come by now, and what has: make e
 	@$(dev)/arrivals expected $(stack) || test $$? -eq 1
 
 .PHONY: spark
-spark: $(envs)  ## The Glue job on a real Spark, alone and as the local cloud's Glue runs it; needs `make build` before.
+spark: build $(envs)  ## The Glue job on a real Spark, alone and as the local cloud's Glue runs it.
 	.venv/spark/bin/python -m pytest tests/glue
 
 .PHONY: route

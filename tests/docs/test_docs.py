@@ -72,11 +72,9 @@ def test_the_template_can_be_compared_by_its_lines() -> None:
     assert [] == [line for line in read("template.yaml").splitlines() if len(line) > 120]
 
 
-def test_every_make_target_is_there_for_somebody() -> None:
-    """A target without a line in `make help` is a step of another one."""
-    helped = set(re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE))
-
-    assert {"lint", "unit", "integration", "all-but-spark"} == TARGETS - helped
+def test_make_help_lists_every_target() -> None:
+    """Each of them has its line."""
+    assert set(re.findall(r"^([a-z0-9-]+):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
 
 
 def test_every_backfill_that_is_shown_is_understood() -> None:

@@ -26,16 +26,16 @@ def announcements(version: str | None) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("first", ["native", "replayed", "cloudtrail"])
 @pytest.mark.parametrize("versioning", ["Enabled", "Suspended"])
-@mock_aws
 def test_one_upload_is_one_start(monkeypatch: pytest.MonkeyPatch, versioning: Any, first: str) -> None:
     """Whoever announces it first starts it; all others, and second deliveries, are duplicates of that execution."""
-    cloud = Cloud(monkeypatch, stack())
-    cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": versioning})
-    announced = announcements(cloud.s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"trips").get("VersionId"))
-    answers = []
-    for name in (first, *announced, *announced):
-        answers.append(live.handler(announced[name], CONTEXT))
-        cloud.sfn.age(60)
+    with mock_aws():
+        cloud = Cloud(monkeypatch, stack())
+        cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": versioning})
+        announced = announcements(cloud.s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"trips").get("VersionId"))
+        answers = []
+        for name in (first, *announced, *announced):
+            answers.append(live.handler(announced[name], CONTEXT))
+            cloud.sfn.age(60)
 
     assert ["started"] + ["duplicate"] * 6 == [answer["outcome"] for answer in answers]
     assert 1 == len({answer["execution_arn"] for answer in answers}) == len(cloud.runs)
