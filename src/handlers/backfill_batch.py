@@ -8,7 +8,7 @@ from shared.domain.backfill import Request, read_batch, run_batch
 from shared.domain.outcome import Outcome
 from shared.domain.start import foresee, plan_arrival, start
 from shared.gates.aws import make_s3, make_sfn
-from shared.gates.live import make_gates
+from shared.gates.real import make_gates
 from shared.gates.settings import this_stack
 from shared.gates.telemetry import make_logger, make_metrics, report_backfill
 

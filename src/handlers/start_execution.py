@@ -9,7 +9,7 @@ from shared.domain.outcome import as_response
 from shared.domain.parse import parse_announcement, read_announcement
 from shared.domain.start import plan_arrival, start
 from shared.gates.aws import make_s3, make_sfn
-from shared.gates.live import make_gates
+from shared.gates.real import make_gates
 from shared.gates.settings import this_stack
 from shared.gates.telemetry import make_logger, make_metrics, report_failure, report_outcome, report_unreachable
 

@@ -29,7 +29,7 @@ from shared.domain.memory import Memory, Opened, Upload
 from shared.domain.outcome import as_response
 from shared.domain.plan import Execution
 from shared.domain.windows import GRACE, parse_manifest
-from shared.gates import live, step_functions
+from shared.gates import real, step_functions
 from tests.simulation.fakes import FakeExecution, FakeS3, FakeStepFunctions, Version, Wire
 from tests.simulation.steps import Answers, Steps, in_steps
 from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, refusal, stack
@@ -162,7 +162,7 @@ class World:
         """Put this world where the handlers have theirs."""
         for handler in (start_execution, backfill_batch, collect_window):
             vars(handler).update(s3=self.s3, sfn=self.sfn, this_stack=lambda: self.stack)
-        for gate in (step_functions, live):
+        for gate in (step_functions, real):
             vars(gate)["time"] = self.wire
 
     # ---- Time ----
@@ -303,7 +303,7 @@ class World:
         """Note what is wrong with an answer."""
 
     def _gates(self, memory: Memory) -> Any:
-        gates = live.make_gates(self.s3, self.sfn)  # type: ignore[arg-type]
+        gates = real.make_gates(self.s3, self.sfn)  # type: ignore[arg-type]
 
         def begin(execution: Execution) -> Opened | None:
             if execution.state_machine_arn == WINDOWS:  # as the code that is deployed now would write it

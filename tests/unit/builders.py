@@ -17,7 +17,7 @@ from shared.domain.arrival import ObjectCreated, StoredObject
 from shared.domain.choose import Stack, choose
 from shared.domain.pattern import Pattern, Template
 from shared.domain.routes import Choice, Route, RouteTable
-from shared.gates.live import make_gates
+from shared.gates.real import make_gates
 from tests.unit.patterns import parsed
 
 REPOSITORY = Path(__file__).resolve().parents[2]

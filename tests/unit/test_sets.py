@@ -25,7 +25,7 @@ from shared.domain.errors import (
 from shared.domain.names import timestamp
 from shared.domain.start import plan_arrival
 from shared.domain.windows import File, Listing
-from shared.gates.live import make_gates
+from shared.gates.real import make_gates
 from shared.gates.s3 import read_object
 from tests.unit.builders import BUCKET, CONTEXT, HEAD, MACHINE, Client, created, event, give, refusal, stack, table
 from tests.unit.world import Cloud

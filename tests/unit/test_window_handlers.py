@@ -14,7 +14,7 @@ from shared.domain.errors import ForeignObjectError, MalformedEventError, Retrya
 from shared.domain.gather import is_listed_deep
 from shared.domain.start import foresee, plan_arrival, start
 from shared.domain.windows import Generation, Window, parse_generation
-from shared.gates.live import make_gates
+from shared.gates.real import make_gates
 from tests.unit.builders import BUCKET, CONTEXT, PREFIX, Client, created, refusal, stack, table
 from tests.unit.world import Cloud
 

@@ -1,4 +1,4 @@
-"""The gates of a start, put together from the clients: S3, Step Functions and the clock as they are."""
+"""The real gates of a start, of a live event and of a backfill: S3, Step Functions and the clock."""
 
 import time
 from functools import partial
