@@ -17,7 +17,7 @@ from typing import Any
 from artifact.conflicts import Loop, TooManyStatesError, common_key, find_loop, find_overlap, find_unread
 from artifact.pack import pack
 from shared.domain.pattern import Capture, Pattern, Template, Token, fill
-from shared.domain.routes import Complete, Expectation, Route, Rung, is_unsafe
+from shared.domain.routes import Expectation, Route, Rung, SetCondition, is_unsafe
 from shared.domain.windows import LONGEST_WINDOW
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "routes"
@@ -193,7 +193,7 @@ def read_route(path: Path) -> Route:
         window_seconds=file.window(),
         paused=file.get("paused", bool, default=False),
         parameters=tuple((name, file.parameter(name, names)) for name in parameters),
-        set=file.complete(),
+        set=file.set_condition(),
     )
     if route.window_seconds:
         check_window(file, route)
@@ -366,7 +366,7 @@ def check_window(file: "_File", route: Route) -> None:
         )
 
 
-def check_set(file: "_File", route: Route, complete: Complete) -> None:
+def check_set(file: "_File", route: Route, condition: SetCondition) -> None:
     """See that any member tells which set it is of, and that the set alone decides what it starts.
 
     Raises RouteFileError.
@@ -380,7 +380,7 @@ def check_set(file: "_File", route: Route, complete: Complete) -> None:
                     f"match, template {number + 1}",
                     f"template {other + 1} takes the key {key!r} too, and a member counts once. Make one of them narrower.",
                 )
-    if complete.at_least is None:
+    if condition.at_least is None:
         _check_each(file, route)
     elif route.source is None or not all(_begins(one.tokens, route.source) for one in route.match):
         raise file.refusal(
@@ -570,7 +570,7 @@ class _File:
             raise self.refusal("window_seconds", f"{seconds} is outside 0 to {LONGEST_WINDOW} seconds.")
         return seconds
 
-    def complete(self) -> Complete | None:
+    def set_condition(self) -> SetCondition | None:
         """Return when a set is complete."""
         if "set" not in self.content:
             return None
@@ -587,11 +587,11 @@ class _File:
         if not 1 <= settle <= LONGEST_WINDOW:
             raise self.refusal("set.settle_seconds", f"{settle} is outside 1 to {LONGEST_WINDOW} seconds.")
         if each:
-            return Complete(None, settle)
+            return SetCondition(None, settle)
         at_least = self.typed("set.at_least", table["at_least"], int)
         if not FEWEST_MEMBERS <= at_least <= MOST_MEMBERS:
             raise self.refusal("set.at_least", f"{at_least} is outside {FEWEST_MEMBERS} to {MOST_MEMBERS}.")
-        return Complete(at_least, settle)
+        return SetCondition(at_least, settle)
 
     def ladder(self) -> tuple[Rung, ...]:
         """Return the capacity by size."""

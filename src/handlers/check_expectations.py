@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from shared.domain.expectations import Due, Memory, Overdue, check, incident
+from shared.domain.expectations import Due, Known, Overdue, check, incident
 from shared.domain.routes import Route
 from shared.gates.aws import make_s3, make_sfn
 from shared.gates.expected import when_arrived
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 logger = make_logger()
 metrics = make_metrics()
 s3, sfn = make_s3(), make_sfn()
-memory = Memory()
+known = Known()
 
 
 def handler(_event: object, _context: "LambdaContext") -> dict[str, list[str]]:
     """Look at every route that expects something; one that can't be looked at fails the tick after all others."""
-    found = list(check(this_stack().table.routes, datetime.now(UTC), memory, look, tell))
+    found = list(check(this_stack().table.routes, datetime.now(UTC), known, has_arrived, tell))
     overdue = [one for one in found if isinstance(one, Overdue)]
     failures = [one for one in found if isinstance(one, Exception)]
     report_overdue(logger, metrics, this_stack(), overdue, failures)
@@ -31,7 +31,7 @@ def handler(_event: object, _context: "LambdaContext") -> dict[str, list[str]]:
     return {"overdue": [one.due.name for one in overdue]}
 
 
-def look(route: Route, due: Due) -> bool:
+def has_arrived(route: Route, due: Due) -> bool:
     """Return whether what is expected has arrived."""
     return when_arrived(s3, this_stack(), route, due, enough=True) is not None
 

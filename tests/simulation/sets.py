@@ -9,7 +9,7 @@ from shared.domain import sets
 from shared.domain.choose import Stack
 from shared.domain.memory import Upload
 from shared.domain.pattern import Pattern
-from shared.domain.routes import Complete, Route, RouteTable
+from shared.domain.routes import Route, RouteTable, SetCondition
 from shared.domain.windows import File, parse_manifest
 from tests.simulation.fakes import FakeExecution
 from tests.simulation.steps import Steps
@@ -33,11 +33,13 @@ class Sets(World):
         self.s3.versioning, self.prompt = "Enabled", self.dice.random() < 0.6
         self.size = self.wanted = self.dice.randint(2, 3)
         if self.dice.random() < 0.5:
-            route = _route([f"in/{{i}}/m{number}" for number in range(self.size)], None, Complete(None, self.seconds))
+            route = _route(
+                [f"in/{{i}}/m{number}" for number in range(self.size)], None, SetCondition(None, self.seconds)
+            )
         else:
             self.wanted = self.dice.randint(2, 4)
             self.size = self.wanted + self.dice.randint(0, 2)
-            route = _route(["in/{i}/{f}"], "in/{i}/", Complete(self.wanted, self.seconds))
+            route = _route(["in/{i}/{f}"], "in/{i}/", SetCondition(self.wanted, self.seconds))
         return stack(source_prefix="in/", table=RouteTable(pack([route])))
 
     def happen(self) -> None:
@@ -181,7 +183,7 @@ class Interrupted(Sets):
         self.stopping = self.flickering = 0
 
 
-def _route(texts: list[str], source: str | None, complete: Complete) -> Route:
+def _route(texts: list[str], source: str | None, condition: SetCondition) -> Route:
     match = tuple(Pattern(parse_template(text, deep_allowed=True)) for text in texts)
     folder = parse_template(source, deep_allowed=False) if source else None
-    return Route("r", match, "job", parse_template("out/{i}", deep_allowed=False), folder, set=complete)
+    return Route("r", match, "job", parse_template("out/{i}", deep_allowed=False), folder, set=condition)

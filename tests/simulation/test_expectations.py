@@ -16,7 +16,7 @@ import pytest
 from cronsim import CronSim
 
 from artifact.pack import pack
-from shared.domain.expectations import Due, Memory, Overdue, arrived_at, check, incident, prefixes
+from shared.domain.expectations import Due, Known, Overdue, arrived_at, check, incident, prefixes
 from shared.domain.pattern import Capture, Pattern
 from shared.domain.routes import Expectation, Route, RouteTable
 from shared.domain.windows import File
@@ -129,12 +129,12 @@ def test_one_incident_a_missed_deadline(begin: datetime, end: datetime) -> None:
     """Whatever the changes of clocks, whoever forgets, and whoever asks twice."""
     world = World(begin, end)
     ticks = world.ticks()
-    environments = [Memory(), Memory()]
+    environments = [Known(), Known()]
     failures: list[object] = []
     for world.now in ticks:
         number = world.chance.randrange(2)
         if world.chance.random() < 0.05:
-            environments[number] = Memory()
+            environments[number] = Known()
         found = check(ROUTES, world.now, environments[number], world.look, world.tell)
         failures += [one for one in found if not isinstance(one, Overdue)]
 

@@ -14,7 +14,7 @@ from handlers import check_expectations, look_again
 from shared.domain.errors import RetryableCallError
 from shared.domain.expectations import (
     Due,
-    Memory,
+    Known,
     Overdue,
     arrived_at,
     arrived_message,
@@ -28,7 +28,7 @@ from shared.domain.expectations import (
     prefixes,
 )
 from shared.domain.pattern import Capture, Pattern
-from shared.domain.routes import Complete, Expectation, Route, RouteTable
+from shared.domain.routes import Expectation, Route, RouteTable, SetCondition
 from shared.domain.windows import File
 from tests.unit.builders import ENVIRONMENT, MACHINE, REPOSITORY, Client, refusal, stack
 
@@ -186,9 +186,9 @@ FIVE, SIX, SEVEN = (f"2026-11-24T0{hour}:00" for hour in (5, 6, 7))
 SEVERAL = [file(f"raw/sales/dt=2026-11-23/{name}.csv", when) for name, when in (("a", SEVEN), ("b", FIVE), ("c", SIX))]
 EACH = route(captures=(("day", DAY),))._replace(
     match=tuple(Pattern((f"raw/{name}_", Capture("day"), ".csv")) for name in ("orders", "lines")),
-    set=Complete(None, 30),
+    set=SetCondition(None, 30),
 )
-COUNTED = route()._replace(source=("raw/sales/dt=", Capture("dt"), "/"), set=Complete(2, 30))
+COUNTED = route()._replace(source=("raw/sales/dt=", Capture("dt"), "/"), set=SetCondition(2, 30))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_one_failure_holds_nobody_up_and_what_came_is_not_asked_again() -> None:
             raise ValueError(one.name)
         return one.name == "here"
 
-    memory = Memory()
+    memory = Known()
     for now in ("2026-11-24T06:00", "2026-11-24T06:05", "2026-11-25T06:00"):
         found = list(check(routes, moment(now), memory, look, lambda overdue: told.append(overdue.due.name)))
         assert ["ValueError", "Overdue"] == [type(one).__name__ for one in found]

@@ -7,7 +7,7 @@ import pytest
 
 from artifact.route_files import RouteFileError, packed_module, read_routes
 from shared.domain.pattern import Capture, Pattern
-from shared.domain.routes import Complete, Expectation, Route, RouteTable, Rung
+from shared.domain.routes import Expectation, Route, RouteTable, Rung, SetCondition
 
 GOOD = 'match = "raw/sales/dt={dt}/{file}.csv"\njob_name = "sales-to-parquet"\ntarget = "curated/sales/dt={dt}"\n'
 EXPECTED = '\n[expect]\ncaptures = { day = "%Y-%m-%d" }\nby = "30 6 * * *"\n'
@@ -89,7 +89,7 @@ def test_a_set_is_read(tmp_path: Path) -> None:
         folder(tmp_path, close='match = ["a/{day}/{r}.x", "b/{day}/{r}.y", "c/{r}/{day}"]' + SETS, readings=COUNTED)
     )
 
-    assert [Complete(None, 30), Complete(24, 3600)] == [route.set for route in routes]
+    assert [SetCondition(None, 30), SetCondition(24, 3600)] == [route.set for route in routes]
 
 
 def test_no_folder_and_no_file_are_no_routes(tmp_path: Path) -> None:

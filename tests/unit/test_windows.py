@@ -12,7 +12,7 @@ from shared.domain import windows
 from shared.domain.choose import own_folder
 from shared.domain.errors import ManifestMissingError
 from shared.domain.memory import MOST_MANIFESTS, MOST_OPEN, Memory, Opened
-from shared.domain.windows import File, Generation, Sighting, Window, Windows
+from shared.domain.windows import File, Generation, Sighting, Slots, Window
 from tests.unit.builders import REPOSITORY
 
 MOMENT = int(datetime(2026, 11, 24, 5, 20, 42, tzinfo=UTC).timestamp())
@@ -181,7 +181,7 @@ def test_any_window_has_a_legal_name_and_an_input_that_reads_back(
 ) -> None:
     """Whatever the key is; and its slot holds the upload."""
     file = File(f"{folder}/x", 1, "e", moment)
-    window = Windows(route, "b", seconds).of(file, own_folder(file.key), label)
+    window = Slots(route, "b", seconds).window_of(file, own_folder(file.key), label)
     assert window.takes(file)
     assert window.start <= moment < window.start + seconds
     for number in (0, 999_999_999):

@@ -25,7 +25,7 @@ from shared.domain.plan import Execution
 from shared.domain.routes import Expectation, Route
 from shared.domain.windows import File
 
-# The most that a zone's clock was ever turned back is less: what was due meanwhile is found from so far ahead.
+# More than any zone's clock was ever turned back: a search that starts so much earlier, or later, misses no deadline.
 TURNED_BACK = timedelta(hours=3)
 # Formats that tell an hour: the data has a time then, not only a date.
 TIMES = ("%H", "%-H", "%I", "%-I", "%M", "%-M")
@@ -79,7 +79,7 @@ def deadlines(expect: Expectation, now: datetime) -> Iterator[Deadline]:
     """Yield the deadlines that have passed, the last one first, without regard to `since`."""
     zone = ZoneInfo(expect.zone)
     last: datetime | None = None
-    for deadline in _real(expect, zone, now) if _is_hourly(expect.by) else _walls(expect, zone, now):
+    for deadline in _in_real_time(expect, zone, now) if _is_hourly(expect.by) else _by_the_wall(expect, zone, now):
         # Two walls in one gap are one moment.
         if deadline.at <= now and deadline.at != last:
             last = deadline.at
@@ -144,13 +144,13 @@ def _is_hourly(by: str) -> bool:
     return minute.startswith("*") or hour.startswith("*")
 
 
-def _real(expect: Expectation, zone: ZoneInfo, now: datetime) -> Iterator[Deadline]:
-    # It yields what is before its start, and `now` itself may be a deadline.
+def _in_real_time(expect: Expectation, zone: ZoneInfo, now: datetime) -> Iterator[Deadline]:
+    # CronSim yields what lies before its start, and `now` itself may be a deadline.
     for local in CronSim(expect.by, (now + timedelta(seconds=1)).astimezone(zone), reverse=True):
         yield Deadline(local.astimezone(UTC), local.replace(tzinfo=None))
 
 
-def _walls(expect: Expectation, zone: ZoneInfo, now: datetime) -> Iterator[Deadline]:
+def _by_the_wall(expect: Expectation, zone: ZoneInfo, now: datetime) -> Iterator[Deadline]:
     # Without a zone, so that what it yields is the wall as the cron writes it, also one that the zone skips.
     start = now.astimezone(zone).replace(tzinfo=None) + TURNED_BACK
     for wall in CronSim(expect.by, start, reverse=True):
@@ -235,7 +235,7 @@ class Overdue(NamedTuple):
     keys: list[str]
 
 
-class Memory:
+class Known:
     """What one execution environment knows for good, by route: the deadline that was kept, the one that was told."""
 
     def __init__(self) -> None:
@@ -244,12 +244,12 @@ class Memory:
         self.told: dict[str, datetime] = {}
 
 
-type Look = Callable[[Route, Due], bool]
+type HasArrived = Callable[[Route, Due], bool]
 type Tell = Callable[[Overdue], None]
 
 
 def check(
-    routes: Iterable[Route], now: datetime, memory: Memory, look: Look, tell: Tell
+    routes: Iterable[Route], now: datetime, known: Known, has_arrived: HasArrived, tell: Tell
 ) -> Iterator[Overdue | Exception]:
     """Yield each route that is overdue now, told of once; or why it could not be looked at, which stops no other.
 
@@ -257,16 +257,16 @@ def check(
     """
     for route in routes:
         expected = due(route, now)
-        if expected is None or memory.arrived.get(route.name) == expected.deadline:
+        if expected is None or known.arrived.get(route.name) == expected.deadline:
             continue
         try:
-            if look(route, expected):
-                memory.arrived[route.name] = expected.deadline
+            if has_arrived(route, expected):
+                known.arrived[route.name] = expected.deadline
                 continue
             overdue = Overdue(expected, expected_keys(route, expected))
-            if memory.told.get(route.name) != expected.deadline:
+            if known.told.get(route.name) != expected.deadline:
                 tell(overdue)
-                memory.told[route.name] = expected.deadline
+                known.told[route.name] = expected.deadline
             yield overdue
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this route's, and is raised in the end
             yield error

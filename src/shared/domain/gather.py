@@ -1,6 +1,6 @@
 """Gather: which window or set an upload joins, which listed objects a window has, and what starts on its files.
 
-`plan_gathering`, `bring` and `foresee_bringing` are the gathering half of shared/domain/start.py.
+shared/domain/start.py calls `plan_gathering`, `bring` and `foresee_bringing` where a route has a window or a set.
 """
 
 from functools import partial
@@ -19,8 +19,8 @@ from shared.domain.windows import (
     Group,
     Joined,
     Sighting,
+    Slots,
     Window,
-    Windows,
     foresee_join,
     join,
     name_and_input,
@@ -72,7 +72,8 @@ def bring(gates: "Gates", planned: Gathering) -> Started | Coalesced | Duplicate
         lambda name, given: gates.start_execution(Execution(planned.machine_arn, name, given)),
     )
     if planned.run:
-        # Members come together: what the clocks can't tell apart, this environment can.
+        # Members come together, often within the tolerance for clocks, and each would count as the start. So the name
+        # is remembered, for the word `started` alone; of its time nobody asks.
         name = joined.generation.name
         joined = joined._replace(new=joined.new and name not in gates.memory.start_dates)
         gates.memory.keep_start_date(name, planned.sighting.seen_at)
@@ -98,8 +99,8 @@ def gather(
 ) -> Gathering:
     """Plan which window an object joins by the route of its key; `seen_at` is when S3 had told of it."""
     file = file_of(stored)
-    windows = Windows(_owner(choice), stack.source_bucket_name, choice.route.window_seconds)
-    sighting = Sighting(windows.of(file, folder_of(file.key, choice), reprocess), file, seen_at)
+    slots = Slots(_owner(choice), stack.source_bucket_name, choice.route.window_seconds)
+    sighting = Sighting(slots.window_of(file, folder_of(file.key, choice), reprocess), file, seen_at)
     return Gathering(sighting, stack.window_machine_arn, stack.results_bucket_name, choice.name)
 
 
@@ -111,7 +112,7 @@ def file_of(stored: StoredObject) -> File:
 def _look_at_set(
     gates: "Gates", stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | None
 ) -> Gathering | Waiting:
-    # Here and not above: who has no set pays nothing for it in a cold start, and this module is the other's.
+    # Here and not above: sets imports this module, and an arrival without a set should not pay for it.
     from shared.domain import sets  # noqa: PLC0415
 
     def head(key: str) -> File | None:
@@ -139,7 +140,7 @@ def _joined(joined: Joined[Any], planned: Gathering) -> Started | Coalesced | Du
 # ---- The collector ----
 
 
-def check_bucket(group: Group, stack: Stack) -> None:
+def refuse_foreign(group: Group, stack: Stack) -> None:
     """Raise ForeignObjectError for a window or a set of another bucket."""
     if group.bucket != stack.source_bucket_name:
         raise ForeignObjectError(
@@ -153,7 +154,7 @@ def belongs(file: File, window: Window, stack: Stack) -> bool:
 
     Raises ForeignObjectError for a window of another bucket.
     """
-    check_bucket(window, stack)
+    refuse_foreign(window, stack)
     choice = choose_listed(file.key, file.size, stack)
     return (
         choice is not None

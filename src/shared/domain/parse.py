@@ -51,8 +51,8 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 VersionId = Annotated[Text | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
-class Upload(BaseModel):
-    """The object of an event that announces one."""
+class AnnouncedObject(BaseModel):
+    """What an event must say of the object that it announces."""
 
     account: Text
     bucket: Text
@@ -61,7 +61,7 @@ class Upload(BaseModel):
 
 
 class ApiCall(BaseModel):
-    """A call that CloudTrail recorded."""
+    """What a record of CloudTrail must say of its call."""
 
     event_source: Text
     event_name: Text
@@ -88,7 +88,7 @@ def parse_announcement(announcement: Announcement) -> ObjectCreated | Skip:
     try:
         if announcement.source is Source.CLOUDTRAIL and (skip := _no_upload(announcement)):
             return skip
-        upload = parse(event=dict(said), model=Upload)
+        upload = parse(event=dict(said), model=AnnouncedObject)
     except ValidationError as error:
         raise MalformedEventError(_what_is_wrong(announcement, error)) from error
     return ObjectCreated(upload.bucket, upload.key, real_version(upload.version_id), upload.account)

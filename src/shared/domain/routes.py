@@ -18,8 +18,8 @@ class Rung(NamedTuple):
     dpus: int
 
 
-class Complete(NamedTuple):
-    """When a set of arrivals is complete: at least so many under the source, or (None) one of each match.
+class SetCondition(NamedTuple):
+    """When a set starts: with at least so many files under the source, or (None) with one of each match.
 
     It starts once it has not changed for `settle_seconds`.
     """
@@ -65,15 +65,15 @@ class Route(NamedTuple):
     window_seconds: int = 0
     paused: bool = False
     parameters: tuple[tuple[str, Template], ...] = ()
-    set: Complete | None = None
+    set: SetCondition | None = None
     expect: Expectation | None = None
 
     @property
     def folder_captures(self) -> list[str]:
         """What all keys of one folder capture alike, so that a window of that folder may use it.
 
-        The folder is the source, which then is a beginning of each match, or the key up to its last slash. Of such a
-        folder two matches may capture different things, unless they begin alike.
+        The folder is the source, which then is a beginning of each match, or the key up to its last slash. Two matches
+        that don't write that folder alike share nothing.
         """
         tokens = self.source
         if tokens is None:
@@ -113,7 +113,7 @@ class Choice(NamedTuple):
 
     @property
     def is_safe(self) -> bool:
-        """Whether jobs leave the target where it is; a slash at its end is the file's own, or an empty segment."""
+        """Whether jobs write to the target as it stands; a slash at its end is fine if the route file wrote it."""
         own = self.route.target[-1]
         return not is_unsafe(self.target.removesuffix("/") if isinstance(own, str) else self.target)
 
@@ -245,7 +245,7 @@ UNPACK: dict[str, Callable[[Any], Any]] = {
     "source": lambda packed: None if packed is None else _template(packed),
     "capacity": lambda packed: tuple(Rung(*rung) for rung in packed),
     "parameters": lambda packed: tuple((name, _template(template)) for name, template in packed),
-    "set": lambda packed: None if packed is None else Complete(*packed),
+    "set": lambda packed: None if packed is None else SetCondition(*packed),
     "expect": lambda packed: None if packed is None else Expectation(*packed),
 }
 

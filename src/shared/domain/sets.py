@@ -28,18 +28,19 @@ from typing import Any, NamedTuple
 
 from shared.domain.choose import Stack, check_values, choose_listed, source_of
 from shared.domain.errors import MalformedEventError, SettingsError, SetTooLargeError
-from shared.domain.gather import Gathering, check_bucket
+from shared.domain.gather import Gathering, refuse_foreign
 from shared.domain.memory import Upload
 from shared.domain.names import digest, readable, timestamp
 from shared.domain.outcome import Waiting
 from shared.domain.pattern import Capture, Pattern, Template, fill
 from shared.domain.plan import Execution, five_parameters, route_parameters
-from shared.domain.routes import Choice, Complete, Route
+from shared.domain.routes import Choice, Route, SetCondition
 from shared.domain.windows import (
     File,
     Generation,
     GetManifest,
     Listing,
+    ListPage,
     PutIfAbsent,
     Sighting,
     parse_manifest,
@@ -55,9 +56,8 @@ READABLE_LENGTH = 37
 type Instance = str | tuple[tuple[str, str], ...]
 """Which set of its route: the expanded source, or what all members capture, sorted by name."""
 
-# Of the outside. `Head` returns None for what is gone; `ListPage` takes the token of a page.
+# Of the outside: None for what is gone.
 type Head = Callable[[str], File | None]
-type ListPage = Callable[[Listing, str | None], tuple[list[File], str | None]]
 
 
 class Content(NamedTuple):
@@ -96,7 +96,7 @@ class Content(NamedTuple):
         """Return the key of the manifest: one for all generations, because the content says what is in it."""
         return f"{MANIFESTS}/{self.identity}.json"
 
-    def is_in(self, _manifest: frozenset[Upload], _file: File) -> bool:
+    def manifest_names(self, _manifest: frozenset[Upload], _file: File) -> bool:
         """Return True: that there is a manifest of this content is all there is to know."""
         return True
 
@@ -204,7 +204,7 @@ def _after(match: Template, source: Template) -> Template:
     return (str(match[place]).removeprefix(str(source[place])), *match[place + 1 :])
 
 
-# ---- The adapter ----
+# ---- The arrival ----
 
 
 def gather_set(
@@ -273,7 +273,7 @@ def collect(
     Raises ForeignObjectError, SettingsError, SetTooLargeError, ManifestMissingError, and whatever the callables raise.
     """
     content = generation.group
-    check_bucket(content, stack)
+    refuse_foreign(content, stack)
     stored = get_manifest(generation.manifest_key)
     if stored is None:
         route = route_of(content, stack)
@@ -336,7 +336,7 @@ def _captures(route: Route, instance: Instance) -> dict[str, str]:
     return {token.name: known[token.name] for token in route.match[0].tokens if isinstance(token, Capture)}
 
 
-def _condition(route: Route) -> Complete:
+def _condition(route: Route) -> SetCondition:
     if route.set is None:
         raise SettingsError(f"Route {route.name} has no set.")
     return route.set

@@ -17,10 +17,9 @@ from shared.domain.plan import Execution, plan
 
 if TYPE_CHECKING:
     from shared.domain.gather import Gathering
-    from shared.domain.windows import File, Listing
+    from shared.domain.windows import ListPage
 
 type Plan = Execution | Gathering | Waiting | Skip
-type ListPage = Callable[[Listing, str | None], tuple[list[File], str | None]]
 
 
 class Gates(NamedTuple):
@@ -42,7 +41,8 @@ class Gates(NamedTuple):
 def plan_arrival(gates: Gates, created: ObjectCreated, stack: Stack, reprocess: str | None = None) -> Plan:
     """Look at the object and plan; the order spares S3 a call wherever the key is answer enough.
 
-    Raises ForeignObjectError, UnsafeTargetError, SetTooLargeError, PermanentCallError or RetryableCallError.
+    Raises ForeignObjectError, UnsafeTargetError, UnsafeArgumentError, SetTooLargeError, PermanentCallError or
+    RetryableCallError.
     """
     choice = choose(created, stack)
     if isinstance(choice, Skip):

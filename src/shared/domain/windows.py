@@ -101,7 +101,7 @@ class Window(NamedTuple):
         """Return whether the slot's first window is over, had its first upload been announced at once."""
         return seen_at > self.start + 2 * self.seconds + GRACE
 
-    def is_in(self, manifest: frozenset[Upload], file: File) -> bool:
+    def manifest_names(self, manifest: frozenset[Upload], file: File) -> bool:
         """Return whether a manifest of this window names the file."""
         return file.upload in manifest
 
@@ -110,14 +110,14 @@ class Window(NamedTuple):
         return slot_start(file.last_modified, self.seconds) == self.start
 
 
-class Windows(NamedTuple):
-    """How the arrivals of one route are gathered; `seconds` is how long each window stays open."""
+class Slots(NamedTuple):
+    """How the arrivals of one route are parted in time: into slots of so many seconds."""
 
     route: str
     bucket: str
     seconds: int
 
-    def of(self, file: File, folder: str, reprocess: str | None = None) -> Window:
+    def window_of(self, file: File, folder: str, reprocess: str | None = None) -> Window:
         """Return the window of an upload: the same one whoever announces it, and whenever."""
         start = slot_start(file.last_modified, self.seconds)
         return Window(self.route, self.bucket, folder, start, self.seconds, reprocess)
@@ -175,12 +175,13 @@ class Joined[G: Group = Window](NamedTuple):
 
 
 # The gates. `start_execution` takes a name and an input, and returns None for ExecutionAlreadyExists; `put_if_absent`
-# leaves alone what is there; `get_manifest` returns None for what is not; `list_page` lists the folder and takes a
-# token.
+# leaves alone what is there; `get_manifest` returns None for what is not. A ListPage takes what to list and the token
+# of a page, a NextPage the token alone: it knows its folder.
 type GetManifest = Callable[[str], bytes | None]
 type PutIfAbsent = Callable[[str, bytes], None]
 type StartExecution = Callable[[str, str], Opened | None]
-type ListPage = Callable[[str | None], tuple[list[File], str | None]]
+type NextPage = Callable[[str | None], tuple[list[File], str | None]]
+type ListPage = Callable[[Listing, str | None], tuple[list[File], str | None]]
 
 
 # ---- What is a function of the object ----
@@ -238,7 +239,7 @@ def parse_manifest(stored: bytes) -> list[File]:
     ]
 
 
-# ---- The adapter ----
+# ---- The arrival ----
 
 
 def join[G: Group](
@@ -323,7 +324,7 @@ def _find[G: Group](
         if stored is None:
             return None
         memory.keep_manifest(key, frozenset(file.upload for file in parse_manifest(stored)))
-    return generation.group.is_in(memory.manifests[key], sighting.file)
+    return generation.group.manifest_names(memory.manifests[key], sighting.file)
 
 
 # ---- The collector ----
@@ -332,15 +333,14 @@ def _find[G: Group](
 def collect(
     generation: Generation,
     accepts: Callable[[File], bool],
-    list_page: ListPage,
+    list_page: NextPage,
     get_manifest: GetManifest,
     put_if_absent: PutIfAbsent,
 ) -> bytes:
     """Store the manifest of a window that is over, unless there is one, and return what is stored.
 
-    It may be run again at any time, also while another collect of the same window still runs. `accepts` is the
-    adapter's own judgement of a key and a size. What this returns, not what it listed, is what the target is started
-    on.
+    It may be run again at any time, also while another collect of the same window still runs. `accepts` says whether
+    the file's own arrival would be taken. What this returns, not what it listed, is what the target is started on.
     Raises ManifestMissingError, and whatever the gates raise.
     """
     stored = get_manifest(generation.manifest_key)
@@ -382,7 +382,7 @@ def store_manifest[G: Group](
     return stored
 
 
-def list_files(list_page: ListPage) -> Iterator[File]:
+def list_files(list_page: NextPage) -> Iterator[File]:
     """List a folder page by page; S3 shows every object that was there when its page was asked for."""
     token: str | None = None
     while True:
