@@ -1,4 +1,4 @@
-"""A backfill was asked for: settle exactly what it will do, or why it can't."""
+"""A backfill was asked for: fill in what the request leaves open, or say why it can't run."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""An incident looks again, whether its data has come."""
+"""An incident is open: look again whether its data has come."""
 
 from typing import TYPE_CHECKING
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Source(StrEnum):
-    """Who announced the object: the values of the metric dimension `source`."""
+    """Who announced the object: the values of the metric dimension `source`. A route's `source` is another thing."""
 
     NATIVE = "native"
     CLOUDTRAIL = "cloudtrail"
@@ -38,8 +38,8 @@ class SkipReason(StrEnum):
 class Announcement(NamedTuple):
     """What a payload says, whatever it is: read once, to decide, to log and to count.
 
-    `said` holds the values under the names that `shared/domain/parse.py` gives them, of any type; what is missing is
-    absent. `payload` is all of it, for a hint where it is no event.
+    `said` holds the values that the payload has, of any type, under the names of `shared/domain/parse.py`. `payload` is
+    all of it, for a hint where it is no event.
     """
 
     source: Source

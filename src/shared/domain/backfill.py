@@ -37,7 +37,7 @@ class RequestInput(BaseModel):
     prefix: Annotated[str, StringConstraints(max_length=1024)] | None = None
     since: str | None = None
     until: str | None = None
-    # The schedule's: what is older was there before the stack, and is nobody's to start by itself.
+    # Only the schedule gives it: what is older was there before the stack, and no schedule may start it.
     not_before: datetime | None = None
     dry_run: bool = True
     reprocess: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
@@ -139,7 +139,7 @@ def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreat
     Raises RetryableCallError.
     """
     results = Results()
-    windows = stack.window_machine_arn.replace(":stateMachine:", ":execution:") + ":"
+    of_windows = stack.window_machine_arn.replace(":stateMachine:", ":execution:") + ":"
     for item in items:
         request = item.request
         if not _inside(item.last_modified, request):
@@ -160,7 +160,7 @@ def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreat
         match outcome:
             case Started(arn):
                 results.started.append(item.key)
-                if arn.startswith(windows) and arn not in results.windows:
+                if arn.startswith(of_windows) and arn not in results.windows:
                     results.windows.append(arn)
             case Duplicate():
                 results.duplicates += 1

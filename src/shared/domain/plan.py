@@ -44,9 +44,9 @@ def plan(stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | No
 def execution_name(stored: StoredObject, choice: Choice, reprocess: str | None = None) -> str:
     """Name the execution after the upload: readable part, dash, 32 hex digits.
 
-    The capacity is no part of it: turning it up is no reason to run every file again. A route file has a name of its
-    own, so that there job and target are none either. On an unversioned bucket ETag and last-modified stand in for the
-    version id, so that an overwrite is a new upload.
+    This is what makes two announcements of one upload one execution. The capacity is no part of it: turning it up is no
+    reason to run every file again. Of a route file its name counts, in place of job and target. On an unversioned
+    bucket ETag and last-modified stand in for the version id, so that an overwrite is a new upload.
     """
     upload = stored.version_id or [stored.etag, timestamp(stored.last_modified.timestamp())]
     route = [choice.name] if choice.name else [choice.route.job_name, choice.target]

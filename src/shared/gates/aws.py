@@ -1,4 +1,4 @@
-"""The clients for S3 and Step Functions, and one reading of how their calls fail."""
+"""The clients for S3 and Step Functions, and what an error of theirs means: can a retry help, and what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,8 +64,7 @@ def _config(attempts: int) -> Config:
 def call(operation: str, subject: str, denied: type[RetryableCallError] = RetryableCallError) -> Iterator[None]:
     """Turn whatever botocore raises inside into one of our errors, with what failed, on what, and what to do.
 
-    `denied` is the error for a call that may not be made.
-
+    `denied` is the error to raise where the call is not allowed.
     Raises PermanentCallError or RetryableCallError.
     """
     try:

@@ -1,4 +1,4 @@
-"""Whether what is expected has arrived: S3 is asked, not a counter. Apart from the other gates, for what it imports."""
+"""Whether what is expected has arrived, by S3's listing. Apart from gates/s3.py, because it imports cron and zones."""
 
 from collections.abc import Iterator
 from datetime import datetime

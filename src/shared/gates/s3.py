@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from shared.domain.windows import File, Listing
 
-# 404: no such key or version, or a delete marker; 405: the version asked for is one. A HEAD has no body to say it in
-# words.
+# 404: no such key or version, or a delete marker; 405: the version asked for is a delete marker. The answer to a HEAD
+# has no body, so its code is the status.
 GONE = frozenset({"404", "405"})
 FORBIDDEN = "403"
 # Bytes read at once of a file of results.

@@ -148,7 +148,7 @@ def report_overdue(
 ) -> None:
     """Log what is overdue, and count it: each route of its own, and all together, zero included.
 
-    Where a route could not be looked at the sum is not known, and not written: its alarm takes what is missing for bad.
+    Where a route could not be looked at, the sum is not known and not written: the alarm takes a missing sum for bad.
     """
     for one in overdue:
         execution = f"{stack.overdue_machine_arn.replace(':stateMachine:', ':execution:')}:{one.due.name}"
