@@ -68,15 +68,15 @@ def screen(created: ObjectCreated, stack: Stack) -> Skip | None:
 def choose(created: ObjectCreated, stack: Stack, *, even_paused: bool = False) -> Choice | Skip:
     """Return the route of the object's key: that of the route files which takes it, or the one of the parameters.
 
-    The order is: marker, no route, paused, hidden, then what would be unsafe. A pause holds up arrivals (it spares S3
-    the call) and ends nothing: what a window gathers is asked for with `even_paused`.
+    The order is: marker, no route, paused, hidden, then what would be unsafe. A pause holds up arrivals, without a call
+    to S3. It does not end an open window or set: their files are asked for with `even_paused`.
     Raises ForeignObjectError for an object that is not this stack's, UnsafeTargetError and UnsafeArgumentError.
     """
     if skip := screen(created, stack):
         return skip
     choice = find_route(created.key, stack)
     if choice is None:
-        return Skip(SkipReason.NO_ROUTE, "no route's match fits the key: `make route KEY=…` tells which come near")
+        return Skip(SkipReason.NO_ROUTE, "no route's match fits the key: `arrivals route KEY` tells which come near")
     if choice.route.paused and not even_paused:
         why = "the route's file says paused: a backfill after the pause starts what came meanwhile"
         return Skip(SkipReason.PAUSED, why, choice.name)
@@ -87,7 +87,7 @@ def choose(created: ObjectCreated, stack: Stack, *, even_paused: bool = False) -
 
 
 def find_route(key: str, stack: Stack) -> Choice | None:
-    """Return the route that takes the key, whatever else speaks against the object."""
+    """Return the route that takes the key, even if the object would be skipped."""
     if stack.table:
         return stack.table.find(key)
     return Choice(_parameters_route(stack.job_name, stack.target_prefix, stack.window_seconds), {})
@@ -96,8 +96,8 @@ def find_route(key: str, stack: Stack) -> Choice | None:
 def screen_hidden(key: str, choice: Choice, stack: Stack) -> Skip | None:
     """Return a skip for a file that is hidden or unfinished by its name or that of a folder, or None.
 
-    What the source prefix or the route's match writes out is meant, as a shell's `*` passes over `.name` and `.name`
-    does not.
+    A hidden name that the source prefix or the route's match writes out is meant: a shell's `*` passes over `.name`,
+    too, and `.name` itself finds it.
     """
     # Nearly every key ends here, and the pattern takes ten times as long.
     if not ("/." in key or "/_" in key or key.startswith((".", "_")) or "._COPYING_" in key):
@@ -115,7 +115,7 @@ def screen_hidden(key: str, choice: Choice, stack: Stack) -> Skip | None:
 
 
 def check_values(key: str, choice: Choice) -> None:
-    """See that what the key makes of its route stays data: a target in its place, and no argument that is an option.
+    """Refuse a key that would make a job write elsewhere, or take a value for an option.
 
     Raises UnsafeTargetError or UnsafeArgumentError.
     """
@@ -141,7 +141,7 @@ def check_values(key: str, choice: Choice) -> None:
 
 def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
     """Return name and value of an argument that begins with a dash, if there is one."""
-    # Nearly every key ends here. Parameters begin with a capture, if with a dash: the build refuses text that does.
+    # Nearly every key ends here. Only a capture can begin a parameter with a dash: the build refuses text that does.
     if not (key.startswith("-") or target.startswith("-") or any(one[0] == "-" for one in choice.captures.values())):
         return None
     arguments = {"SRC_PREFIX": source_of(key, choice), "TRG_PREFIX": target, **choice.parameters}

@@ -236,7 +236,7 @@ class Overdue(NamedTuple):
 
 
 class Known:
-    """What one execution environment knows for good, by route: the deadline that was kept, the one that was told."""
+    """What one execution environment remembers, by route: the last deadline that was met, and the last that was told."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
@@ -335,7 +335,7 @@ def missing_message(overdue: Overdue, stack: Stack) -> str:
             "What to do:",
             "1. Ask whoever delivers it whether it was sent, and under which key.",
             f"2. Look at what is there: aws s3 ls {quote(folder)}",
-            f"3. See all datasets: make expected STACK={stack_name}",
+            f"3. See all datasets: arrivals expected --stack {stack_name}",
             "4. If it will not come, stop this execution; nothing more is told then:",
             f"   {due.name} of the state machine {stack_name}-overdue",
             "",
