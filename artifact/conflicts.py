@@ -163,14 +163,14 @@ def find_loop(routes: Sequence[Route]) -> Loop | None:
     near: list[list[int]] = [[] for _ in routes]
     for one, other in sorted(pairs):
         near[one].append(other)
-    circle = circles(near)
+    circle_of = circles(near)
 
     @cache
     def step(one: int, other: int) -> Step | None:
         return find_step(routes[one], routes[other], routes)
 
     def after(one: int) -> Iterator[int]:
-        return (other for other in near[one] if circle[other] == circle[one] and step(one, other))
+        return (other for other in near[one] if circle_of[other] == circle_of[one] and step(one, other))
 
     for begin in range(len(routes)):
         if path := _back_to(begin, after):
@@ -216,7 +216,9 @@ class _Op(NamedTuple):
     written: bool
 
 
-class _State(NamedTuple):
+class _StepState(NamedTuple):
+    """How far a search for a step is."""
+
     op: int
     # Whether the capture at `op` has a character already.
     inside: bool
@@ -265,12 +267,12 @@ class _StepSearch:
         self.other = next(one for one in OTHERS if one not in known)
 
     @property
-    def start(self) -> _State:
+    def start(self) -> _StepState:
         """Nothing is read."""
         taken = [frozenset((number, 0) for number in range(len(one))) for one in (self.key_takers, self.written_takers)]
-        return _State(0, False, 0, frozenset(), taken[0], 0, taken[1])  # noqa: FBT003 - a named tuple
+        return _StepState(0, False, 0, frozenset(), taken[0], 0, taken[1])  # noqa: FBT003 - a named tuple
 
-    def accepts(self, state: _State) -> bool:
+    def accepts(self, state: _StepState) -> bool:
         """Return whether key and object are whole, and both are their routes' indeed."""
         return (
             state.op == len(self.ops)
@@ -280,7 +282,7 @@ class _StepSearch:
             and not _any_accepts(self.written_takers, state.written_taken)
         )
 
-    def moves(self, state: _State) -> Iterator[tuple[str, str, _State]]:
+    def moves(self, state: _StepState) -> Iterator[tuple[str, str, _StepState]]:
         """Yield what can be read next, in the key and in the object."""
         if state.op == len(self.ops):
             return
@@ -302,11 +304,11 @@ class _StepSearch:
             for after in afters:
                 said = character if op.key else "", character if op.written else ""
                 rest = (reading, lesser, key_taken, after, written_taken)
-                yield *said, _State(state.op + 1, False, *rest)  # noqa: FBT003
+                yield *said, _StepState(state.op + 1, False, *rest)  # noqa: FBT003
                 if isinstance(op.atom, Capture):
-                    yield *said, _State(state.op, True, *rest)  # noqa: FBT003
+                    yield *said, _StepState(state.op, True, *rest)  # noqa: FBT003
 
-    def _characters(self, state: _State, op: _Op) -> Iterable[str]:
+    def _characters(self, state: _StepState, op: _Op) -> Iterable[str]:
         if isinstance(op.atom, str):
             return op.atom
         places = [(self.atoms, one) for one in state.lesser]
@@ -357,7 +359,7 @@ def find_unread(matches: Sequence[Pattern]) -> Unread | None:
     Raises TooManyStatesError.
     """
     for (number, one), (place, other) in itertools.permutations(enumerate(matches), 2):
-        search = _ReadBack(one, other)
+        search = _UnreadSearch(one, other)
         if found := _shortest(search.start, search.moves, search.accepts):
             key, made = found
             # The search reads what is captured, one by one, where it can't read the key.
@@ -368,12 +370,12 @@ def find_unread(matches: Sequence[Pattern]) -> Unread | None:
 
 # Between the values of what is captured; no key has it in a message.
 MARK = "\0"
-# Its own reading is none any more, or a lesser one is sure to end where it ends.
+# In place of the lesser readings of the made key, once it is certain that it is read otherwise.
 LOST: frozenset[int] = frozenset({-1})
 
 
-class _Reading(NamedTuple):
-    """Where a search for an unread member is: its part, and how the key and the made key are read so far."""
+class _UnreadState(NamedTuple):
+    """How far a search for an unread member is: its part, and how the key and the made key are read so far."""
 
     op: int
     inside: bool
@@ -383,7 +385,7 @@ class _Reading(NamedTuple):
     made_lesser: frozenset[int]
 
 
-class _ReadBack:
+class _UnreadSearch:
     """A key of one template, and beside it the key that its captures make of another."""
 
     def __init__(self, one: Pattern, other: Pattern) -> None:
@@ -403,11 +405,11 @@ class _ReadBack:
         self.unlike = next(character for character in OTHERS if character not in known)
 
     @property
-    def start(self) -> _Reading:
+    def start(self) -> _UnreadState:
         """Nothing is read."""
-        return _Reading(0, False, 0, frozenset(), 0, frozenset())  # noqa: FBT003 - a named tuple
+        return _UnreadState(0, False, 0, frozenset(), 0, frozenset())  # noqa: FBT003 - a named tuple
 
-    def accepts(self, state: _Reading) -> bool:
+    def accepts(self, state: _UnreadState) -> bool:
         """Return whether the key has this reading indeed, and the made key another one."""
         return (
             state.op == len(self.ops)
@@ -415,7 +417,7 @@ class _ReadBack:
             and (state.made_lesser is LOST or len(self.others) in state.made_lesser)
         )
 
-    def moves(self, state: _Reading) -> Iterator[tuple[str, str, _Reading]]:
+    def moves(self, state: _UnreadState) -> Iterator[tuple[str, str, _UnreadState]]:
         """Yield what can be read next, in the key and in the made key."""
         if state.op == len(self.ops):
             return
@@ -437,11 +439,11 @@ class _ReadBack:
             said = character if op.key else "", character if op.written else ""
             if not self.in_order:
                 said = ("" if state.inside else MARK) + character if isinstance(op.atom, Capture) else "", character
-            yield *said, _Reading(state.op + 1, False, *key, *made)  # noqa: FBT003
+            yield *said, _UnreadState(state.op + 1, False, *key, *made)  # noqa: FBT003
             if isinstance(op.atom, Capture):
-                yield *said, _Reading(state.op, True, *key, *made)  # noqa: FBT003
+                yield *said, _UnreadState(state.op, True, *key, *made)  # noqa: FBT003
 
-    def _characters(self, state: _Reading, op: _Op) -> Iterable[str]:
+    def _characters(self, state: _UnreadState, op: _Op) -> Iterable[str]:
         if isinstance(op.atom, str):
             return op.atom
         places = [(self.atoms, one) for one in (state.reading, *state.lesser)] if op.key else []
@@ -508,7 +510,7 @@ def _shortest[S: Hashable](
             continue
         done.add(state)
         if accepts(state):
-            return _read_back(came, state)
+            return _way_to(came, state)
         if patience is not None and len(done) > patience:
             raise TooManyStatesError
         for first, second, after in moves(state):
@@ -520,7 +522,8 @@ def _shortest[S: Hashable](
     return None
 
 
-def _read_back[S: Hashable](came: dict[S, tuple[S, str, str] | None], state: S) -> tuple[str, str]:
+def _way_to[S: Hashable](came: dict[S, tuple[S, str, str] | None], state: S) -> tuple[str, str]:
+    """Return what is read on the way to a state: in the key, and in the object or the key that is made."""
     first, second = [], []
     while (step := came[state]) is not None:
         state, one, another = step
@@ -530,7 +533,7 @@ def _read_back[S: Hashable](came: dict[S, tuple[S, str, str] | None], state: S) 
 
 
 def circles(near: list[list[int]]) -> list[int]:
-    """Return, for each route, the number of its strongly connected component (Tarjan, without recursion)."""
+    """Return, for each route, the number of its circles: its strongly connected component (Tarjan, no recursion)."""
     index: dict[int, int] = {}
     low: dict[int, int] = {}
     component = [-1] * len(near)

@@ -113,7 +113,8 @@ MACHINE_ARN = re.compile(
 JOB_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f{}]+")
 LONGEST_JOB_NAME = 255
 
-EXPECTATION = (*Expectation._fields[:3], "lag", "at_least", "since")
+# Those of [expect]; a file writes `lag_hours` as a duration.
+EXPECT_FIELDS = (*Expectation._fields[:3], "lag", "at_least", "since")
 # With a dash and the name of the route before it, it names an incident, of at most 80 characters.
 LONGEST_EXPECTING = 63
 LAG = re.compile(r"P(?=[0-9T])(?:([0-9]{1,4})D)?(?:T([0-9]{1,5})H)?")
@@ -209,8 +210,8 @@ def read_expectation(file: "_File", route: Route) -> Expectation:
     """
     table = file.get("expect", dict, {})
     for name in table:
-        if name not in EXPECTATION:
-            raise file.refusal(f"expect.{name}", f"there is no such field. Fields are {', '.join(EXPECTATION)}.")
+        if name not in EXPECT_FIELDS:
+            raise file.refusal(f"expect.{name}", f"there is no such field. Fields are {', '.join(EXPECT_FIELDS)}.")
     if "by" not in table:
         raise file.refusal("expect.by", 'it is missing. Write when the data has to be there: by = "30 6 * * MON-FRI".')
     if len(route.name) > LONGEST_EXPECTING:
