@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from shared.gates.aws import code_of
+from tools.answer import Answer, Listing
 from tools.cloud import Cloud, NotKnownError
-from tools.paper import Answer, Listing
 
 NONE = "NoSuchConfiguration"
 

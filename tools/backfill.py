@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from shared.domain.backfill import read_request
 from shared.domain.choose import Stack
 from shared.gates.aws import code_of
+from tools.answer import Answer, harmless, shown
 from tools.cloud import Cloud, NotKnownError
 from tools.deployed import Opened
 from tools.executions import execution_arn, reason
-from tools.paper import Answer, harmless, shown
 from tools.reading import read_json
 
 # Seconds between two looks, and between two lines where there is no terminal to draw a bar on.
@@ -193,7 +193,7 @@ def tell(cloud: Cloud, ran: Ran, again: str) -> Answer:
     }
     told = [f"Backfill  {ran.name} {ran.status} in {(ran.stopped - ran.began).total_seconds():,.0f} s"]
     if not report:
-        advice = f"fix it, then: arrivals redrive{cloud.words} {ran.name} (docs/runbook.md#backfillfailedalarm)"
+        advice = f"fix it, then: arrivals redrive{cloud.stack_option} {ran.name} (docs/runbook.md#backfillfailedalarm)"
         return Answer([*told, f"Why       {ran.why}", f"To do     {advice}"], data | {"to_do": advice}, to_do=True)
     keys = report["first_keys"]
     told += [

@@ -41,9 +41,14 @@ class Cloud:
         return _client(self.session, service, self.endpoint_url)
 
     @property
-    def words(self) -> str:
-        """The options that another command needs to ask in the same place, with a blank before each."""
-        return "" if self.stack == STACK else f" --stack {self.stack}"
+    def stack_option(self) -> str:
+        """The option that lets another command ask this stack, as `stack_option` writes it."""
+        return stack_option(self.stack)
+
+
+def stack_option(stack: str) -> str:
+    """Return ` --stack NAME`, empty for the default; profile and region are the reader's to repeat."""
+    return "" if stack == STACK else f" --stack {stack}"
 
 
 @cache

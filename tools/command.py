@@ -22,11 +22,11 @@ from tools import failed as failing
 from tools import redrive as redriving
 from tools import routes as routing
 from tools import status as screen
+from tools.answer import Answer, harmless, put, quoted, written
 from tools.checkout import read_checkout
 from tools.cloud import STACK, UNANSWERED, Cloud, in_words
 from tools.deployed import open_stack, read_deployed
 from tools.last_arrivals import read_last
-from tools.paper import Answer, harmless, put, quoted, written
 from tools.why import ask as why_ask
 from tools.why import tell as why_tell
 
@@ -229,9 +229,9 @@ def backfill(cloud: Cloud, follow: str | None, *, start: bool, **asked: str | No
         with backfilling.progress() as shown:
             ran = backfilling.watch(cloud, arn, shown)
     except KeyboardInterrupt:
-        sys.stderr.write(f"It goes on. To follow it again: arrivals backfill{cloud.words} --follow {name}\n")
+        sys.stderr.write(f"It goes on. To follow it again: arrivals backfill{cloud.stack_option} --follow {name}\n")
         raise
-    return backfilling.tell(cloud, ran, f"arrivals backfill{cloud.words}{words}")
+    return backfilling.tell(cloud, ran, f"arrivals backfill{cloud.stack_option}{words}")
 
 
 @cli.command(epilog="Example: arrivals failed --since P1D")

@@ -13,9 +13,9 @@ from shared.domain.choose import Stack
 from shared.domain.expectations import Due, due, is_expected, next_deadline, parse_due
 from shared.domain.routes import Route
 from shared.gates.expected import when_arrived
+from tools.answer import Answer, Listing
 from tools.cloud import Cloud
 from tools.deployed import Deployed
-from tools.paper import Answer, Listing
 
 HEADINGS = ("ROUTE", "DATA'S DATE", "DEADLINE", "ARRIVED")
 

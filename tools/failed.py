@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from tools.answer import Answer, Listing, harmless, moment, quoted
 from tools.cloud import Cloud
 from tools.deployed import open_stack
 from tools.executions import MOST, Ended, read_unsuccessful
 from tools.failure_queue import peek
-from tools.paper import Answer, Listing, harmless, moment, quoted
 
 # Characters of a reason; --json has all of it.
 WHY = 200
@@ -44,19 +44,19 @@ def ask(cloud: Cloud, since: datetime) -> tuple[list[Failure], list[str]]:
 def _about_event(cloud: Cloud, key: str | None) -> str:
     if key is None:
         return "no object is named: docs/runbook.md#failurequeuealarm"
-    return f"fix it, then: arrivals backfill{cloud.words} --prefix={quoted(key)} --start"
+    return f"fix it, then: arrivals backfill{cloud.stack_option} --prefix={quoted(key)} --start"
 
 
 def of_execution(cloud: Cloud, ended: Ended) -> Failure:
     """Say what to do about an execution."""
     if not ended.not_redrivable:
-        to_do = f"fix it, then: arrivals redrive{cloud.words} {ended.name}"
+        to_do = f"fix it, then: arrivals redrive{cloud.stack_option} {ended.name}"
     elif ended.kind == "backfill":
-        to_do = f"fix it, then run the backfill again: arrivals backfill{cloud.words} --start"
+        to_do = f"fix it, then run the backfill again: arrivals backfill{cloud.stack_option} --start"
     elif ended.kind == "window":
         to_do = f"{ended.not_redrivable}: docs/runbook.md#windowfailedalarm"
     else:
-        again = f"arrivals backfill{cloud.words} --prefix={quoted(ended.subject)} --reprocess LABEL --start"
+        again = f"arrivals backfill{cloud.stack_option} --prefix={quoted(ended.subject)} --reprocess LABEL --start"
         to_do = f"{ended.not_redrivable}; to run it under a new name: {again}"
     name = None if ended.not_redrivable else ended.name
     return Failure(moment(ended.stopped), f"{ended.kind} {ended.status}", ended.subject, ended.why, to_do, name)

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from botocore.exceptions import ClientError
 
+from tools.answer import Answer, Listing, harmless, moment
 from tools.cloud import Cloud
 from tools.deployed import open_stack
 from tools.executions import Ended, find_by_name, read_unsuccessful
-from tools.paper import Answer, Listing, harmless, moment
 
 
 def ask(cloud: Cloud, names: Sequence[str], since: datetime) -> list[Ended]:

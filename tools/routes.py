@@ -19,8 +19,8 @@ from shared.domain.pattern import Pattern, Template, fill
 from shared.domain.plan import execution_input
 from shared.domain.routes import Choice, Route
 from shared.domain.windows import File, Generation, write_manifest
+from tools.answer import Answer, Listing, shown
 from tools.cloud import NotKnownError
-from tools.paper import Answer, Listing, shown
 
 NEAREST = 3
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tools.cloud import Cloud
+from tools.answer import Answer, Listing, moment
+from tools.cloud import Cloud, stack_option
 from tools.deployed import Opened, open_stack
 from tools.executions import machines, reason
 from tools.failure_queue import count
-from tools.paper import Answer, Listing, moment
 from tools.reading import read_json
 
 FUNNEL = ("Received", "Started", "Duplicates", "Coalesced", "Waiting", "Skipped", "Failed")
@@ -168,9 +168,7 @@ def tell(status: Status, now: datetime) -> Answer:
         f"Backfill  {_backfill(last)}",
     ]
     if to_do:
-        told.append(
-            f"To do     arrivals failed{'' if status.opened.name == 'glueworkshop' else f' --stack {status.opened.name}'}"
-        )
+        told.append(f"To do     arrivals failed{stack_option(status.opened.name)}")
     return Answer(told, _data(status), to_do)
 
 

@@ -16,9 +16,9 @@ from artifact.route_files import packed_module, read_routes
 from shared.domain.routes import RouteTable
 from tests.unit.builders import REPOSITORY
 from tools import executions
+from tools.answer import Answer, Listing, written
 from tools.cloud import NotKnownError
 from tools.deployed import Opened, differing, read_code, read_packed
-from tools.paper import Answer, Listing, written
 
 EXAMPLES = REPOSITORY / "examples" / "routes"
 DOMAIN = {f"shared/domain/{path.name}": path.read_text() for path in Path(shared.domain.__path__[0]).glob("*.py")}

@@ -18,10 +18,10 @@ from shared.domain.routes import Choice
 from shared.domain.windows import File, Generation, parse_manifest
 from shared.gates.s3 import get_manifest, list_page
 from shared.gates.s3 import read_object as read_stored
+from tools.answer import moment
 from tools.cloud import Cloud
 from tools.deployed import read_deployed
 from tools.failure_queue import peek
-from tools.paper import moment
 from tools.reading import read_json
 from tools.why.facts import Facts, Line, Upload
 from tools.why.judge import LATE

@@ -7,7 +7,8 @@ from shared.domain.arrival import Skip, SkipReason, StoredObject
 from shared.domain.errors import ArrivalError
 from shared.domain.outcome import Waiting
 from shared.domain.plan import Execution
-from tools.paper import quoted
+from tools.answer import quoted
+from tools.cloud import stack_option
 from tools.why.facts import Facts, Upload
 
 # An event that has not come by then is late; how long Step Functions keeps a name.
@@ -62,7 +63,7 @@ def advise(facts: Facts, now: datetime) -> Advice:  # noqa: PLR0911 - one a case
             return Advice("Upload it under another key, then delete its message (docs/runbook.md#routes).")
         case Upload(_, Execution() as execution, {"status": status}, window, manifest):
             section = "windowfailedalarm" if window and not manifest else "executionsfailedalarm"
-            text = FAILED.format(stack=in_stack(facts), name=execution.name, section=section)
+            text = FAILED.format(stack=stack_option(facts.deployed.opened.name), name=execution.name, section=section)
             return ENDED.get(status, Advice(text))
         case Upload() if facts.missing:
             return SKIPPED[SkipReason.OBJECT_GONE]
@@ -75,7 +76,7 @@ def find_cause(facts: Facts, stored: StoredObject, now: datetime) -> Advice:
     log = [one for one in facts.log if one.version_id in {None, stored.version_id}]
     failures = [one for one in facts.failures if one.version_id in {None, stored.version_id}]
     age = now - stored.last_modified
-    start = f"arrivals backfill{in_stack(facts)} --prefix={quoted(facts.key)} --start"
+    start = f"arrivals backfill{stack_option(facts.deployed.opened.name)} --prefix={quoted(facts.key)} --start"
     if failures:
         return Advice(f"Fix what the failure queue says (docs/runbook.md#failurequeuealarm), then: {start}")
     if log and log[-1].what.startswith("failed"):
@@ -89,9 +90,3 @@ def find_cause(facts: Facts, stored: StoredObject, now: datetime) -> Advice:
             "Look again in some minutes: its event has not come yet. EventBridge takes five once it is turned on."
         )
     return Advice(f"Its event never came, or failed long ago (docs/runbook.md#backfilledalarm). To start it: {start}")
-
-
-def in_stack(facts: Facts) -> str:
-    """Return the option that names the stack, where it is not the one of the template."""
-    name = facts.deployed.opened.name
-    return "" if name == "glueworkshop" else f" --stack {name}"

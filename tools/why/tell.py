@@ -7,8 +7,8 @@ from typing import Any
 from shared.domain.arrival import Skip
 from shared.domain.errors import ArrivalError
 from shared.domain.outcome import Waiting
+from tools.answer import Answer, moment, shown
 from tools.executions import console, reason
-from tools.paper import Answer, moment, shown
 from tools.why.facts import Facts, Upload
 from tools.why.judge import advise
 
