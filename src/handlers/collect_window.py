@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.domain import sets
 from shared.domain.arrival import ObjectCreated
-from shared.domain.gather import belongs, file_of, is_listed_deep, plan_window
-from shared.domain.windows import File, Listing, collect, parse_generation
+from shared.domain.gather import belongs, file_of, listing_of, plan_window
+from shared.domain.windows import File, collect, parse_generation
 from shared.gates.aws import make_s3, make_sfn
 from shared.gates.s3 import get_manifest, list_page, put_manifest, read_object
 from shared.gates.settings import this_stack, trace_header
@@ -40,13 +40,10 @@ def collect_window(event: object, stack: "Stack") -> "Collected":
     """Collect a window: what has come to its folder in its time."""
     generation = parse_generation(event)
     window, results = generation.group, stack.results_bucket_name
-    # Both are beginnings of the keys that count, so the longer one lists less.
-    prefix = max(window.folder, stack.source_prefix, key=len)
-    listing = Listing(window.bucket, stack.account_id, prefix, is_listed_deep(window, stack))
     manifest = collect(
         generation,
         accepts=lambda file: belongs(file, window, stack),
-        list_page=partial(list_page, s3, listing),
+        list_page=partial(list_page, s3, listing_of(window, stack)),
         get_manifest=partial(get_manifest, s3, results),
         put_if_absent=partial(put_manifest, s3, results),
     )

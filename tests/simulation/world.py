@@ -36,7 +36,7 @@ from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, refusal, stack
 
 CONTEXT: Any = SimpleNamespace(aws_request_id="simulated")
 OTHERS, WINDOWS = MACHINE.replace("glueworkshop", "others"), f"{MACHINE}-windows"
-# Seconds that any adapter's clock may differ from Step Functions'; the protocols allow for GRACE.
+# Seconds that any function's clock may differ from Step Functions'; the protocols allow for GRACE.
 SKEW = GRACE - 0.1
 ATTEMPTS = 3  # Lambda's
 # What a call may be refused with: code and status. A HEAD has no body, so there the code is the status.

@@ -18,6 +18,7 @@ from shared.domain.windows import (
     Generation,
     Group,
     Joined,
+    Listing,
     Sighting,
     Slots,
     Window,
@@ -162,6 +163,13 @@ def belongs(file: File, window: Window, stack: Stack) -> bool:
         # Windows of the parameters' one route go on when a parameter changes, on the job that there is now.
         and (choice.name == window.route if choice.name else _is_of_parameters(window))
     )
+
+
+def listing_of(window: Window, stack: Stack) -> Listing:
+    """Return what to list for a window."""
+    # Both are beginnings of the keys that count, so the longer one lists less.
+    prefix = max(window.folder, stack.source_prefix, key=len)
+    return Listing(window.bucket, stack.account_id, prefix, is_listed_deep(window, stack))
 
 
 def is_listed_deep(window: Window, stack: Stack) -> bool:
