@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shared.domain.backfill import read_request
-from shared.domain.choose import Stack
+from shared.domain.stack import Stack
 from shared.gates.aws import code_of
 from tools.answer import Answer, harmless, shown
 from tools.cloud import Cloud, NotKnownError

@@ -9,8 +9,8 @@ import yaml
 
 from artifact.pack import pack
 from artifact.route_files import FOLDER, read_routes
-from shared.domain.choose import Stack
 from shared.domain.routes import RouteTable
+from shared.domain.stack import Stack
 from tools.cloud import NotKnownError
 
 PARAMETERS = {

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 import shared.domain
 from artifact.pack import pack
 from artifact.route_files import read_routes
-from shared.domain.choose import Stack
 from shared.domain.routes import RouteTable
+from shared.domain.stack import Stack
 from shared.gates.settings import read_stack
 from tools.cloud import Cloud, NotKnownError
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from shared.domain.choose import Stack
 from shared.domain.expectations import Due, due, is_expected, next_deadline, parse_due
 from shared.domain.routes import Route
+from shared.domain.stack import Stack
 from shared.gates.expected import when_arrived
 from tools.answer import Answer, Listing
 from tools.cloud import Cloud

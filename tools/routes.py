@@ -13,11 +13,12 @@ from typing import Any
 
 from shared.domain import sets
 from shared.domain.arrival import ObjectCreated, Skip, StoredObject
-from shared.domain.choose import Stack, choose, screen_object
+from shared.domain.choose import choose, screen_object
 from shared.domain.errors import ArrivalError
 from shared.domain.pattern import Pattern, Template, fill
 from shared.domain.plan import execution_input
 from shared.domain.routes import Choice, Route
+from shared.domain.stack import Stack
 from shared.domain.windows import File, Generation, write_manifest
 from tools.answer import Answer, Listing, shown
 from tools.cloud import NotKnownError

@@ -16,8 +16,8 @@ from shared.gates.telemetry import make_logger, report_collect
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from shared.domain.choose import Stack
     from shared.domain.plan import Execution
+    from shared.domain.stack import Stack
     from shared.domain.windows import Generation
 
     type Collected = tuple[Generation[Any], bytes | None, Execution | None]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from hashlib import md5
 
-from shared.domain.choose import Stack
+from shared.domain.stack import Stack
 from tests.simulation.fakes import Version
 from tests.simulation.steps import Steps
 from tests.simulation.world import Word, World

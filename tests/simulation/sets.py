@@ -6,10 +6,10 @@ from collections import Counter
 from artifact.pack import pack
 from artifact.route_files import parse_template
 from shared.domain import sets
-from shared.domain.choose import Stack
 from shared.domain.memory import Upload
 from shared.domain.pattern import Pattern
 from shared.domain.routes import Route, RouteTable, SetCondition
+from shared.domain.stack import Stack
 from shared.domain.windows import File, parse_manifest
 from tests.simulation.fakes import FakeExecution
 from tests.simulation.steps import Steps

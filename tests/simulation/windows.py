@@ -6,8 +6,9 @@ from functools import cache
 from math import inf
 
 from shared.domain import windows
-from shared.domain.choose import Stack, own_folder
+from shared.domain.choose import own_folder
 from shared.domain.memory import Upload
+from shared.domain.stack import Stack
 from shared.domain.windows import GRACE, Generation, parse_manifest, slot_start
 from tests.simulation.fakes import FakeExecution
 from tests.simulation.steps import Steps

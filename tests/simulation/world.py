@@ -23,11 +23,11 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 from handlers import backfill_batch, collect_window, start_execution
 from shared.domain.arrival import ObjectCreated
 from shared.domain.backfill import Request
-from shared.domain.choose import Stack
 from shared.domain.errors import ArrivalError
 from shared.domain.memory import Memory, Opened, Upload
 from shared.domain.outcome import as_response
 from shared.domain.plan import Execution
+from shared.domain.stack import Stack
 from shared.domain.windows import GRACE, parse_manifest
 from shared.gates import real, step_functions
 from tests.simulation.fakes import FakeExecution, FakeS3, FakeStepFunctions, Version, Wire

@@ -14,9 +14,10 @@ from botocore.exceptions import ClientError
 from artifact.pack import pack
 from artifact.route_files import read_routes
 from shared.domain.arrival import ObjectCreated, StoredObject
-from shared.domain.choose import Stack, choose
+from shared.domain.choose import choose
 from shared.domain.pattern import Pattern, Template
 from shared.domain.routes import Choice, Route, RouteTable
+from shared.domain.stack import Stack
 from shared.gates.real import make_gates
 from tests.unit.patterns import parsed
 

@@ -7,10 +7,11 @@ import pytest
 from artifact.route_files import JOB_OPTIONS, OWN, PARSED_BY_GLUE, why_reserved
 from shared.domain.arrival import Skip
 from shared.domain.backfill import Item, Request, run_batch
-from shared.domain.choose import Stack, choose
+from shared.domain.choose import choose
 from shared.domain.errors import UnsafeArgumentError, UnsafeTargetError
 from shared.domain.gather import belongs
 from shared.domain.routes import Choice
+from shared.domain.stack import Stack
 from shared.domain.windows import File, Window
 from tests.unit.builders import BUCKET, created, stack, table
 

@@ -6,8 +6,9 @@ from copy import replace
 import pytest
 
 from shared.domain.arrival import Skip
-from shared.domain.choose import Stack, choose, screen_object
+from shared.domain.choose import choose, screen_object
 from shared.domain.plan import Execution, plan
+from shared.domain.stack import Stack
 from tests.unit.builders import BUCKET, MACHINE, created, stack, stored, table
 
 SALES = 'match = "raw/sales/dt={dt}/{file}.csv"\ntarget = "curated/sales/dt={dt}"\n'

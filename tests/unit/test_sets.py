@@ -14,7 +14,7 @@ from handlers import collect_window
 from handlers import start_execution as live
 from shared.domain import sets
 from shared.domain.backfill import report
-from shared.domain.choose import Stack, common_folder
+from shared.domain.choose import common_folder
 from shared.domain.errors import (
     ForeignObjectError,
     MalformedEventError,
@@ -23,6 +23,7 @@ from shared.domain.errors import (
     SetTooLargeError,
 )
 from shared.domain.names import timestamp
+from shared.domain.stack import Stack
 from shared.domain.start import plan_arrival
 from shared.domain.windows import File, Listing
 from shared.gates.real import make_gates

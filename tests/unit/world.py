@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from handlers import backfill_batch, collect_window
 from handlers import start_execution as live
-from shared.domain.choose import Stack
+from shared.domain.stack import Stack
 from shared.gates.aws import make_s3
 from tests.unit.builders import BUCKET, CONTEXT, event, give, item, refusal
 

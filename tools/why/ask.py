@@ -9,12 +9,13 @@ from typing import Any
 
 from shared.domain import sets
 from shared.domain.arrival import ObjectCreated, Skip, StoredObject, real_version
-from shared.domain.choose import Stack, choose, screen_object
+from shared.domain.choose import choose, screen_object
 from shared.domain.errors import ArrivalError
 from shared.domain.gather import file_of, gather, plan_window
 from shared.domain.outcome import Waiting
 from shared.domain.plan import Execution, plan
 from shared.domain.routes import Choice
+from shared.domain.stack import Stack
 from shared.domain.windows import File, Generation, parse_manifest
 from shared.gates.s3 import get_manifest, list_page
 from shared.gates.s3 import read_object as read_stored

@@ -13,7 +13,6 @@ from aws_lambda_powertools.utilities.parser import BaseModel, Field, ValidationE
 from pydantic import ConfigDict, StringConstraints, TypeAdapter
 
 from shared.domain.arrival import ObjectCreated
-from shared.domain.choose import Stack
 from shared.domain.errors import (
     MalformedEventError,
     ObjectDeniedError,
@@ -23,6 +22,7 @@ from shared.domain.errors import (
     UnsafeTargetError,
 )
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
+from shared.domain.stack import Stack
 
 # Keys named in a report for each outcome; all of them are in the Map Run's results.
 FIRST_KEYS = 5

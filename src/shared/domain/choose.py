@@ -2,41 +2,16 @@
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.errors import ForeignObjectError, UnsafeArgumentError, UnsafeTargetError
 from shared.domain.pattern import Capture, Pattern, fill, is_captured
-from shared.domain.routes import NO_ROUTES, Choice, Route, RouteTable
-
-if TYPE_CHECKING:
-    Table = RouteTable
-else:
-    Table = Any  # it does not come from the environment, so pydantic has nothing to check in it
+from shared.domain.routes import Choice, Route
+from shared.domain.stack import Stack
 
 # The character that makes a segment of the key one that Spark passes over: the first, or the last of `._COPYING_`.
 # https://github.com/apache/spark/blob/v3.5.4/core/src/main/scala/org/apache/spark/util/HadoopFSUtils.scala
 HIDING = r"(?<![^/])(?:\.|_(?![^/]*=))|(?<=\._COPYING)_(?![^/])"
-
-
-class Stack(NamedTuple):
-    """What the template's parameters say, and the table of the route files; capacity in DPUs (G.1X workers).
-
-    `job_name`, `target_prefix` and `window_seconds` count where there are no route files; 0 seconds is no window.
-    """
-
-    account_id: str
-    source_bucket_name: str
-    source_prefix: str
-    state_machine_arn: str
-    job_name: str
-    target_prefix: str
-    glue_max_capacity_dpus: int
-    window_seconds: int
-    window_machine_arn: str
-    results_bucket_name: str
-    overdue_machine_arn: str
-    table: Table = NO_ROUTES
 
 
 def screen(created: ObjectCreated, stack: Stack) -> Skip | None:

@@ -18,11 +18,12 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from shared.domain.choose import Stack, choose_listed
+from shared.domain.choose import choose_listed
 from shared.domain.errors import MalformedEventError
 from shared.domain.pattern import Capture, Template
 from shared.domain.plan import Execution
 from shared.domain.routes import Expectation, Route
+from shared.domain.stack import Stack
 from shared.domain.windows import File
 
 # More than any zone's clock was ever turned back: a search that starts so much earlier, or later, misses no deadline.

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.domain.arrival import ObjectCreated, StoredObject
-from shared.domain.choose import Stack, check_values, choose_listed, find_route, folder_of, screen
+from shared.domain.choose import check_values, choose_listed, find_route, folder_of, screen
 from shared.domain.errors import ForeignObjectError, SettingsError
 from shared.domain.memory import Memory
 from shared.domain.outcome import Coalesced, Duplicate, Started, Waiting
 from shared.domain.plan import Execution, five_parameters, route_parameters
 from shared.domain.routes import Choice
+from shared.domain.stack import Stack
 from shared.domain.windows import (
     File,
     Generation,

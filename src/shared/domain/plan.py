@@ -8,9 +8,9 @@ import json
 from typing import NamedTuple
 
 from shared.domain.arrival import StoredObject
-from shared.domain.choose import Stack
 from shared.domain.names import DIGEST_LENGTH, NAME_LENGTH, digest, readable, timestamp
 from shared.domain.routes import Choice
+from shared.domain.stack import Stack
 
 
 class Execution(NamedTuple):

@@ -26,7 +26,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from shared.domain.choose import Stack, check_values, choose_listed, source_of
+from shared.domain.choose import check_values, choose_listed, source_of
 from shared.domain.errors import MalformedEventError, SettingsError, SetTooLargeError
 from shared.domain.gather import Gathering, refuse_foreign
 from shared.domain.memory import Upload
@@ -35,6 +35,7 @@ from shared.domain.outcome import Waiting
 from shared.domain.pattern import Capture, Pattern, Template, fill
 from shared.domain.plan import Execution, five_parameters, route_parameters
 from shared.domain.routes import Choice, Route, SetCondition
+from shared.domain.stack import Stack
 from shared.domain.windows import (
     File,
     Generation,

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.domain.arrival import ObjectCreated, Skip, SkipReason, StoredObject
-from shared.domain.choose import Stack, choose, screen_object
+from shared.domain.choose import choose, screen_object
 from shared.domain.errors import ArrivalError
 from shared.domain.memory import Memory, Opened
 from shared.domain.outcome import Duplicate, Outcome, Started, Waiting
 from shared.domain.plan import Execution, plan
+from shared.domain.stack import Stack
 
 if TYPE_CHECKING:
     from shared.domain.gather import Gathering

@@ -5,9 +5,9 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shared.domain.choose import Stack
 from shared.domain.expectations import Due, arrived_at, prefixes
 from shared.domain.routes import Route
+from shared.domain.stack import Stack
 from shared.domain.windows import File, Listing, list_files
 from shared.gates.s3 import list_page
 

@@ -7,9 +7,9 @@ from functools import cache
 from pydantic import TypeAdapter, ValidationError
 
 from shared.domain import packed
-from shared.domain.choose import Stack
 from shared.domain.errors import SettingsError
 from shared.domain.routes import RouteTable
+from shared.domain.stack import Stack
 
 VARIABLES = {field: field.upper() for field in Stack._fields if field not in Stack._field_defaults}
 

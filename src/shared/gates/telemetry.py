@@ -14,10 +14,10 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 from shared.domain.arrival import Announcement, ObjectCreated, Skip, Source
-from shared.domain.choose import Stack
 from shared.domain.errors import ArrivalError, Cause
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 from shared.domain.plan import Execution
+from shared.domain.stack import Stack
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
