@@ -98,14 +98,14 @@ def test_a_failed_call_says_what_failed_on_what(
 
 
 MAY_PASS, FOR_GOOD = RetryableCallError, PermanentCallError
-TOO_MANY = "Too many calls at once; Lambda tries again."
-TIMEOUT = 'no answer (Could not connect to the endpoint URL: "x"). Lambda tries again.'
+TOO_MANY = "Too many calls at once; a later try can succeed."
+TIMEOUT = 'no answer (Could not connect to the endpoint URL: "x"); a later try can succeed.'
 
 
 @pytest.mark.parametrize(
     ("failure", "kind", "cause", "said"),
     [
-        (refusal("ExpiredToken"), MAY_PASS, "access_denied", "ExpiredToken so it is. The credentials ran out; Lambda tries"),
+        (refusal("ExpiredToken"), MAY_PASS, "access_denied", "ExpiredToken so it is. The credentials ran out; a later try"),
         (refusal("SlowDown", 503), MAY_PASS, "throttled", f"SlowDown so it is. {TOO_MANY}"),
         (refusal("TooManyRequestsException", 429), MAY_PASS, "throttled", f"TooManyRequestsException so it is. {TOO_MANY}"),
         (refusal("InternalError", 500), MAY_PASS, "service_error", "InternalError so it is. The service has a fault;"),

@@ -72,7 +72,7 @@ def call(operation: str, subject: str, denied: type[RetryableCallError] = Retrya
     except ClientError as error:
         raise _from_response(operation, subject, error, denied) from error
     except (HTTPClientError, NotConnectedError) as error:
-        message = f"{operation} on {subject}: no answer ({error}). Lambda tries again."
+        message = f"{operation} on {subject}: no answer ({error}); a later try can succeed."
         raise RetryableCallError(message, Cause.TIMEOUT) from error
     except NoCredentialsError as error:
         message = f"{operation} on {subject}: no credentials. Give the function a role, or set AWS_ACCESS_KEY_ID."
@@ -80,7 +80,7 @@ def call(operation: str, subject: str, denied: type[RetryableCallError] = Retrya
     except ParamValidationError as error:
         raise PermanentCallError(f"{operation} on {subject}: {error}.", Cause.REFUSED) from error
     except BotoCoreError as error:
-        message = f"{operation} on {subject}: {error}. Lambda tries again."
+        message = f"{operation} on {subject}: {error}; a later try can succeed."
         raise RetryableCallError(message, Cause.SERVICE_ERROR) from error
 
 
@@ -96,9 +96,9 @@ def _from_response(operation: str, subject: str, error: ClientError, denied: typ
     if code in DENIED:
         return denied(f"{said}. Check the function's role and the bucket's policy.", Cause.ACCESS_DENIED)
     if code in EXPIRED:
-        return RetryableCallError(f"{said}. The credentials ran out; Lambda tries again.", Cause.ACCESS_DENIED)
+        return RetryableCallError(f"{said}. The credentials ran out; a later try can succeed.", Cause.ACCESS_DENIED)
     if code in THROTTLED or status == TOO_MANY_REQUESTS:
-        return RetryableCallError(f"{said}. Too many calls at once; Lambda tries again.", Cause.THROTTLED)
+        return RetryableCallError(f"{said}. Too many calls at once; a later try can succeed.", Cause.THROTTLED)
     if status >= SERVER_ERROR:
-        return RetryableCallError(f"{said}. The service has a fault; Lambda tries again.", Cause.SERVICE_ERROR)
+        return RetryableCallError(f"{said}. The service has a fault; a later try can succeed.", Cause.SERVICE_ERROR)
     return PermanentCallError(f"{said}. Trying again will not help; see docs/runbook.md.", Cause.REFUSED)
