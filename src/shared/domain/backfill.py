@@ -1,6 +1,7 @@
 """Backfill: find what was missed among the objects that exist, and start it by the same decision as a live event.
 
-A Distributed Map lists the bucket and hands over batches; here are its request, its batches and its report.
+A Distributed Map lists the bucket and hands over batches; here are its request, its batches and its report. What was
+started before is known by the name of its execution: `start` and, in a dry run, `foresee` of shared/domain/start.py.
 """
 
 from collections import Counter
