@@ -193,7 +193,7 @@ def tell(cloud: Cloud, ran: Ran, again: str) -> Answer:
     }
     told = [f"Backfill  {ran.name} {ran.status} in {(ran.stopped - ran.began).total_seconds():,.0f} s"]
     if not report:
-        advice = f"fix it, then: arrivals redrive{cloud.stack_option} {ran.name} (docs/runbook.md#backfillfailedalarm)"
+        advice = f"fix it, then: arrivals redrive{cloud.options} {ran.name} (docs/runbook.md#backfillfailedalarm)"
         return Answer([*told, f"Why       {ran.why}", f"To do     {advice}"], data | {"to_do": advice}, to_do=True)
     keys = report["first_keys"]
     told += [

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from shlex import quote
 from typing import Any
 
 import boto3
@@ -41,14 +42,15 @@ class Cloud:
         return _client(self.session, service, self.endpoint_url)
 
     @property
-    def stack_option(self) -> str:
-        """The option that lets another command ask this stack, as `stack_option` writes it."""
-        return stack_option(self.stack)
-
-
-def stack_option(stack: str) -> str:
-    """Return ` --stack NAME`, empty for the default; profile and region are the reader's to repeat."""
-    return "" if stack == STACK else f" --stack {stack}"
+    def options(self) -> str:
+        """Return ` --stack NAME` and the like, for advice: whoever pastes it asks the same stack of the same account."""
+        said = {
+            "profile": self.profile,
+            "region": self.region,
+            "endpoint-url": self.endpoint_url,
+            "stack": "" if self.stack == STACK else self.stack,
+        }
+        return "".join(f" --{name} {quote(value)}" for name, value in said.items() if value)
 
 
 @cache

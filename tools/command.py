@@ -229,9 +229,9 @@ def backfill(cloud: Cloud, follow: str | None, *, start: bool, **asked: str | No
         with backfilling.progress() as shown:
             ran = backfilling.watch(cloud, arn, shown)
     except KeyboardInterrupt:
-        sys.stderr.write(f"It goes on. To follow it again: arrivals backfill{cloud.stack_option} --follow {name}\n")
+        sys.stderr.write(f"It goes on. To follow it again: arrivals backfill{cloud.options} --follow {name}\n")
         raise
-    return backfilling.tell(cloud, ran, f"arrivals backfill{cloud.stack_option}{words}")
+    return backfilling.tell(cloud, ran, f"arrivals backfill{cloud.options}{words}")
 
 
 @cli.command(epilog="Example: arrivals failed --since P1D")

@@ -29,13 +29,17 @@ OTHER_VERSION = (
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stack: its outputs, the physical ids of its resources by logical id, the types of these, and its parameters."""
+    """A stack: its outputs, the physical ids of its resources by logical id, the types of these, and its parameters.
+
+    `options` are what `arrivals` is given to ask this stack.
+    """
 
     name: str
     outputs: dict[str, str]
     resources: dict[str, str]
     types: dict[str, str]
     parameters: dict[str, str]
+    options: str = ""
 
     def output(self, name: str) -> str:
         """Return an output.
@@ -78,6 +82,7 @@ def open_stack(cloud: Cloud) -> Opened:
         {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources},
         {one["LogicalResourceId"]: one["ResourceType"] for one in resources},
         {one["ParameterKey"]: one.get("ParameterValue", "") for one in described.get("Parameters", [])},
+        cloud.options,
     )
     opened.output("StartExecutionFunctionName")
     return opened

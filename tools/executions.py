@@ -121,7 +121,7 @@ def find_by_name(cloud: Cloud, opened: Opened, name: str) -> Ended:
             raise NotKnownError(f"{name} is {ended.status}: there is nothing to redrive.")
         return ended
     raise NotKnownError(
-        f"No execution {name!a} of this stack's machines: arrivals failed{cloud.stack_option} lists those that failed."
+        f"No execution {name!a} of this stack's machines: arrivals failed{cloud.options} lists those that failed."
     )
 
 

@@ -44,19 +44,19 @@ def ask(cloud: Cloud, since: datetime) -> tuple[list[Failure], list[str]]:
 def _about_event(cloud: Cloud, key: str | None) -> str:
     if key is None:
         return "no object is named: docs/runbook.md#failurequeuealarm"
-    return f"fix it, then: arrivals backfill{cloud.stack_option} --prefix={quoted(key)} --start"
+    return f"fix it, then: arrivals backfill{cloud.options} --prefix={quoted(key)} --start"
 
 
 def of_execution(cloud: Cloud, ended: Ended) -> Failure:
     """Say what to do about an execution."""
     if not ended.not_redrivable:
-        to_do = f"fix it, then: arrivals redrive{cloud.stack_option} {ended.name}"
+        to_do = f"fix it, then: arrivals redrive{cloud.options} {ended.name}"
     elif ended.kind == "backfill":
-        to_do = f"fix it, then run the backfill again: arrivals backfill{cloud.stack_option} --start"
+        to_do = f"fix it, then run the backfill again: arrivals backfill{cloud.options} --start"
     elif ended.kind == "window":
         to_do = f"{ended.not_redrivable}: docs/runbook.md#windowfailedalarm"
     else:
-        again = f"arrivals backfill{cloud.stack_option} --prefix={quoted(ended.subject)} --reprocess LABEL --start"
+        again = f"arrivals backfill{cloud.options} --prefix={quoted(ended.subject)} --reprocess LABEL --start"
         to_do = f"{ended.not_redrivable}; to run it under a new name: {again}"
     name = None if ended.not_redrivable else ended.name
     return Failure(moment(ended.stopped), f"{ended.kind} {ended.status}", ended.subject, ended.why, to_do, name)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tools.answer import Answer, Listing, moment
-from tools.cloud import Cloud, stack_option
+from tools.cloud import Cloud
 from tools.deployed import Opened, open_stack
 from tools.executions import machines, reason
 from tools.failure_queue import count
@@ -168,7 +168,7 @@ def tell(status: Status, now: datetime) -> Answer:
         f"Backfill  {_backfill(last)}",
     ]
     if to_do:
-        told.append(f"To do     arrivals failed{stack_option(status.opened.name)}")
+        told.append(f"To do     arrivals failed{status.opened.options}")
     return Answer(told, _data(status), to_do)
 
 

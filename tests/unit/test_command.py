@@ -17,7 +17,7 @@ from shared.domain.routes import RouteTable
 from tests.unit.builders import REPOSITORY
 from tools import executions
 from tools.answer import Answer, Listing, written
-from tools.cloud import NotKnownError
+from tools.cloud import Cloud, NotKnownError
 from tools.deployed import Opened, differing, read_code, read_packed
 
 EXAMPLES = REPOSITORY / "examples" / "routes"
@@ -95,6 +95,12 @@ def test_nothing_reaches_a_terminal_that_it_acts_on(*, as_json: bool) -> None:
     assert told.replace("\n", "").isprintable()
     assert not as_json or {"key": odd} == json.loads(told)
     assert as_json or 2 == told.count("[bold]:car: é")
+
+
+def test_advice_asks_the_same_stack_of_the_same_account() -> None:
+    assert "" == Cloud().options
+    cloud = Cloud("my team", "eu-west-1", None, "other")
+    assert " --profile 'my team' --region eu-west-1 --stack other" == cloud.options
 
 
 def test_the_package_holds_what_the_command_imports() -> None:

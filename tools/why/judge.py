@@ -8,7 +8,6 @@ from shared.domain.errors import ArrivalError
 from shared.domain.outcome import Waiting
 from shared.domain.plan import Execution
 from tools.answer import quoted
-from tools.cloud import stack_option
 from tools.why.facts import Facts, Upload
 
 # An event that has not come by then is late; how long Step Functions keeps a name.
@@ -45,7 +44,7 @@ ENDED = {
     "PENDING_REDRIVE": Advice("Nothing yet: it is about to be run again; follow the link.", to_do=False),
     "SUCCEEDED": Advice("Nothing: it was started once and it succeeded.", to_do=False),
 }
-FAILED = "Fix what it says, then: arrivals redrive{stack} {name} (docs/runbook.md#{section})"
+FAILED = "Fix what it says, then: arrivals redrive{options} {name} (docs/runbook.md#{section})"
 NOT_RUN = "Its window {name} has its manifest and has not started the run yet: look again in a minute (docs/runbook.md#windowfailedalarm)"
 
 
@@ -63,7 +62,7 @@ def advise(facts: Facts, now: datetime) -> Advice:  # noqa: PLR0911 - one a case
             return Advice("Upload it under another key, then delete its message (docs/runbook.md#routes).")
         case Upload(_, Execution() as execution, {"status": status}, window, manifest):
             section = "windowfailedalarm" if window and not manifest else "executionsfailedalarm"
-            text = FAILED.format(stack=stack_option(facts.deployed.opened.name), name=execution.name, section=section)
+            text = FAILED.format(options=facts.deployed.opened.options, name=execution.name, section=section)
             return ENDED.get(status, Advice(text))
         case Upload() if facts.missing:
             return SKIPPED[SkipReason.OBJECT_GONE]
@@ -76,7 +75,7 @@ def find_cause(facts: Facts, stored: StoredObject, now: datetime) -> Advice:
     log = [one for one in facts.log if one.version_id in {None, stored.version_id}]
     failures = [one for one in facts.failures if one.version_id in {None, stored.version_id}]
     age = now - stored.last_modified
-    start = f"arrivals backfill{stack_option(facts.deployed.opened.name)} --prefix={quoted(facts.key)} --start"
+    start = f"arrivals backfill{facts.deployed.opened.options} --prefix={quoted(facts.key)} --start"
     if failures:
         return Advice(f"Fix what the failure queue says (docs/runbook.md#failurequeuealarm), then: {start}")
     if log and log[-1].what.startswith("failed"):
