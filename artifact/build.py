@@ -1,10 +1,10 @@
-"""Build the artifact that all functions share: pinned dependencies, no data nobody reads, bytecode that stays valid.
+"""Build the artifact that all functions share: pinned dependencies, no unused data, bytecode that stays valid.
 
-`sam build` calls this through `artifact/Makefile`. Lambda mounts the code read-only, so what is not compiled here is
-compiled again by every cold start; and SAM dates every file of its zip 1980, so the bytecode must not be checked
-against its source's time. Wheels are picked by platform tag, whatever machine this runs on. The artifact holds the
-native modules of both processors: Python loads the one whose name has its own platform, so that what was built always
-fits what is deployed, whatever the stack's parameter Architecture was, is or becomes.
+`sam build` calls this through `artifact/Makefile`. Lambda mounts the code read-only, so every cold start would compile
+again a module that is not compiled here. SAM dates every file of its zip 1980, so Python must not compare the bytecode
+with its source's time. Wheels are chosen by platform tag, on any machine. The artifact holds the native modules of both
+processors, and Python loads the ones whose names have its own platform. So the artifact fits any value of the stack's
+parameter Architecture.
 """
 
 import argparse
@@ -30,20 +30,20 @@ STAGES = ROOT / ".aws-sam" / "packages"
 PYTHON = (3, 13)
 MACHINES = ("x86_64", "aarch64")
 
-# Every operation the functions call. botocore carries models of some 440 services; a test compares this table with
-# src/. botocore asks HeadBucket too, for the bucket's region when a HEAD is answered 301 or 400.
+# Every operation that the functions call. botocore has models of some 440 services; a test compares this table with
+# src/. botocore itself also calls HeadBucket for the bucket's region, if the answer to a HEAD is 301 or 400.
 OPERATIONS = {
     "s3": {"GetObject", "HeadBucket", "HeadObject", "ListObjectsV2", "PutObject"},
     "stepfunctions": {"DescribeExecution", "StartExecution"},
 }
 
-# What the functions read of HeadObject's answer. Every other member would be looked for too, for 7 % more instructions
-# an event.
+# The members that the functions read of HeadObject's answer. botocore would also look for all others, which takes 7 %
+# more instructions an event.
 MEMBERS = {"HeadObjectOutput": {"ContentLength", "ContentType", "ETag", "LastModified", "Metadata", "VersionId"}}
 
 
-# What no function imports or reads. It makes room for the native modules of the second processor.
-# boto3.docs looks like as little use, and every session imports it; Powertools' Logger may import event_handler.
+# Files that no function imports or reads. Without them there is room for the native modules of the second processor.
+# Keep boto3.docs, which every session imports, and event_handler, which Powertools' Logger may import.
 UNUSED = (
     "aws_lambda_powertools/event_handler",
     *(
@@ -69,8 +69,8 @@ def main() -> None:
     if sys.version_info[:2] != PYTHON:
         sys.exit(f"Bytecode is valid for one Python version only: run this with Python {PYTHON[0]}.{PYTHON[1]}.")
     stage = dependencies()
-    # A cron and a zone are read with what the functions read them with: both are plain Python, whatever the platform.
-    # Last, so that nothing else of it is found here.
+    # The build reads crons and zones with the packages of the functions; both are plain Python. The path comes last, so
+    # nothing else is imported from it.
     sys.path.append(str(stage))
     try:
         routes = read_routes()
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def copy_code(artifact: Path) -> list[Path]:
-    """Copy the functions' own code, without what a local run left beside it, and give its packages there."""
+    """Copy the functions' own code, without the leftovers of local runs, and return the copied packages."""
     packages = [artifact / name for name in ("handlers", "shared")]
     for package in packages:
         shutil.copytree(
@@ -111,7 +111,7 @@ def dependencies() -> Path:
 
 
 def install(machine: str, target: Path) -> None:
-    """Install the pinned wheels for a kind of machine that will run them."""
+    """Install the pinned wheels for one kind of machine."""
     subprocess.run(  # noqa: S603 - our own arguments
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
@@ -123,7 +123,7 @@ def install(machine: str, target: Path) -> None:
 
 
 def join(installed: list[Path]) -> Path:
-    """Add the native modules of the others to the first. Any other difference would be lost in silence."""
+    """Add the native modules of the others to the first. Exit at any other difference: it would be lost silently."""
     package, *others = installed
     for other in others:
         for path in [one for one in other.rglob("*") if one.is_file()]:
@@ -138,7 +138,7 @@ def join(installed: list[Path]) -> Path:
 
 
 def trim(target: Path) -> None:
-    """Drop what no function reads: other services, operations, endpoints, examples, paginators, scripts."""
+    """Remove the data that no function reads: other services, operations, endpoints, examples, paginators, scripts."""
     drop_unused(target)
     data = target / "botocore" / "data"
     for folder in data.iterdir():
@@ -163,14 +163,14 @@ def trim(target: Path) -> None:
 
 
 def drop_unused(target: Path) -> None:
-    """Drop what the table names, command-line scripts, and pip's own lists of files."""
+    """Remove the table's files, command-line scripts, and pip's own lists of files."""
     shutil.rmtree(target / "bin", ignore_errors=True)
     for path in [*(target / name for name in UNUSED), *target.glob("*.dist-info/RECORD")]:
         path.unlink() if path.is_file() else shutil.rmtree(path)
 
 
 def with_only(model: dict[str, Any], operations: set[str]) -> dict[str, Any]:
-    """Cut a service model to some operations, the shapes they reach, and of MEMBERS' shapes to these members."""
+    """Cut a service model to some operations and their shapes, and the shapes in MEMBERS to the members there."""
     kept = {name: model["operations"][name] for name in sorted(operations)}
     reached: dict[str, Any] = {}
     pending = [kept]
@@ -205,7 +205,7 @@ def without(node: Any, names: set[str]) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON without a superfluous byte."""
+    """Write JSON without spaces."""
     path.write_text(json.dumps(content, separators=(",", ":")))
 
 

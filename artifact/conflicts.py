@@ -1,24 +1,23 @@
-"""Whether two routes can take one key, and whether a job's output can come back: decided, not guessed.
+"""Decide whether two routes can take one key, and whether a job's output can start its own route again.
 
-A match is a regular language, and so is what a job may write: its target filled with captures, a slash, and one or more
-characters. Both questions are searches for a shortest string that two automata accept; the string is the proof.
+A match is a regular language. So are the keys that a job may write: the target with its captures, a slash, and one or
+more characters. Both questions are searches for a shortest string that two automata accept; the string is the proof.
 
 **Overlap** is decided exactly.
 
-**A loop** is a circle of steps. A step leads from one route to another when some key is the first one's and some object
-that its job may write for this very key is the second one's. A step is decided exactly, with all there is to it: a key
-has one reading, the one that captures as little as possible from the left; a route with a higher priority may take the
-key, or the object; markers are skipped. Two things are taken for possible without proof, so that a circle may be
-refused that could not close, and never the other way round:
-- a placeholder that a target has twice, or in another order than the match, may there be anything it could capture
-  (with two copies of a capture what a job writes is no regular language any more);
-- the steps of a circle are decided one by one: that the object of each is the key of the next one is not asked.
-  (Whether it ever is can't be decided in general.)
+**A loop** is a circle of steps. There is a step from one route to another if the first takes some key, its job may write
+some object for this key, and the second takes that object. A step is decided exactly, with all its conditions: a key has
+one reading, which captures as little as possible from the left; a route with a higher priority may take the key or the
+object; markers are skipped. Two things are assumed to be possible without proof. So a circle may be refused that could
+never close, but no loop is accepted:
+- If a target has a placeholder twice, or in another order than the match, it may stand there for any text that it could
+  capture. (With two copies of a capture, the keys that a job writes are no regular language.)
+- The steps of a circle are decided one by one. The search does not ask whether the object of one step can be the key of
+  the next. (In general that can't be decided.)
 
-**Unread members.** In a set with one of each, what one template captures of a key must make keys of the others that are
-read back to the same captures. Where two templates have their placeholders in the same order, this is decided exactly,
-by the same search. Where they have not, the second must have one reading only, whatever its placeholders hold: rather
-one refused too many.
+**Unread members.** In a set with one of each, the captures of one template must make keys of the others that give the
+same captures. If two templates have their placeholders in the same order, this is decided exactly, by the same search.
+If not, the second must have only one reading for any captures; this may refuse too much.
 """
 
 import heapq
@@ -31,15 +30,15 @@ from typing import NamedTuple
 from shared.domain.pattern import Capture, Pattern, Template, atoms_of, fill, steps, takes
 from shared.domain.routes import Route
 
-# What the function skips before it looks for a route.
+# The function skips these keys before it looks for a route.
 MARKERS = ("/", "_$folder$")
 LONGEST_KEY = 1024  # bytes
-# A search that met so many states goes on with what is simpler and refuses rather too much.
+# After so many states a search goes on with a simpler question, which may refuse too much.
 PATIENCE = 100_000
-# Segments of a key, from either end, that tell routes apart before any pair is looked at.
+# The number of segments of a key, from either end, that separate routes before any pair is compared.
 DEPTH = 12
 FEW_PAIRS = 8
-# Readable, and in few patterns; the first that is in none of those at hand stands for all other characters.
+# Readable characters that few patterns have. The first that no pattern of a search has stands for all other characters.
 OTHERS = "xyzabcdefghijklmnopqrstuvw0123456789" + "".join(map(chr, range(0x4E00, 0x4F00)))
 
 type Atoms = list[str | Capture]
@@ -58,17 +57,17 @@ type Loop = list[Step]
 
 
 class TooManyStatesError(Exception):
-    """A search ran out of patience."""
+    """A search has met too many states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is plain to see of a template: enough to tell most pairs apart without a search."""
+    """The plain text of a template: enough to separate most pairs without a search."""
 
     head: str
     tail: str
-    # Between slashes, from the left and from the right: each one's own head, tail, and whole text if it has no capture.
-    # A deep capture ends both lists, for nobody knows how many segments it takes.
+    # The segments from the left and from the right: of each the head, the tail, and the whole text if it has no capture.
+    # A deep capture ends both lists, because it can take any number of segments.
     left: tuple[tuple[str, str, str | None], ...]
     right: tuple[tuple[str, str, str | None], ...]
     deep: bool
@@ -99,7 +98,7 @@ class Shape:
 
 
 def near_pairs(ones: Sequence[Shape], others: Sequence[Shape]) -> Iterator[tuple[int, int]]:
-    """Yield the numbers of all pairs that may meet, without looking at each pair: a thousand routes have a million."""
+    """Yield the numbers of all pairs that may meet, without a look at each pair: a thousand routes have a million."""
     places = [(side, depth) for depth in range(DEPTH) for side in ("left", "right")]
 
     def by_text(numbers: list[int], shapes: Sequence[Shape], side: str, depth: int) -> dict[str | None, list[int]]:
@@ -115,7 +114,7 @@ def near_pairs(ones: Sequence[Shape], others: Sequence[Shape]) -> Iterator[tuple
             return
         theirs = by_text(right, others, *places[place])
         for text, group in by_text(left, ones, *places[place]).items():
-            # A segment that is plain text meets the same text, or one with a placeholder.
+            # A segment of plain text meets the same text, or a segment with a placeholder.
             partners = right if text is None else [*theirs.get(text, []), *theirs.get(None, [])]
             if partners:
                 yield from split(group, partners, place + 1)
@@ -152,7 +151,7 @@ def common_key(one: Pattern, other: Pattern) -> str | None:
 
 def find_loop(routes: Sequence[Route]) -> Loop | None:
     """Return the steps of a circle from a route's target back to itself."""
-    # Most loops are this short, and found before a million pairs are looked at.
+    # Most loops are this short, so they are found before a million pairs are compared.
     for route in routes:
         if itself := find_step(route, route, routes):
             return [itself]
@@ -179,7 +178,7 @@ def find_loop(routes: Sequence[Route]) -> Loop | None:
 
 
 def objects_of(route: Route, match: Pattern) -> Template:
-    """Return what the job may write for a key of this match, as if each placeholder of the target could be anything."""
+    """Return the pattern of the job's objects, as if each placeholder of the target could be any text."""
     deep = {token.name: token.deep for token in match.tokens if isinstance(token, Capture)}
     target = [one if isinstance(one, str) else Capture(one.name, deep[one.name]) for one in _bare(route.target)]
     last = target[-1]
@@ -195,7 +194,7 @@ def find_step(route: Route, after: Route, routes: Sequence[Route]) -> Step | Non
         for then, shape in shapes:
             if not written.may_meet(shape):
                 continue
-            # A key that an earlier match of its route fits is not this one's. Which match takes the object is all one.
+            # If an earlier match of its route fits a key, this match does not take it. Any match may take the object.
             above = [*route.match[:number], *_above(route, match, routes)]
             search = _StepSearch(match, route.target, then, above, _above(after, then, routes))
             try:
@@ -209,7 +208,7 @@ def find_step(route: Route, after: Route, routes: Sequence[Route]) -> Step | Non
 
 
 class _Op(NamedTuple):
-    """A part of a route's key, of what its job writes, or of both at once (a capture that is used)."""
+    """A part of a route's key, of its job's object, or of both (a capture that the target uses)."""
 
     atom: str | Capture
     key: bool
@@ -217,15 +216,15 @@ class _Op(NamedTuple):
 
 
 class _StepState(NamedTuple):
-    """How far a search for a step is."""
+    """The state of a search for a step."""
 
     op: int
     # Whether the capture at `op` has a character already.
     inside: bool
-    # Where the key's reading is, and where all readings are that captured less.
+    # The place of the key's reading, and the places of all readings that captured less.
     reading: int
     lesser: frozenset[int]
-    # Where the patterns are that would take the key, or the object, away: (pattern, state).
+    # The states of the patterns that would take the key, or the object, away: (pattern, state).
     key_taken: frozenset[tuple[int, int]]
     after: int
     written_taken: frozenset[tuple[int, int]]
@@ -233,14 +232,14 @@ class _StepState(NamedTuple):
 
 @dataclass
 class _StepSearch:
-    """The two automata of a step: key and object are read side by side, a used capture by both."""
+    """The two automata of a step: they read key and object together, and both read a capture that the target uses."""
 
     match: Pattern
     target: Template
     next: Pattern
     above: list[Pattern]
     next_above: list[Pattern]
-    # Otherwise any reading is a reading.
+    # False: every reading of a key counts, and markers count too.
     careful: bool = True
     ops: list[_Op] = field(init=False)
     atoms: Atoms = field(init=False)
@@ -273,7 +272,7 @@ class _StepSearch:
         return _StepState(0, False, 0, frozenset(), taken[0], 0, taken[1])  # noqa: FBT003 - a named tuple
 
     def accepts(self, state: _StepState) -> bool:
-        """Return whether key and object are whole, and both are their routes' indeed."""
+        """Return whether key and object are complete, and their routes really take them."""
         return (
             state.op == len(self.ops)
             and state.after == len(self.next_atoms)
@@ -283,7 +282,7 @@ class _StepSearch:
         )
 
     def moves(self, state: _StepState) -> Iterator[tuple[str, str, _StepState]]:
-        """Yield what can be read next, in the key and in the object."""
+        """Yield each next character, in the key and in the object."""
         if state.op == len(self.ops):
             return
         op = self.ops[state.op]
@@ -324,9 +323,9 @@ class _StepSearch:
 
 
 def _side_by_side(tokens: Template, target: Template) -> Iterator[_Op]:
-    """Yield the parts of a key and of what is made from it, so that each used capture is read once for both.
+    """Yield the parts of a key and of the text made from it; a capture that both use is one part of both.
 
-    A placeholder that comes twice, or out of order, is read for the second alone, as anything it could be.
+    A placeholder that comes twice, or in another order, is a part of the second alone: any text that it could capture.
     """
     place = {token.name: number for number, token in enumerate(tokens) if isinstance(token, Capture)}
     read = 0
@@ -345,7 +344,7 @@ def _side_by_side(tokens: Template, target: Template) -> Iterator[_Op]:
 
 
 class Unread(NamedTuple):
-    """Two templates by number, a key of the one, and the key of the other that it makes and that is read otherwise."""
+    """Two templates by number, a key of the first, and the key that it makes of the second, with other captures."""
 
     one: int
     other: int
@@ -354,7 +353,7 @@ class Unread(NamedTuple):
 
 
 def find_unread(matches: Sequence[Pattern]) -> Unread | None:
-    """Return how what one template captures makes a key that another one reads otherwise; all capture the same names.
+    """Return a key whose captures make a key of another template with other captures; all capture the same names.
 
     Raises TooManyStatesError.
     """
@@ -362,20 +361,20 @@ def find_unread(matches: Sequence[Pattern]) -> Unread | None:
         search = _UnreadSearch(one, other)
         if found := _shortest(search.start, search.moves, search.accepts):
             key, made = found
-            # The search reads what is captured, one by one, where it can't read the key.
+            # If the search can't read the key, it reads the captures one by one.
             values = dict(zip(search.names, key.split(MARK)[1:], strict=False))
             return Unread(number, place, key if search.in_order else fill(one.tokens, values), made)
     return None
 
 
-# Between the values of what is captured; no key has it in a message.
+# Between the values of the captures; no key in a message has it.
 MARK = "\0"
-# In place of the lesser readings of the made key, once it is certain that it is read otherwise.
+# In place of the lesser readings of the made key, after it is certain that the key has other captures.
 LOST: frozenset[int] = frozenset({-1})
 
 
 class _UnreadState(NamedTuple):
-    """How far a search for an unread member is: its part, and how the key and the made key are read so far."""
+    """The state of a search for an unread member: its part, and the readings of the key and of the made key."""
 
     op: int
     inside: bool
@@ -389,12 +388,12 @@ class _UnreadSearch:
     """A key of one template, and beside it the key that its captures make of another."""
 
     def __init__(self, one: Pattern, other: Pattern) -> None:
-        """Lay them side by side; where the placeholders come in another order, only the second, for any captures."""
+        """Put both together; if the placeholders come in another order, only the second, for any captures."""
         self.atoms, self.others = list(atoms_of(one.tokens)), list(atoms_of(other.tokens))
         deep = {token.name: token.deep for token in one.tokens if isinstance(token, Capture)}
         self.names = [token.name for token in other.tokens if isinstance(token, Capture)]
         self.in_order = self.names == list(deep)
-        # What is captured may be what the first template captures.
+        # The captures may be those of the first template.
         made = [one if isinstance(one, str) else Capture(one.name, deep[one.name]) for one in other.tokens]
         self.ops = (
             list(_side_by_side(one.tokens, tuple(made)))
@@ -410,7 +409,7 @@ class _UnreadSearch:
         return _UnreadState(0, False, 0, frozenset(), 0, frozenset())  # noqa: FBT003 - a named tuple
 
     def accepts(self, state: _UnreadState) -> bool:
-        """Return whether the key has this reading indeed, and the made key another one."""
+        """Return whether the key really has this reading, and the made key another one."""
         return (
             state.op == len(self.ops)
             and len(self.atoms) not in state.lesser
@@ -418,7 +417,7 @@ class _UnreadSearch:
         )
 
     def moves(self, state: _UnreadState) -> Iterator[tuple[str, str, _UnreadState]]:
-        """Yield what can be read next, in the key and in the made key."""
+        """Yield each next character, in the key and in the made key."""
         if state.op == len(self.ops):
             return
         op = self.ops[state.op]
@@ -454,15 +453,15 @@ class _UnreadSearch:
 def _read_on(
     atoms: Atoms, reading: int, lesser: frozenset[int], character: str, *, inside: bool
 ) -> tuple[int, frozenset[int]]:
-    """Read one character more; `reading` lies behind the capture while it is inside of one."""
-    # A reading that ends its capture here, where this one goes on, captures less.
+    """Read one more character; `reading` is behind the capture while it is inside of one."""
+    # If another reading ends its capture here and this one goes on, the other one captures less.
     ends = inside and reading < len(atoms) and takes(atoms[reading], character)
     after = frozenset(({reading + 1} if ends else set()).union(*(steps(atoms, one, character) for one in lesser)))
     return reading + (not inside), after
 
 
 def _bare(target: Template) -> Template:
-    """Return the target without the slashes at its end: TARGET// and TARGET/ are both where it may write."""
+    """Return the target without the slashes at its end: the job may write below TARGET// and TARGET/."""
     *others, last = target
     return (*others, last.rstrip("/")) if isinstance(last, str) else target
 
@@ -483,7 +482,7 @@ def _any_accepts(takers: list[Atoms], taken: frozenset[tuple[int, int]]) -> bool
 
 
 def _characters(places: Iterable[tuple[Atoms, int]], other: str | None = None) -> list[str]:
-    """Return one character of each kind that the automata tell apart in these states."""
+    """Return one character of each kind that the automata distinguish in these states."""
     literal = {one for atoms, state in places if state < len(atoms) and isinstance(one := atoms[state], str)}
     rest = other or next(one for one in OTHERS if one not in literal)
     return [rest, *sorted(literal - {rest, "/"}), "/"]
@@ -495,7 +494,7 @@ def _shortest[S: Hashable](
     accepts: Callable[[S], bool],
     patience: int | None = PATIENCE,
 ) -> tuple[str, str] | None:
-    """Return what is read on the way to the nearest accepted state, counted in bytes (Dijkstra).
+    """Return the text on the way to the nearest accepted state, counted in bytes (Dijkstra).
 
     Raises TooManyStatesError.
     """
@@ -523,7 +522,7 @@ def _shortest[S: Hashable](
 
 
 def _way_to[S: Hashable](came: dict[S, tuple[S, str, str] | None], state: S) -> tuple[str, str]:
-    """Return what is read on the way to a state: in the key, and in the object or the key that is made."""
+    """Return the texts on the way to a state: of the key, and of the object or the made key."""
     first, second = [], []
     while (step := came[state]) is not None:
         state, one, another = step
@@ -584,7 +583,7 @@ def _mirrored(tokens: Template) -> Template:
 
 
 def _segments(tokens: Template) -> list[Template]:
-    """Split at slashes, up to and without the segment that holds the first deep capture."""
+    """Split at slashes, up to the segment with the first deep capture, without it."""
     segments: list[Template] = [()]
     for token in tokens:
         if isinstance(token, str):

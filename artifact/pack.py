@@ -1,6 +1,6 @@
 """Pack validated routes into plain tuples: one constant in bytecode, with the index that finds a key's route.
 
-shared.domain.routes.RouteTable reads it. Whatever can be computed before the first key comes is computed here.
+shared.domain.routes.RouteTable reads it. This module computes everything that does not need a key.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from artifact.conflicts import LONGEST_KEY, MARKERS, Shape
 from shared.domain.pattern import Pattern
 from shared.domain.routes import Route, pack_value
 
-# A segment that all keys of a route have at one place, counted from the left or (-1 is the last) from the right.
+# A segment that all keys of a route have at one place. The place counts from the left, or from the right (-1: the last).
 type Place = tuple[int, str]
 
 
@@ -51,7 +51,7 @@ def _buckets(patterns: Sequence[Pattern], heads: Sequence[str]) -> tuple[Any, ..
 
 
 def _places(pattern: Pattern) -> list[Place]:
-    """Return the segments that are plain text, but for those the head settles."""
+    """Return the segments that are plain text, without those that the head includes."""
     shape = Shape.of(pattern.tokens)
     left = [(number, whole) for number, (_, _, whole) in enumerate(shape.left) if whole is not None]
     right = [(-1 - number, whole) for number, (_, _, whole) in enumerate(shape.right) if whole is not None]
@@ -59,7 +59,7 @@ def _places(pattern: Pattern) -> list[Place]:
 
 
 def _can_be_taken(pattern: Pattern) -> bool:
-    """Return whether any arrival can match: folder markers, and what is longer than a key, never get that far."""
+    """Return whether any arrival can match: folder markers, and texts longer than a key, never can."""
     shortest = sum(len(one.encode()) if isinstance(one, str) else 1 for one in pattern.tokens)
     last = pattern.tokens[-1]
     return shortest <= LONGEST_KEY and not (isinstance(last, str) and last.endswith(MARKERS))

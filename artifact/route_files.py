@@ -1,8 +1,8 @@
-"""Read src/routes/*.toml, refuse what can't work, and pack the rest: once, when the application is built.
+"""Read src/routes/*.toml, refuse routes that can't work, and pack the others, when the application is built.
 
-Standard library only, but for [expect], which is read with the functions' own packages (artifact/build.py has them
-staged by then): `sam build` runs it with whatever python3.13 is on the PATH. The functions never import it. Every
-refusal is a RouteFileError whose message names the file, the field, and what to do.
+The functions never import this module. `sam build` runs it with the python3.13 on the PATH, so it uses only the standard
+library. One exception is [expect]: it needs the functions' own packages, which artifact/build.py has staged before.
+Every refusal is a RouteFileError. Its message names the file, the field, and the remedy.
 """
 
 import re
@@ -22,15 +22,15 @@ from shared.domain.windows import LONGEST_WINDOW
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "routes"
 
-# A route has the fields of its file and, first, its name; those without a default must be there.
+# The first field of a route is its name, the others are those of its file; a field without a default is required.
 FIELDS = Route._fields[1:]
 REQUIRED = tuple(name for name in FIELDS if name not in Route._field_defaults)
 # The names that the input has already.
 OWN = ("glue_max_capacity_dpus", "JOB_NAME", "BUCKET_NAME", "SRC_PREFIX", "TRG_PREFIX", "MANIFEST")
-# What the stack's job understands besides. A route may give them.
+# Further arguments of the stack's job. A route may give them.
 JOB_OPTIONS = ("SCHEMA", "SEPARATOR", "ENCODING")
-# What `getResolvedOptions` of Glue 5.0 parses besides what a job asks for. Like any argparse it takes the beginning of
-# one of these names for the name: https://github.com/awslabs/aws-glue-libs/blob/glue-5.0/awsglue/utils.py
+# The names that `getResolvedOptions` of Glue 5.0 reads for every job. As any argparse, it takes the beginning of a name
+# for the name: https://github.com/awslabs/aws-glue-libs/blob/glue-5.0/awsglue/utils.py
 PARSED_BY_GLUE = (
     "job-bookmark-option",
     "job-bookmark-from",
@@ -44,7 +44,7 @@ PARSED_BY_GLUE = (
     "RedshiftTempDir",
     "TempDir",
 )
-# What Glue itself takes from a run's arguments, older versions' names too; not proven whole (docs/decisions.md).
+# The arguments that Glue itself reads, older versions' names too; not proven complete (docs/decisions.md).
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
 TAKEN_BY_GLUE = (
     "additional-python-modules",
@@ -96,7 +96,7 @@ FEWEST_OF_EACH = 2
 FEWEST_MEMBERS, MOST_MEMBERS = 2, 1000
 SETTLE_SECONDS = 30
 CRON_FIELDS = 5
-# Day, month, hour and minute with two different digits: none of them is read as another by chance.
+# Day, month, hour and minute differ, and each has two different digits, so none can be taken for another.
 EXAMPLE = datetime(2026, 12, 31, 23, 45)  # noqa: DTZ001 - a wall clock
 FEWEST_DPUS, MOST_DPUS = 2, 299  # as the template's GlueMaxCapacityDpus
 
@@ -113,12 +113,12 @@ MACHINE_ARN = re.compile(
 JOB_NAME = re.compile(r"(?!-)[^\x00-\x1f\x7f{}]+")
 LONGEST_JOB_NAME = 255
 
-# Those of [expect]; a file writes `lag_hours` as a duration.
+# The fields of [expect]; a file gives `lag_hours` as a duration, `lag`.
 EXPECT_FIELDS = (*Expectation._fields[:3], "lag", "at_least", "since")
-# With a dash and the name of the route before it, it names an incident, of at most 80 characters.
+# The name of an incident is the route's name, a dash and this time; it has at most 80 characters.
 LONGEST_EXPECTING = 63
 LAG = re.compile(r"P(?=[0-9T])(?:([0-9]{1,4})D)?(?:T([0-9]{1,5})H)?")
-# What strftime makes alike everywhere the build and the functions run, of a date and a time without a zone.
+# The formats that strftime makes alike on every platform of the build and the functions, for a time without a zone.
 FORMAT = re.compile(r"(?:[^%]|%[aAbBdHIjmMpSuUwWyYGV%]|%-[dHIjmMSy])*")
 MOST_OBJECTS = 1_000_000
 
@@ -133,7 +133,7 @@ KINDS = {
 
 
 class RouteFileError(Exception):
-    """A route file can't work; the message is all that a user needs to read."""
+    """A route file can't work; a user needs to read only the message."""
 
 
 def read_routes(folder: Path = FOLDER) -> tuple[Route, ...]:
@@ -204,7 +204,7 @@ def read_route(path: Path) -> Route:
 
 
 def read_expectation(file: "_File", route: Route) -> Expectation:
-    """Read what is expected of a route.
+    """Read [expect], the deadlines of a route.
 
     Raises RouteFileError.
     """
@@ -221,7 +221,7 @@ def read_expectation(file: "_File", route: Route) -> Expectation:
             f"{len(route.name)}. Make it shorter.",
         )
     if route.set and "at_least" in table:
-        raise file.refusal("expect.at_least", "a set must be complete, which [set] says. Leave it out.")
+        raise file.refusal("expect.at_least", "[set] says already when a set is complete. Leave it out.")
     at_least = file.typed("expect.at_least", table.get("at_least", 1), int)
     if not 1 <= at_least <= MOST_OBJECTS:
         raise file.refusal("expect.at_least", f"{at_least} is outside 1 to {MOST_OBJECTS:,} objects.")
@@ -253,7 +253,7 @@ def _expected_captures(file: "_File", route: Route, table: Mapping[str, Any]) ->
                 "a percent sign itself is %%.",
             )
         if not written:
-            raise file.refusal(field, "it is empty, and a placeholder captures one character at least. Leave it out.")
+            raise file.refusal(field, "it is empty, but a placeholder captures at least one character. Leave it out.")
         if "/" in written and name in shallow:
             raise file.refusal(field, f"{written!r} has a slash, which {{{name}}} never captures. Use {{{name}...}}.")
         formats.append((name, written))
@@ -261,18 +261,16 @@ def _expected_captures(file: "_File", route: Route, table: Mapping[str, Any]) ->
         of_instance = [one.name for one in route.source or route.match[0].tokens if isinstance(one, Capture)]
         if set(of_instance) != table.keys():
             words = ", ".join(of_instance) or "none"
-            raise file.refusal(
-                "expect.captures", f"they must be those that tell which set it is: {words}. No more and no fewer."
-            )
+            raise file.refusal("expect.captures", f"they must be exactly those that identify the set: {words}.")
     for match in route.match:
         _check_that_it_can_come(file, match, formats)
     return tuple(formats)
 
 
 def _check_that_it_can_come(file: "_File", match: Pattern, formats: list[tuple[str, str]]) -> None:
-    """See that a key with the expected captures is read back to them, so that what comes can be what is expected."""
+    """Check that a key with the expected captures is read back to them: otherwise no key could fulfil [expect]."""
     expected = {name: EXAMPLE.strftime(format_) for name, format_ in formats}
-    # In none of the texts, so that it is not read as one of them.
+    # A character that none of the texts has, so it can't be taken for one of them.
     others = {token.name: "\ue000" for token in match.tokens if isinstance(token, Capture)}
     key = fill(match.tokens, others | expected)
     read = match.match(key) or {}
@@ -281,13 +279,13 @@ def _check_that_it_can_come(file: "_File", match: Pattern, formats: list[tuple[s
             shown = key.replace("\ue000", "x")
             raise file.refusal(
                 f"expect.captures.{name}",
-                f"it would never be found: of {shown!r}, match captures {read.get(name, '')!r} as {{{name}}}, not "
+                f"no key can have it: from {shown!r}, match captures {read.get(name, '')!r} as {{{name}}}, not "
                 f"{value!r}. Put a text between the placeholders that is in neither, or leave it out.",
             )
 
 
 def _cron(file: "_File", by: str) -> str:
-    # Here and not above: without [expect] it is not needed, and not everywhere there.
+    # Imported here: without [expect] the package is not needed, and it is not installed everywhere.
     from cronsim import CronSim, CronSimError  # noqa: PLC0415
 
     try:
@@ -301,12 +299,12 @@ def _cron(file: "_File", by: str) -> str:
             '"30 6 * * MON-FRI".',
         ) from error
     except StopIteration as error:
-        raise file.refusal("expect.by", f"{by!r} never comes. Write a day that its months have.") from error
+        raise file.refusal("expect.by", f"{by!r} is never due. Write a day that its months have.") from error
     return by
 
 
 def _zone(file: "_File", zone: str) -> str:
-    # Of the package and not of this machine: the functions have no other.
+    # The zones are those of the package, not of this machine: the functions have no others.
     zones = (resources.files("tzdata") / "zones").read_text().split()
     if zone not in zones:
         near = get_close_matches(zone, zones, n=1)
@@ -325,9 +323,9 @@ def _lag(file: "_File", lag: str) -> int:
 
 
 def why_reserved(name: str) -> str | None:
-    """Return why a route may not give a parameter of this name, or None where it may.
+    """Return why a route may not give a parameter of this name, or None if it may.
 
-    Case is ignored, and `-` and `_` are one: argparse hands both over under one name.
+    Case is ignored, and `-` and `_` are alike: argparse gives the job both under one name.
     """
     said = _plain(name)
     for known in OWN:
@@ -349,26 +347,26 @@ def _plain(name: str) -> str:
 
 
 def check_window(file: "_File", route: Route) -> None:
-    """See that a folder alone decides what its windows start.
+    """Check that the job's values are the same for all files of a folder, so that its windows can use them.
 
     Raises RouteFileError.
     """
     if route.source is not None and not all(_begins(one.tokens, route.source) for one in route.match):
         raise file.refusal(
             "source",
-            "with window_seconds it is the folder that is gathered. Write the beginning of match, up to and with a slash.",
+            "with window_seconds it must be a folder. Write the beginning of match, up to and with a slash.",
         )
     known = route.folder_captures
     for field, name, words in _not_shared(route, known):
         raise file.refusal(
             field,
             f"{{{name}}} differs from file to file, and a window is one execution for all files of a "
-            f"folder, which share {words}. Leave it out, or leave out window_seconds.",
+            f"folder. They share {words}. Leave it out, or leave out window_seconds.",
         )
 
 
 def check_set(file: "_File", route: Route, condition: SetCondition) -> None:
-    """See that any member tells which set it is of, and that the set alone decides what it starts.
+    """Check that each member identifies its set, and that the job's values are the same for all members.
 
     Raises RouteFileError.
     """
@@ -386,20 +384,20 @@ def check_set(file: "_File", route: Route, condition: SetCondition) -> None:
     elif route.source is None or not all(_begins(one.tokens, route.source) for one in route.match):
         raise file.refusal(
             "source",
-            "with set.at_least it is the folder whose objects are counted. Write the beginning of match (of each of its "
-            "templates), up to and with a slash.",
+            "with set.at_least it must be a folder. Write the beginning of match (of each of its templates), up to and "
+            "with a slash.",
         )
     known = [token.name for token in route.source or route.match[0].tokens if isinstance(token, Capture)]
     for field, name, words in _not_shared(route, known):
         raise file.refusal(
             field,
-            f"{{{name}}} differs from member to member, and a set is one execution; what all members share is "
-            f"what source captures, {words}. Leave it out.",
+            f"{{{name}}} differs from member to member, and a set is one execution. The members share only the captures "
+            f"of source, {words}. Leave it out.",
         )
 
 
 def _check_each(file: "_File", route: Route) -> None:
-    """See that each member leads to all others, and they back to it.
+    """Check that each member leads to all others, and they back to it.
 
     Raises RouteFileError.
     """
@@ -410,7 +408,7 @@ def _check_each(file: "_File", route: Route) -> None:
         )
     if len(route.match) < FEWEST_OF_EACH:
         raise file.refusal(
-            "match", f"with set.each it is a list of {FEWEST_OF_EACH} to {MOST_MATCHES} templates, one a member."
+            "match", f"with set.each it is a list of {FEWEST_OF_EACH} to {MOST_MATCHES} templates, one for each member."
         )
     first = {token.name for token in route.match[0].tokens if isinstance(token, Capture)}
     for number, match in enumerate(route.match[1:], start=2):
@@ -424,14 +422,15 @@ def _check_each(file: "_File", route: Route) -> None:
     except TooManyStatesError as error:
         raise file.refusal(
             "match",
-            "its templates have too many readings to see that each member leads to the others. Make them simpler.",
+            "its templates have too many readings, so it is not certain that each member leads to the others. Make them "
+            "simpler.",
         ) from error
     if unread:
         one, other, key, made = unread
         raise file.refusal(
             f"match, template {other + 1}",
-            f"what template {one + 1} captures of {key!r} makes {made!r}, of which this template captures something else. So "
-            "a member would not lead to the others. Part the placeholders by a slash, or by text that they can't hold.",
+            f"the captures of template {one + 1} from {key!r} make {made!r}, from which this template captures other text. So "
+            "a member would not lead to the others. Put a slash between the placeholders, or text that they can't hold.",
         )
 
 
@@ -440,7 +439,7 @@ def _words(match: Pattern) -> str:
 
 
 def _not_shared(route: Route, known: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield each field with a capture that the files of one execution don't share, and what they share, in words."""
+    """Yield each field with a capture that the files of one execution don't share, and the shared names, in words."""
     words = ", ".join(f"{{{name}}}" for name in known) or "no placeholder"
     for field, text in {
         "target": route.target,
@@ -452,7 +451,7 @@ def _not_shared(route: Route, known: Sequence[str]) -> Iterator[tuple[str, str, 
 
 
 def _begins(match: Template, source: Template) -> bool:
-    """Return whether a template is a beginning of another one that ends with a slash."""
+    """Return whether `source` is the beginning of `match` and ends with a slash."""
     *before, last = source
     same = [token.name if isinstance(token, Capture) else token for token in match[: len(source)]]
     return (
@@ -466,12 +465,12 @@ def _begins(match: Template, source: Template) -> bool:
 
 
 def packed_module(routes: tuple[Route, ...]) -> str:
-    """Return the source of the module that takes the place of src/shared/domain/packed.py in the artifact."""
+    """Return the source of the module that replaces src/shared/domain/packed.py in the artifact."""
     return f'"""Made by artifact/build.py from src/routes/*.toml: change those."""\n\nROUTES = {pack(routes)!a}\n'
 
 
 class _File:
-    """A route file's content, and the one way to refuse it."""
+    """A route file's content, with the methods that read and refuse it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -510,7 +509,7 @@ class _File:
         return value
 
     def matches(self) -> tuple[Pattern, ...]:
-        """Return what is matched: one template, or several."""
+        """Return the match: one template, or several."""
         value = self.content["match"]
         if not isinstance(value, list):
             return (Pattern(self.template("match", captures=None)),)
@@ -544,7 +543,7 @@ class _File:
         return self._parsed(field, value, captures) if value else ()
 
     def target(self, captures: list[str]) -> Template:
-        """Return the target, which a job can write to and which stays where its text puts it."""
+        """Return the target: a prefix that a job can write to, and that no capture can move elsewhere."""
         target = self.template("target", captures)
         if isinstance(target[0], str) and target[0].startswith("/"):
             raise self.refusal("target", "it must not begin with a slash. Write the prefix of the objects' keys.")
@@ -557,7 +556,7 @@ class _File:
         return target
 
     def machine(self) -> str | None:
-        """Return what to start, an ARN or a name."""
+        """Return the state machine to start: an ARN or a name."""
         if "state_machine_arn" not in self.content:
             return None
         allowed = re.compile(rf"{MACHINE_ARN.pattern}|(?!arn:){MACHINE_NAME.pattern}")
@@ -606,7 +605,7 @@ class _File:
             field = f"capacity, step {number}"
             rung = self._rung(field, table)
             if number == len(tables) and rung.up_to is not None:
-                raise self.refusal(field, "the last step must have no up_to, so that every size has a capacity.")
+                raise self.refusal(field, "the last step must have no up_to: every size needs a capacity.")
             if number < len(tables) and rung.up_to is None:
                 raise self.refusal(field, "up_to is missing: only the last step has none.")
             if rungs and rung.up_to is not None and rung.up_to <= (rungs[-1].up_to or 0):
@@ -643,9 +642,7 @@ class _File:
 
     def _parsed(self, field: str, text: str, captures: list[str] | None) -> Template:
         if captures is not None and text.startswith("-"):
-            raise self.refusal(
-                field, f"{text!r} begins with '-', so that a job would take it for an option. Change it."
-            )
+            raise self.refusal(field, f"{text!r} begins with '-': a job would take it for an option. Change it.")
         try:
             template = parse_template(text, deep_allowed=captures is None)
         except ValueError as error:
@@ -660,9 +657,9 @@ class _File:
 
 
 def parse_template(text: str, *, deep_allowed: bool) -> Template:
-    """Parse a template; only a match may say {name...}.
+    """Parse a template; only a match may have {name...}.
 
-    Raises ValueError with what is wrong and where.
+    Raises ValueError that names the error and its place.
     """
     if not text:
         raise ValueError("it is empty.")
@@ -685,7 +682,7 @@ def parse_template(text: str, *, deep_allowed: bool) -> Template:
                 "One is {name}, with a-z, 0-9 and _; a brace itself is {{ or }}."
             )
         if found[2] and not deep_allowed:
-            raise ValueError(f"write {{{found[1]}}} here: the three dots belong into match alone.")
+            raise ValueError(f"write {{{found[1]}}} here: only match may have the three dots.")
         tokens += [*([literal] if literal else []), Capture(found[1], bool(found[2]))]
         literal, place = "", found.end()
     return (*tokens, literal) if literal else tuple(tokens)
@@ -709,6 +706,6 @@ def _what_loops(loop: Loop, paths: Mapping[str, str]) -> str:
         for step in loop
     )
     return (
-        f"{paths[first.route.name]}: target: what the job writes can start {first.route.name} again, without end: {steps}. "
-        "Write to where no route of this circle matches, or make a match narrower."
+        f"{paths[first.route.name]}: target: the job's output can start {first.route.name} again, without end: {steps}. "
+        "Choose a target that no route of this circle matches, or make a match narrower."
     )
