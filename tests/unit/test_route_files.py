@@ -142,7 +142,7 @@ REFUSED = {
         'match = ["a/{day}-{r}", "b/{day}_{r}"]' + SETS,
         "match, template 2: the captures of template 1 from 'a/x_-x' make 'b/x__x', from which this template captures other text",
     ),
-    "set, deep and not": ('match = ["a/{day...}", "b/{day}"]' + SETS, "match, template 2: what template 1 captures of 'a//' makes"),
+    "set, deep and not": ('match = ["a/{day...}", "b/{day}"]' + SETS, "match, template 2: the captures of template 1 from 'a//' make"),
     "window, folders alike": (
         'match = ["in/{a}/x/{f}", "in/{a}-y/{b}/{f}"]\njob_name = "j"\ntarget = "y/{a}"\nwindow_seconds = 60',
         "target: {a} differs from file to file, and a window is one execution for all files of a folder. They share no",
