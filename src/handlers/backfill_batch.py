@@ -1,4 +1,4 @@
-"""A batch of listed objects: make the decision of a live event on each."""
+"""Decide on each object of a listed batch, in the same way as for a live event."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 logger = make_logger()
 metrics = make_metrics()
-# Nobody waits for a backfill, and live arrivals go first: be patient with throttling.
+# A backfill has time, and live arrivals go first: wait longer after throttling.
 s3, sfn = make_s3(attempts=8), make_sfn(attempts=8)
 gates = make_gates(s3, sfn)
 
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
-    """Start what was missed, or in a dry run find what would be; the answer names the keys by outcome."""
+    """Start missed uploads, or only find them in a dry run; the answer has the keys by outcome."""
     return asdict(run_batch(read_batch(event), this_stack(), handle))
 
 

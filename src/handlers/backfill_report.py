@@ -1,4 +1,4 @@
-"""All batches of a backfill are done: add up what they found."""
+"""Add up the results of a backfill after its last batch."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,5 +13,5 @@ s3 = make_s3(attempts=8)
 
 
 def handler(event: dict[str, Any], _context: "LambdaContext") -> dict[str, Any]:
-    """Read the Map Run's results and report them; they stay in S3, object by object."""
+    """Read the Map Run's results and report the sums; the results of each object stay in S3."""
     return report(event["request"], read_map_results(s3, event["batches"]))

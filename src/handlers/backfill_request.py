@@ -1,4 +1,4 @@
-"""A backfill was asked for: fill in what the request leaves open, or say why it can't run."""
+"""Complete the request of a backfill, or say why it can't run."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ s3 = make_s3()
 
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
-    """Fill in what the request leaves open; a malformed one, or a bucket out of reach, fails with what to do."""
+    """Complete the request; if it is malformed, or the bucket is out of reach, the error names the remedy."""
     stack = this_stack()
     request = read_request(event, stack, datetime.now(UTC))
     check_bucket(s3, stack.source_bucket_name, stack.account_id)

@@ -1,4 +1,4 @@
-"""A tick of the schedule: find the datasets that are overdue now, and tell of each once, by a named execution."""
+"""Find the datasets that are overdue now, at each call of the schedule, and open one incident for each."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ known = Known()
 
 
 def handler(_event: object, _context: "LambdaContext") -> dict[str, list[str]]:
-    """Look at every route that expects something; one that can't be looked at fails the tick after all others."""
+    """Look at every route with deadlines; if one can't be looked at, fail after all others are done."""
     found = list(check(this_stack().table.routes, datetime.now(UTC), known, has_arrived, tell))
     overdue = [one for one in found if isinstance(one, Overdue)]
     failures = [one for one in found if isinstance(one, Exception)]
@@ -32,10 +32,10 @@ def handler(_event: object, _context: "LambdaContext") -> dict[str, list[str]]:
 
 
 def has_arrived(route: Route, due: Due) -> bool:
-    """Return whether what is expected has arrived."""
+    """Return whether the expected data has arrived."""
     return when_arrived(s3, this_stack(), route, due, enough=True) is not None
 
 
 def tell(overdue: Overdue) -> None:
-    """Open the incident; whoever opened it before, it is the one of this route and deadline."""
+    """Open the incident of a route and deadline; if its name is taken, it is open already."""
     start_execution(sfn, trace_header(), incident(overdue, this_stack()))

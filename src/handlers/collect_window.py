@@ -28,16 +28,16 @@ s3, sfn = make_s3(attempts=8), make_sfn(attempts=8)
 
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, Any]:
-    """Collect one window or set; whatever is raised, the window machine tries again, and nothing is done twice."""
+    """Collect one window or set; after any error the window machine tries again, and nothing is done twice."""
     stack = this_stack()
     generation, manifest, execution = (collect_set if sets.is_set(event) else collect_window)(event, stack)
     if execution:
-        start_execution(sfn, trace_header(), execution)  # whoever started it, it is the one on this manifest
+        start_execution(sfn, trace_header(), execution)  # if the name is taken, this manifest's run has started already
     return report_collect(logger, generation, stack.results_bucket_name, manifest, execution)
 
 
 def collect_window(event: object, stack: "Stack") -> "Collected":
-    """Collect a window: what has come to its folder in its time."""
+    """Collect a window: the files that came to its folder in its slot."""
     generation = parse_generation(event)
     window, results = generation.group, stack.results_bucket_name
     manifest = collect(
@@ -51,7 +51,7 @@ def collect_window(event: object, stack: "Stack") -> "Collected":
 
 
 def collect_set(event: object, stack: "Stack") -> "Collected":
-    """Collect a set: exactly what was there when it was found complete, unless it has changed since."""
+    """Collect a set, if it is unchanged since an arrival found it complete."""
     generation = sets.parse_generation(event)
     results = stack.results_bucket_name
 

@@ -1,4 +1,4 @@
-"""An incident is open: look again whether its data has come."""
+"""Look again for the data of an open incident."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ s3 = make_s3(attempts=8)
 
 
 def handler(event: object, _context: "LambdaContext") -> dict[str, str]:
-    """Return `missing`, `arrived` with what to tell, or `not_expected` where the route expects nothing any more."""
+    """Return `missing`, `arrived` with the message, or `not_expected` if the route has no deadlines any more."""
     due, stack = parse_due(event), this_stack()
     route = next((one for one in stack.table.routes if one.name == due.route and is_expected(one)), None)
     if route is None:

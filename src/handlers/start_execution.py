@@ -1,4 +1,4 @@
-"""An object was created: start its workflow, exactly once, or say why not."""
+"""Start the workflow of a created object, exactly once, or say why not."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -20,12 +20,12 @@ logger = make_logger()
 metrics = make_metrics()
 s3, sfn = make_s3(), make_sfn()
 gates = make_gates(s3, sfn)
-with suppress(SettingsError):  # a wrong environment is the handler's to tell
+with suppress(SettingsError):  # the handler reports a wrong environment
     report_unreachable(logger, metrics, this_stack())
 
 
 def handler(event: object, context: "LambdaContext") -> dict[str, str | None]:
-    """Parse, plan, start; whatever is raised reaches the failure queue once Lambda has tried three times."""
+    """Parse, plan, start; after three failed tries Lambda sends the event to the failure queue."""
     announcement = read_announcement(event)
     try:
         created = parse_announcement(announcement)

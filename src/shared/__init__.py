@@ -1,1 +1,1 @@
-"""What is decided (`domain`: pure, calls nothing), and what calls the outside (`gates`); neither knows handlers."""
+"""The decisions (`domain`: pure, calls nothing), and the calls to the outside (`gates`); neither imports handlers."""

@@ -1,4 +1,5 @@
 """The domain: functions of their arguments. Nothing here calls AWS, reads the environment or asks a clock.
 
-Where a decision needs an answer from outside, it takes a callable; `gates` has them. A test holds the wings apart.
+If a decision needs an answer from outside, it takes a callable; `gates` has them. A test checks that `domain` imports
+nothing from `gates`.
 """

@@ -1,7 +1,6 @@
-"""An object that arrived, whichever way it was announced, and the reasons not to start anything for it.
+"""An object that arrived, from any announcement, and the reasons to start nothing for it.
 
-Named tuples here and in the modules that each arrival imports: a dataclass takes a cold start three times as long to
-make.
+This module and all that each arrival imports use named tuples: a cold start needs three times as long for a dataclass.
 """
 
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ class Source(StrEnum):
 
 
 class SkipReason(StrEnum):
-    """Why an arrival starts nothing: the values of the metric dimension `reason` on skips."""
+    """The reasons to start nothing: the values of the metric dimension `reason` on skips."""
 
     EMPTY_OBJECT = "empty_object"
     FAILED_CALL = "failed_call"
@@ -59,8 +58,7 @@ class ObjectCreated(NamedTuple):
 class StoredObject(NamedTuple):
     """The object as S3 describes it now; size in bytes.
 
-    `content_type` and `metadata` (the object's own, by name) are for the job alone: no part of what makes an upload
-    itself.
+    `content_type` and `metadata` (the object's own, by name) are for the job alone: they do not identify the upload.
     """
 
     bucket: str
@@ -82,8 +80,8 @@ class Skip(NamedTuple):
 
 
 def real_version(version_id: str | None) -> str | None:
-    """Read S3's absent, empty and literal `null` version ids as the one thing they mean: not versioned.
+    """Return None for S3's absent, empty and literal `null` version ids: all three mean that there are no versions.
 
-    A put on a bucket with suspended versioning announces no version id, while a later HEAD of that object says `null`.
+    A put on a bucket with suspended versioning announces no version id, but a later HEAD of that object says `null`.
     """
     return None if version_id in (None, "", "null") else version_id

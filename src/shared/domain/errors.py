@@ -1,4 +1,4 @@
-"""Every error a handler raises on purpose, and whether trying again can help.
+"""Every error that a handler raises on purpose, and whether a retry can help.
 
     ArrivalError
     ├── MalformedEventError       no: the event, or the input of a backfill, is not understood
@@ -6,22 +6,22 @@
     ├── UnsafeTargetError         no: a job would resolve the target to somewhere else
     ├── UnsafeArgumentError       no: a job would take a value for an option
     ├── SettingsError             no: the function's environment is incomplete
-    ├── SetTooLargeError          no: to look at a set takes more requests than an arrival may make
+    ├── SetTooLargeError          no: a look at the set takes more requests than an arrival may make
     ├── ManifestMissingError      yes: a manifest was put and is not there
-    └── CallError                 S3 or Step Functions did not answer as hoped
-        ├── PermanentCallError    no: the call itself was judged wrong
+    └── CallError                 a call to S3 or Step Functions failed
+        ├── PermanentCallError    no: the service refuses the call itself
         └── RetryableCallError    yes: throttled, denied (until a policy is fixed), timed out, a fault of the service
             └── ObjectDeniedError yes, for an event; a backfill goes on without the object
 
-An arrival that should start nothing is no error but a `Skip`. Whatever is raised here is retried by Lambda twice and
-then waits in the failure queue, so a message says what happened, to which object, and what to do.
+An arrival that should start nothing is no error but a `Skip`. After one of these errors Lambda tries the event twice
+more; then the event waits in the failure queue. So a message names the failure, the object, and the remedy.
 """
 
 from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Why an arrival failed: the values of the metric dimension `reason` on failures."""
+    """The causes of a failed arrival: the values of the metric dimension `reason` on failures."""
 
     MALFORMED_EVENT = "malformed_event"
     FOREIGN_OBJECT = "foreign_object"
@@ -38,27 +38,27 @@ class Cause(StrEnum):
 
 
 class ArrivalError(Exception):
-    """Base of all; catching it catches whatever was foreseen and nothing else."""
+    """The base of all foreseen errors."""
 
     cause: Cause = Cause.UNEXPECTED
-    # The name of the route file that took the key, once that is known.
+    # The name of the route file that took the key, if it is known.
     route: str | None = None
 
 
 class MalformedEventError(ArrivalError):
-    """The payload lacks something a decision needs, or is no EventBridge event at all."""
+    """The payload lacks a field that the decision needs, or is no EventBridge event at all."""
 
     cause = Cause.MALFORMED_EVENT
 
 
 class ForeignObjectError(ArrivalError):
-    """The object lies in a bucket or an account that this stack doesn't serve."""
+    """The object is in a bucket or an account that this stack doesn't serve."""
 
     cause = Cause.FOREIGN_OBJECT
 
 
 class UnsafeTargetError(ArrivalError):
-    """What a key captured makes an empty, `.` or `..` segment of the target: a job could write anywhere."""
+    """A capture makes an empty, `.` or `..` segment of the target: a job could write anywhere."""
 
     cause = Cause.UNSAFE_TARGET
 
@@ -76,13 +76,13 @@ class SettingsError(ArrivalError):
 
 
 class SetTooLargeError(ArrivalError):
-    """A set's folder has so many names that looking at it takes too many requests."""
+    """A set's folder has so many names that a look at it takes too many requests."""
 
     cause = Cause.SET_TOO_LARGE
 
 
 class ManifestMissingError(ArrivalError):
-    """A manifest was stored and is not there: somebody deletes what must stay for ever."""
+    """A manifest was stored and is not there: somebody deletes manifests, which must stay for ever."""
 
     cause = Cause.SERVICE_ERROR
 
@@ -96,7 +96,7 @@ class CallError(ArrivalError):
 
 
 class PermanentCallError(CallError):
-    """The service judged the call itself wrong: the same call will fail the same way."""
+    """The service refuses the call itself: the same call will fail in the same way."""
 
 
 class RetryableCallError(CallError):
@@ -104,4 +104,4 @@ class RetryableCallError(CallError):
 
 
 class ObjectDeniedError(RetryableCallError):
-    """S3 denies this one object; others may be open to us."""
+    """S3 denies this object; it may allow others."""

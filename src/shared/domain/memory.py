@@ -1,16 +1,16 @@
-"""What one execution environment is told of windows, and keeps.
+"""The memory of one execution environment: start dates and manifests of windows.
 
-Every arrival imports this; shared/domain/windows.py, which has the protocol, only one whose route gathers.
+Every arrival imports this module. Only an arrival whose route gathers imports shared/domain/windows.py, the protocol.
 """
 
 from typing import NamedTuple
 
-# What is remembered at most. A burst in one folder needs one entry of each.
+# The most entries of each kind. A burst in one folder needs one of each.
 MOST_OPEN = 256
 MOST_MANIFESTS = 32
 
 type Upload = tuple[str, str, int]
-"""What makes an upload itself: key, ETag, `LastModified` in seconds since 1970. HEAD and listings both tell it."""
+"""The identity of an upload: key, ETag, `LastModified` in seconds since 1970. HEAD and listings both have it."""
 
 
 class Opened(NamedTuple):
@@ -21,25 +21,24 @@ class Opened(NamedTuple):
 
 
 class Memory:
-    """Start dates of windows that this environment was told of, and manifests that it has read.
+    """The start dates and the manifests of windows that this environment has seen.
 
-    Both are safe to keep. A start date never changes, and a manifest neither. An arrival that S3 had before the
-    deadline of a window that was once started is in that window's manifest, or, should the window have been stopped, in
-    the one of a later generation, which lists later still. That a manifest is *absent* is never kept: it may be there
-    by now.
+    Both are safe to keep, because neither ever changes. If S3 had an upload before the deadline of a started window, the
+    upload is in that window's manifest. If the window was stopped, it is in the manifest of a later generation, which
+    lists later. The memory never keeps that a manifest is *absent*: it may be there by now.
     """
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Make an empty memory."""
         self.start_dates: dict[str, float] = {}
         self.manifests: dict[str, frozenset[Upload]] = {}
 
     def keep_start_date(self, name: str, start_date: float) -> None:
-        """Keep when a window was started."""
+        """Keep the start date of a window."""
         _keep(self.start_dates, name, start_date, MOST_OPEN)
 
     def keep_manifest(self, key: str, uploads: frozenset[Upload]) -> None:
-        """Keep what a manifest holds."""
+        """Keep the uploads of a manifest."""
         _keep(self.manifests, key, uploads, MOST_MANIFESTS)
 
 

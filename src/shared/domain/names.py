@@ -7,22 +7,22 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-# Step Functions' own: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+# The limit of Step Functions: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 NAME_LENGTH = 80
 DIGEST_LENGTH = 32
 
 
 def digest(identity: Sequence[object]) -> str:
-    """Return 32 hex digits of whatever makes something itself."""
+    """Return 32 hex digits of the values that identify something."""
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def readable(text: str, longest: int, otherwise: str) -> str:
-    """Take from a text what Step Functions allows in a name; `otherwise` where nothing is left."""
+    """Return the part of a text that Step Functions allows in a name; `otherwise` if nothing is left."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:longest] or otherwise
 
 
 def timestamp(seconds: float) -> str:
-    """Return a moment, in seconds since 1970, as inputs and manifests write it; S3 dates objects in whole seconds."""
+    """Return a moment, in seconds since 1970, in the format of inputs and manifests; S3's times have whole seconds."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""How an arrival ends when it doesn't fail."""
+"""The outcomes of an arrival that doesn't fail."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ class _InExecution(NamedTuple):
     route: str | None = None
 
     def __eq__(self, other: object) -> bool:
-        """Return whether it is the same outcome: the three are no more alike than their words."""
+        """Return whether it is the same outcome: two of the three classes are never equal."""
         return type(self) is type(other) and tuple.__eq__(self, other)
 
     def __hash__(self) -> int:
-        """Return a hash of what is compared."""
+        """Return a hash of the compared values."""
         return hash((type(self), *self))
 
 
@@ -33,13 +33,13 @@ class Duplicate(_InExecution):
 
 
 class Coalesced(_InExecution):
-    """This arrival is gathered with others, by an execution of the window machine that another one started."""
+    """This arrival is gathered with others, by an execution of the window machine that another arrival started."""
 
     __slots__ = ()
 
 
 class Waiting(NamedTuple):
-    """The set that this arrival belongs to is incomplete: keys where one of each is wanted, otherwise whole numbers."""
+    """The arrival's set is incomplete; its files are keys if the set needs one of each, otherwise whole numbers."""
 
     present: list[str] | int
     missing: list[str] | int

@@ -1,6 +1,6 @@
-"""The routes, packed: none here. artifact/build.py writes this module into the artifact, from src/routes/*.toml.
+"""The packed routes: none here. artifact/build.py writes this module into the artifact, from src/routes/*.toml.
 
-What runs from the sources (tests, mostly) therefore knows no routes, whatever is in src/routes/.
+So code that runs from the sources, such as tests, knows no routes, even if src/routes/ has some.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""Plan: what to start for one upload, under which name, with which input.
+"""Plan the execution for one upload: its state machine, its name and its input.
 
-Everything here is a function of (object, route) and nothing else: no clock, no event id, no request id. That is what
-makes a duplicate delivery, the CloudTrail event and the native event of one upload, a replay and a backfill agree.
+Everything here is a function of (object, route) and nothing else: no clock, no event id, no request id. So a duplicate
+delivery, the CloudTrail event and the native event of one upload, a replay and a backfill all make the same execution.
 """
 
 import json
@@ -31,7 +31,7 @@ class Execution(NamedTuple):
 def plan(stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | None = None) -> Execution:
     """Plan the execution for an object by the route of its key.
 
-    `reprocess` is a label of the user's own: it becomes part of the name, and so is the one way to a second start.
+    `reprocess` is the user's label: it becomes part of the name, so it is the only way to a second start.
     """
     return Execution(
         choice.route.machine_arn(stack.state_machine_arn),
@@ -56,7 +56,7 @@ def execution_name(stored: StoredObject, choice: Choice, reprocess: str | None =
 
 
 def execution_input(stored: StoredObject, choice: Choice, stack: Stack) -> str:
-    """Write the input canonically: the workshop's five parameters, what S3 said of the object, what its route adds."""
+    """Write the input canonically: the workshop's five parameters, S3's facts about the object, the route's fields."""
     return json.dumps(
         {
             **five_parameters(choice, stack, choice.source(stored.key), stored.size),
@@ -75,7 +75,7 @@ def execution_input(stored: StoredObject, choice: Choice, stack: Stack) -> str:
 
 
 def five_parameters(choice: Choice, stack: Stack, source: str, size: int) -> dict[str, object]:
-    """Return the workshop's five; the size, in bytes, chooses the capacity where a route file has a ladder."""
+    """Return the workshop's five; if a route file has a ladder, the size in bytes chooses the capacity."""
     return {
         "glue_max_capacity_dpus": choice.route.dpus(size, stack.glue_max_capacity_dpus),
         "JOB_NAME": choice.route.job_name,
@@ -86,7 +86,7 @@ def five_parameters(choice: Choice, stack: Stack, source: str, size: int) -> dic
 
 
 def route_parameters(choice: Choice, captures: dict[str, str]) -> dict[str, object]:
-    """Return what a route file adds to the input; `captures` are those that count for all its objects."""
+    """Return a route file's fields of the input; `captures` are those that all its objects share."""
     if choice.name is None:
         return {}
     return {"route": choice.name, "captures": captures, "parameters": choice.parameters}

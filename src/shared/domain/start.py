@@ -1,7 +1,7 @@
-"""From an object that was announced to its outcome: look at it, plan, start. For live events and backfills alike.
+"""Bring an announced object to its outcome: look at it, plan, start. Live events and backfills use the same code.
 
-What gathers (shared/domain/gather.py, windows, sets) is imported where it is needed: a cold start pays for it only if
-the arrival's route has a window or a set.
+The modules that gather (shared/domain/gather.py, windows, sets) are imported in functions: a cold start pays for them
+only if the arrival's route has a window or a set.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,10 +24,10 @@ type Plan = Execution | Gathering | Waiting | Skip
 
 
 class Gates(NamedTuple):
-    """What a plan and a start ask of the outside; gates/ has a function for each, and the handlers put them together.
+    """The calls of a plan and a start; gates/ has a function for each, and the handlers put them together.
 
-    `read_object` returns None for an object that is gone, `read_manifest` for a manifest that is not there,
-    `start_execution` for a name that is taken, `read_start_date` for a name that is free.
+    `read_object` returns None for an object that is gone, `read_manifest` for a missing manifest, `start_execution` for
+    a name that is taken, `read_start_date` for a name that is free.
     """
 
     read_object: Callable[[ObjectCreated], StoredObject | None]
@@ -40,7 +40,7 @@ class Gates(NamedTuple):
 
 
 def plan_arrival(gates: Gates, created: ObjectCreated, stack: Stack, reprocess: str | None = None) -> Plan:
-    """Look at the object and plan; the order spares S3 a call wherever the key is answer enough.
+    """Look at the object and plan; if the key is enough for the answer, S3 is not called.
 
     Raises ForeignObjectError, UnsafeTargetError, UnsafeArgumentError, SetTooLargeError, PermanentCallError or
     RetryableCallError.
@@ -65,7 +65,7 @@ def plan_arrival(gates: Gates, created: ObjectCreated, stack: Stack, reprocess: 
 
 
 def start(gates: Gates, planned: Plan) -> Outcome:
-    """Carry out a plan.
+    """Carry out a plan and return its outcome.
 
     Raises PermanentCallError or RetryableCallError.
     """
@@ -99,7 +99,7 @@ def foresee(gates: Gates, planned: Plan) -> Outcome:
 
 @contextmanager
 def _about(route: str | None) -> Iterator[None]:
-    """Let whatever fails inside tell the name of its route file."""
+    """Add the name of the route file to any error inside."""
     try:
         yield
     except ArrivalError as error:

@@ -1,1 +1,1 @@
-"""The gates: a module for each thing outside. Only they call AWS, read the environment or write a log."""
+"""The gates: one module for each outside service. Only they call AWS, read the environment or write a log."""
