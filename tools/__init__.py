@@ -1,1 +1,1 @@
-"""What operators run beside the stack."""
+"""The operators' tools beside the stack."""

@@ -1,4 +1,4 @@
-"""How answers are written: for a terminal, for a pipe, or as JSON. Nothing reaches a terminal that it would act on."""
+"""Write answers for a terminal, for a pipe, or as JSON. No control character reaches a terminal."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Whatever reads a pipe breaks lines by itself, if at all.
+# The reader of a pipe breaks lines itself.
 PIPE_WIDTH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows under headings: a table where it is wide enough, otherwise a paragraph a row."""
+    """Rows under headings: a table if the terminal is wide enough, otherwise one paragraph for each row."""
 
     headings: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -28,7 +28,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command says: to a person, to a script, and by its exit code (1 where there is something to do)."""
+    """The answer of a command for a person and for a script, and its exit code (1: there is something to do)."""
 
     told: Sequence[str | Listing]
     data: Any
@@ -36,12 +36,12 @@ class Answer:
 
 
 def shown(text: str) -> str:
-    """Return text as it is, or as JSON where it has characters that a terminal would act on."""
+    """Return text unchanged, or as JSON if it has control characters for a terminal."""
     return text if text.isprintable() else json.dumps(text)
 
 
 def quoted(text: str) -> str:
-    """Return text as one word of a shell; bash and zsh read what is not printable in $'…'."""
+    """Return text as one word of a shell; unprintable characters are in $'…', which bash and zsh read."""
     if text.isprintable():
         return shlex.quote(text)
     return "$'" + "".join(_escaped(one) for one in text) + "'"
@@ -54,19 +54,19 @@ def _escaped(character: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """Return a line without control characters, which are written as Python writes them."""
+    """Return a line with its control characters escaped as in Python."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def moment(when: datetime) -> str:
-    """Return a time in UTC, as a person reads it and `--since` takes it."""
+    """Return a time in UTC, for people and for `--since`."""
     return f"{when:%Y-%m-%d %H:%M:%S}"
 
 
 def written(answer: Answer, *, as_json: bool, width: int | None, colour: bool) -> str:
     """Return the whole answer as text; a width of None is that of a pipe."""
     if as_json:
-        # All ASCII: jq shows it as it was, and no terminal acts on it.
+        # All ASCII: jq decodes it, and it has no control character for a terminal.
         return json.dumps(answer.data, indent=2, default=str) + "\n"
     out = StringIO()
     console = Console(
@@ -105,7 +105,7 @@ def _write_listing(console: Console, listing: Listing) -> None:
 
 
 def put(text: str) -> None:
-    """Write to the standard output; whoever reads it may stop reading, which is no error."""
+    """Write to the standard output; if its reader stops reading, that is no error."""
     try:
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         sys.stdout.write(text)

@@ -1,4 +1,4 @@
-"""What a stack would meet at a bucket that exists: `arrivals attach BUCKET [--machine ARN]`. It reads only."""
+"""Find the obstacles for a stack at an existing bucket: `arrivals attach BUCKET [--machine ARN]`. It only reads."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ NONE = "NoSuchConfiguration"
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; `to_do` is empty where nothing is."""
+    """One result of the look; `to_do` is empty if there is nothing to do."""
 
     what: str
     found: str
@@ -29,7 +29,7 @@ class Met:
 
 
 def ask(cloud: Cloud, bucket: str, machine: str | None) -> Met:
-    """Look at the bucket, and at the state machine that is to be started."""
+    """Look at the bucket, and at the state machine to start."""
     account = cloud.client("sts").get_caller_identity()["Account"]
     s3, region = cloud.client("s3"), cloud.session.region_name
     findings = [_reach(s3, bucket, account, region)]
@@ -46,7 +46,7 @@ def ask(cloud: Cloud, bucket: str, machine: str | None) -> Met:
 
 
 def _reach(s3: Any, bucket: str, account: str, region: str) -> Finding:
-    """See whether the bucket is there, the caller's own, and in the region."""
+    """Check that the bucket exists, in the caller's account and region."""
     try:
         answer = s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
     except ClientError as error:
@@ -70,12 +70,12 @@ def _reach(s3: Any, bucket: str, account: str, region: str) -> Finding:
 
 def _events(s3: Any, bucket: str) -> Finding:
     on = "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket=bucket)
-    how = "turn on EventBridge in the bucket's properties; what else it notifies stays as it is"
+    how = "turn on EventBridge in the bucket's properties; its other notifications stay"
     return Finding("events", "EventBridge is on") if on else Finding("events", "EventBridge is off", how)
 
 
 def _wiring(s3: Any, bucket: str) -> list[Finding]:
-    """Name what the bucket tells already: that goes on beside the stack."""
+    """Name the notifications that the bucket sends already: they go on beside the stack."""
     told = s3.get_bucket_notification_configuration(Bucket=bucket)
     arns = [
         one[arn]
@@ -105,7 +105,7 @@ def _key(s3: Any, bucket: str) -> Finding:
 
 def _versions(s3: Any, bucket: str) -> Finding:
     on = s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
-    off = "off: of what is overwritten before its event is handled, the newer state is started once"
+    off = "off: if an object is overwritten before its event is handled, only the newer one is started"
     return Finding("versions", "on: each is an upload of its own" if on else off)
 
 
@@ -152,7 +152,7 @@ def _machine(cloud: Cloud, machine: str, account: str, region: str) -> Finding:
 
 
 def tell(met: Met) -> Answer:
-    """Return what was found and how to deploy."""
+    """Return the findings and the command to deploy."""
     told: list[str | Listing] = [Listing(("WHAT", "FOUND", "TO DO"), [tuple(one) for one in met.findings])]
     parameters = " ".join(f"{name}={value}" for name, value in met.parameters.items())
     told += ["", f"Deploy with  --parameter-overrides {parameters}"]
@@ -164,7 +164,7 @@ def tell(met: Met) -> Answer:
 def check_name(bucket: str) -> str:
     """Return the name of a bucket.
 
-    Raises NotKnownError for what can be none.
+    Raises NotKnownError if it can't be one.
     """
     if not bucket or "/" in bucket or ":" in bucket:
         raise NotKnownError(f"{bucket!a} names no bucket: write its name alone, without s3://.")

@@ -1,4 +1,4 @@
-"""Find and start what was missed, and follow it: `arrivals backfill`."""
+"""Find and start missed uploads, and follow a backfill: `arrivals backfill`."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ from tools.deployed import Opened
 from tools.executions import execution_arn, reason
 from tools.reading import read_json
 
-# Seconds between two looks, and between two lines where there is no terminal to draw a bar on.
+# Seconds between two looks, and between two lines if there is no terminal for a bar.
 PAUSE, TELL_EVERY = 2, 30
 STATES = ("succeeded", "running", "pending", "failed", "timedOut", "aborted")
 ENDED = ("succeeded", "failed", "timedOut", "aborted")
@@ -30,14 +30,14 @@ ENDED = ("succeeded", "failed", "timedOut", "aborted")
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """How far the Map Run is, in objects; nothing is listed yet where `total` is 0."""
+    """The progress of the Map Run, in objects; if `total` is 0, nothing is listed yet."""
 
     total: int
     by_state: dict[str, int]
 
     @property
     def done(self) -> int:
-        """How many objects are done with, whichever way."""
+        """The number of objects that are done, with any result."""
         return sum(self.by_state[state] for state in ENDED)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A backfill that has ended; the report is empty where it made none."""
+    """A backfill that has ended; the report is empty if it made none."""
 
     name: str
     arn: str
@@ -61,14 +61,14 @@ class Ran:
 
 
 class Follower(Protocol):
-    """Who is told of the progress."""
+    """The receiver of the progress."""
 
     def __call__(self, progressed: Progressed) -> None:
         """Show it."""
 
 
 def check(opened: Opened, request: dict[str, Any], now: datetime) -> None:
-    """Refuse what the backfill itself would refuse, before an execution fails and an alarm rings.
+    """Refuse a request that the backfill itself would refuse, before an execution fails and an alarm goes off.
 
     Raises MalformedEventError.
     """
@@ -100,7 +100,7 @@ def begin(cloud: Cloud, opened: Opened, request: dict[str, Any]) -> str:
 def find(cloud: Cloud, opened: Opened, name: str) -> str:
     """Return the ARN of the backfill of that name, or of the last one.
 
-    Raises NotKnownError where there is none.
+    Raises NotKnownError if there is none.
     """
     machine, sfn = opened.output("BackfillStateMachineArn"), cloud.client("stepfunctions")
     if name == "last":
@@ -111,7 +111,7 @@ def find(cloud: Cloud, opened: Opened, name: str) -> str:
 
 
 def watch(cloud: Cloud, arn: str, tell: Follower, pause: float = PAUSE) -> Ran:
-    """Wait for the end of a backfill, and tell how far it is meanwhile."""
+    """Wait for the end of a backfill, and show its progress."""
     sfn, run = cloud.client("stepfunctions"), None
     while True:
         described = _describe(sfn, arn)
@@ -135,7 +135,7 @@ def _describe(sfn: Any, arn: str) -> dict[str, Any]:
 
 
 def _ended(sfn: Any, described: dict[str, Any]) -> Ran:
-    """Read how it ended; where objects failed, its report is the output of the state before the last."""
+    """Read how it ended; if objects failed, its report is the output of the state before the last."""
     output = described.get("output") if described["status"] == "SUCCEEDED" else None
     if described.get("error") == "SomeObjectsFailed":
         events = sfn.get_execution_history(executionArn=described["executionArn"], reverseOrder=True, maxResults=20)
@@ -169,7 +169,7 @@ def progress() -> Iterator[Follower]:
 
 
 class _Lines:
-    """Writes a line in the beginning and then rarely."""
+    """Writes a line at the beginning and then rarely."""
 
     def __init__(self) -> None:
         self.told = 0.0

@@ -1,4 +1,4 @@
-"""What a checkout of this repository says, without asking anybody: its route files, and the template's defaults."""
+"""The route files and the template's defaults of a checkout of this repository; no service is called."""
 
 import os
 from collections.abc import Mapping
@@ -30,15 +30,15 @@ _Plain.add_multi_constructor("!", lambda _loader, _name, _node: None)
 
 
 def find() -> Path:
-    """Return the checkout: the one that this command runs from, or the one that it is called in.
+    """Return the checkout of this command, or the one of the working directory.
 
-    Raises NotKnownError where there is none.
+    Raises NotKnownError if there is none.
     """
     for folder in (FOLDER.parents[1], Path.cwd()):
         if (folder / "template.yaml").is_file() and (folder / "src" / "routes").is_dir():
             return folder
     raise NotKnownError(
-        "No route files here. Call it in a checkout of the repository, or say --stack NAME for those that are deployed."
+        "No route files here. Call it in a checkout of the repository, or give --stack NAME for the deployed ones."
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the command asks: profile, region, endpoint and stack; and one reading of how a question fails."""
+"""The profile, region, endpoint and stack of a command, and the messages of failed calls."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,12 +14,12 @@ from shared.domain.errors import ArrivalError
 from shared.gates.aws import DENIED, EXPIRED, code_of
 
 STACK = "glueworkshop"
-# Seconds; a person waits.
+# In seconds; a person waits for the answer.
 CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
 
 
 class NotKnownError(Exception):
-    """The question can't be answered; the message says what to do."""
+    """There is no answer; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Cloud:
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
-    # Empty where none was named and none is needed.
+    # Empty if none was named and none is needed.
     stack: str = STACK
 
     @property
     def session(self) -> boto3.Session:
-        """The session, made when it is needed: what asks nobody needs no profile."""
+        """The session, made at the first call: without a call no profile is needed."""
         return _session(self.profile, self.region)
 
     def client(self, service: str) -> Any:
@@ -43,7 +43,7 @@ class Cloud:
 
     @property
     def options(self) -> str:
-        """Return ` --stack NAME` and the like, for advice: whoever pastes it asks the same stack of the same account."""
+        """Return ` --stack NAME` and the like for advised commands, which must ask the same stack of the same account."""
         said = {
             "profile": self.profile,
             "region": self.region,
@@ -63,17 +63,17 @@ def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> A
     return session.client(service, endpoint_url=endpoint_url, config=CONFIG)  # type: ignore[call-overload]
 
 
-# What is told in one line, without a traceback; everything else is a bug.
+# The errors with a message of one line and no traceback; every other error is a bug.
 UNANSWERED = (NotKnownError, ArrivalError, RouteFileError, BotoCoreError, ClientError)
 
 
 def in_words(error: Exception) -> str:
-    """Return why there is no answer, and what to do."""
+    """Return the reason why there is no answer, and the remedy."""
     match error:
         case NoCredentialsError():
-            return "No credentials: log in, or say --profile or AWS_PROFILE."
+            return "No credentials: log in, or give --profile or AWS_PROFILE."
         case NoRegionError():
-            return "No region: say --region or AWS_REGION, or a profile that has one."
+            return "No region: give --region or AWS_REGION, or a profile that has one."
         case ClientError() if code_of(error) in DENIED:
             return f"Not allowed: {error}. docs/command.md has the permissions that each command needs."
         case ClientError() if code_of(error) in EXPIRED | {"InvalidClientTokenId"}:

@@ -1,6 +1,6 @@
-"""`arrivals`, one command for whoever is on call: each subcommand asks, and tells what to do.
+"""`arrivals`, the operator's command: each subcommand looks at a stack, and names the next step.
 
-Exit codes: 0 there is nothing to do, 1 there is, 2 it could not be asked, 130 left by Ctrl-C.
+Exit codes: 0 nothing to do, 1 something to do, 2 no answer could be had, 130 left with Ctrl-C.
 """
 
 import functools
@@ -31,7 +31,7 @@ from tools.why import ask as why_ask
 from tools.why import tell as why_tell
 
 TO_DO, NOT_ASKED, LEFT = 1, 2, 130
-SINCE = "From when on: a time (UTC unless it says otherwise), or how long ago, such as P7D or PT2H."
+SINCE = "The first moment: a time (UTC without a zone), or a duration before now, such as P7D or PT2H."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def answering(function: Callable[..., Answer]) -> Callable[..., int]:
 
 
 def terminal_width() -> int | None:
-    """Return how many columns the terminal has, None where there is none."""
+    """Return the number of columns of the terminal; None if there is no terminal."""
     return Console().width if sys.stdout.isatty() else None
 
 
@@ -83,7 +83,7 @@ ROUTES_STACK_OPTION = click.option(
 
 
 def somewhere(*stack: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the options that say where to ask, and hand them on as `cloud`."""
+    """Add the options for account, region and stack, and pass them as `cloud`."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -103,12 +103,12 @@ PLACE = (
 ROUTES_OPTION = click.option(
     "--routes",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of route files, in place of those that are deployed (or of the checkout's).",
+    help="A folder of route files, in place of the deployed ones (or of the checkout's).",
 )
 
 
 class Moment(click.ParamType[datetime]):
-    """A time, or how long ago; as the backfill reads them."""
+    """A time, or a duration before now; the backfill reads them in the same way."""
 
     name = "when"
 
@@ -128,7 +128,7 @@ class Moment(click.ParamType[datetime]):
 
 
 def installed_version() -> str:
-    """Return the version that is installed; a checkout that runs as it is has none."""
+    """Return the installed version; a checkout has none."""
     try:
         return version("file-arrival-trigger")
     except PackageNotFoundError:
@@ -138,10 +138,10 @@ def installed_version() -> str:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(installed_version(), prog_name="arrivals", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Ask a stack what became of its files, and set right what went wrong.
+    """Show the state of a stack and of its files, and repair failures.
 
-    Exit codes: 0 there is nothing to do, 1 there is something to do, 2 it could not be asked.
-    What each command may do, and the permissions that it needs: docs/command.md.
+    Exit codes: 0 nothing to do, 1 something to do, 2 no answer could be had.
+    docs/command.md has the permissions of each command.
     """
 
 
@@ -151,10 +151,10 @@ def cli() -> None:
 @ROUTES_OPTION
 @answering
 def why(key: str, cloud: Cloud, routes: Path | None) -> Answer:
-    """Say what became of the object KEY, and what to do.
+    """Tell the story of the object KEY, and the next step.
 
-    It reads only: S3, the execution of the upload's name, the log, and the failure queue (whose messages it hides for
-    ten seconds). A key that begins with a dash comes after --.
+    It only reads: S3, the upload's execution, the log, and the failure queue. The messages of the queue are hidden for
+    ten seconds. Put a key that begins with a dash after --.
     """
     routing.check_key(key)
     return why_tell.tell(why_ask.ask(cloud, key, routes), datetime.now(UTC))
@@ -167,10 +167,10 @@ def why(key: str, cloud: Cloud, routes: Path | None) -> Answer:
 @ROUTES_OPTION
 @answering
 def route(key: str, size: int | None, cloud: Cloud, routes: Path | None) -> Answer:
-    """Say which route takes KEY and the input that it would get, or why none does.
+    """Show the route that takes KEY and the input of its execution, or the reason why no route takes it.
 
-    Without --stack it asks nobody, and reads src/routes/ and template.yaml of the checkout. SOURCE_PREFIX, JOB_NAME,
-    TARGET_PREFIX and GLUE_MAX_CAPACITY_DPUS in the environment then stand for a stack's own parameters.
+    Without --stack it makes no call, and reads src/routes/ and template.yaml of the checkout. Then the variables
+    SOURCE_PREFIX, JOB_NAME, TARGET_PREFIX and GLUE_MAX_CAPACITY_DPUS replace the template's defaults.
     """
     if cloud.stack:
         deployed = read_deployed(cloud, routes)
@@ -184,9 +184,9 @@ def route(key: str, size: int | None, cloud: Cloud, routes: Path | None) -> Answ
 @ROUTES_OPTION
 @answering
 def routes(cloud: Cloud, routes: Path | None) -> Answer:
-    """List all routes: what they match, run and write.
+    """List all routes with match, job and target.
 
-    With --stack also the last arrival of each within seven days, and how it ended.
+    With --stack it also shows the last arrival of each within seven days, and its outcome.
     """
     if cloud.stack:
         deployed = read_deployed(cloud, routes)
@@ -195,23 +195,23 @@ def routes(cloud: Cloud, routes: Path | None) -> Answer:
 
 
 def noted(answer: Answer, notes: tuple[str, ...]) -> Answer:
-    """Put before an answer why it may be wrong."""
+    """Put a note before the answer if it may be wrong."""
     return Answer([*(f"Note      {note}" for note in notes), *answer.told], answer.data, answer.to_do)
 
 
 @cli.command(epilog="Example: arrivals backfill --since P7D, then the same with --start")
 @click.option("--since", help=f"{SINCE} Included.")
-@click.option("--until", help="Until when, likewise. Not included.")
+@click.option("--until", help="The moment after the last one, in the same format.")
 @click.option("--prefix", help="Only keys that begin with this.")
-@click.option("--reprocess", metavar="LABEL", help="Start all of them once more, exactly once per label.")
-@click.option("--start", is_flag=True, help="Start them. Without it nothing is started, and it says what would be.")
-@click.option("--follow", metavar="NAME", help="Follow a backfill that runs, or ran: its name, or last.")
+@click.option("--reprocess", metavar="LABEL", help="Start all of them again, exactly once per label.")
+@click.option("--start", is_flag=True, help="Start them. Without this option it only reports them.")
+@click.option("--follow", metavar="NAME", help="Follow a backfill that runs or has ended: its name, or last.")
 @somewhere(STACK_OPTION)
 @answering
 def backfill(cloud: Cloud, follow: str | None, *, start: bool, **asked: str | None) -> Answer:
     """Find the uploads that never started anything; with --start, start them.
 
-    It shows how far it is, and at the end the report. Ctrl-C leaves it running.
+    It shows the progress, and at the end the report. After Ctrl-C the backfill goes on.
     """
     opened = open_stack(cloud)
     request = {name: value for name, value in asked.items() if value is not None}
@@ -239,10 +239,10 @@ def backfill(cloud: Cloud, follow: str | None, *, start: bool, **asked: str | No
 @somewhere(STACK_OPTION)
 @answering
 def failed(cloud: Cloud, since: datetime) -> Answer:
-    """List what failed: when, what, which key, why, and what to do.
+    """List the failures: time, kind, key, reason and remedy.
 
     These are the messages of the failure queue, and the executions of workflow, windows and backfills that failed,
-    timed out or were stopped. The messages stay where they are, hidden for ten seconds.
+    timed out or were stopped. The messages stay in the queue, hidden for ten seconds.
     """
     found, unseen = failing.ask(cloud, since)
     return failing.tell(found, since, unseen)
@@ -251,13 +251,13 @@ def failed(cloud: Cloud, since: datetime) -> Answer:
 @cli.command(epilog="Example: arrivals redrive green_tripdata-0123456789abcdef0123456789abcdef --yes")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--since", type=Moment(), default="P7D", show_default=True, help=f"{SINCE} Without names.")
-@click.option("--yes", is_flag=True, help="Do it. Without it, it shows what it would do, and asks at a terminal.")
+@click.option("--yes", is_flag=True, help="Do it. Without this option it shows the plan, and asks at a terminal.")
 @somewhere(STACK_OPTION)
 @click.option("--json", "as_json", is_flag=True, help="JSON, for scripts.")
 def redrive(cloud: Cloud, names: tuple[str, ...], since: datetime, *, yes: bool, as_json: bool) -> int:
-    """Run failed executions again from the step that failed: those of these NAMEs, or all that `failed` lists.
+    """Run failed executions again from the step that failed: the NAMEs, or all that `failed` lists.
 
-    Fix the cause first: what was wrong fails again. An execution can be redriven for 14 days.
+    Fix the cause first, or they fail again. An execution can be redriven for 14 days.
     """
     ended = redriving.ask(cloud, names, since)
     planned = redriving.tell(ended)
@@ -268,7 +268,7 @@ def redrive(cloud: Cloud, names: tuple[str, ...], since: datetime, *, yes: bool,
     if count and not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         agreed = click.confirm(f"Redrive {count}?")
     if count and not agreed:
-        sys.stderr.write("Nothing was redriven. To do it: the same with --yes\n")
+        sys.stderr.write("Nothing was redriven. To redrive, add --yes\n")
     if not count or not agreed:
         return TO_DO if planned.to_do else 0
     done = redriving.redrive(cloud, ended)
@@ -280,9 +280,9 @@ def redrive(cloud: Cloud, names: tuple[str, ...], since: datetime, *, yes: bool,
 @somewhere(STACK_OPTION)
 @answering
 def status(cloud: Cloud) -> Answer:
-    """Show on one screen how the stack is doing.
+    """Show the state of the stack on one screen.
 
-    The funnel of the last hour and day, open windows, the failure queue, alarms that ring, and the last backfill.
+    It has the funnel of the last hour and day, open windows, the failure queue, active alarms, and the last backfill.
     """
     now = datetime.now(UTC)
     return screen.tell(screen.ask(cloud, now), now)
@@ -293,9 +293,9 @@ def status(cloud: Cloud) -> Answer:
 @ROUTES_OPTION
 @answering
 def expected(cloud: Cloud, routes: Path | None) -> Answer:
-    """List what should have come by now, and what has: route, data's date, deadline, and when it came.
+    """List the data that should have come by now: route, data's date, deadline, and the arrival or since when missing.
 
-    It reads only: the deployed routes with [expect], S3, and the incidents that run.
+    It only reads: the deployed routes with [expect], S3, and the open incidents.
     """
     deployed = read_deployed(cloud, routes)
     return noted(expecting.tell(expecting.ask(cloud, deployed)), deployed.notes)
@@ -305,13 +305,13 @@ def expected(cloud: Cloud, routes: Path | None) -> Answer:
     epilog="Example: arrivals attach my-bucket --machine arn:aws:states:us-east-2:123456789012:stateMachine:mine"
 )
 @click.argument("bucket")
-@click.option("--machine", metavar="ARN", help="The state machine that is to be started.")
+@click.option("--machine", metavar="ARN", help="The state machine to start.")
 @somewhere()
 @answering
 def attach(bucket: str, machine: str | None, cloud: Cloud) -> Answer:
-    """Say what a stack would meet at a BUCKET that exists, before it is deployed.
+    """Show the obstacles for a stack at an existing BUCKET, before you deploy.
 
-    Region, owner, EventBridge, a key of its own, versions, a trail; and whether the state machine is an Express one. It
-    reads only.
+    It checks region, owner, EventBridge, encryption key, versions and trails, and if the state machine is an Express
+    one. It only reads.
     """
     return attaching.tell(attaching.ask(cloud, attaching.check_name(bucket), machine))

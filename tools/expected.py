@@ -1,7 +1,6 @@
-"""What should have come by now, and what has: `arrivals expected`, a row a route.
+"""List the data that should have come by now, and its arrival: `arrivals expected`, one row for each route.
 
-Deadlines and arrivals are judged by the check's own code. Below the newest deadlines stand older ones that an incident
-still looks for.
+The check's own code finds deadlines and arrivals. Below the newest deadlines come older ones with an open incident.
 """
 
 import json
@@ -31,9 +30,9 @@ class Row(NamedTuple):
 
 
 def ask(cloud: Cloud, deployed: Deployed) -> list[Row]:
-    """Return what was to come to each route that expects something, and whether it is there.
+    """Return the last deadline of each route that has deadlines, and whether its data is there.
 
-    Raises CallError, and what boto3 raises.
+    Raises CallError, and boto3's errors.
     """
     stack, now, s3 = deployed.stack, datetime.now(UTC), cloud.client("s3")
     routes = {route.name: route for route in stack.table.routes if route.expect}
@@ -50,14 +49,14 @@ def _row(s3: Any, stack: Stack, route: Route, one: Due | None, now: datetime) ->
     if one is None:
         ahead = next_deadline(route.expect, now) if route.expect else None
         when = ahead.wall.strftime("%Y-%m-%d %H:%M") if ahead else "-"
-        return Row(route.name, "-", when, "not yet: the first deadline is to come")
+        return Row(route.name, "-", when, "not yet: the first deadline comes later")
     arrived = when_arrived(s3, stack, route, one)
     said = one.in_zone(arrived) if arrived else f"MISSING since {one.in_zone(one.deadline)}"
     return Row(route.name, one.data_date, one.in_zone(one.deadline), said, is_missing=arrived is None)
 
 
 def _running(sfn: Any, stack: Stack) -> Iterator[Due]:
-    """Yield what the incidents that run look for."""
+    """Yield the deadlines of the open incidents."""
     pages = sfn.get_paginator("list_executions").paginate(
         stateMachineArn=stack.overdue_machine_arn, statusFilter="RUNNING"
     )
@@ -67,7 +66,7 @@ def _running(sfn: Any, stack: Stack) -> Iterator[Due]:
 
 
 def tell(rows: list[Row]) -> Answer:
-    """Return the table; what is missing is something to do."""
+    """Return the table; missing data is something to do."""
     data = [one._asdict() for one in rows]
     if not rows:
         return Answer(["No route file has [expect]. See docs/expectations.md."], data)

@@ -1,4 +1,4 @@
-"""What failed and waits for somebody: `arrivals failed`."""
+"""List the failures that wait for somebody: `arrivals failed`."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from tools.deployed import open_stack
 from tools.executions import MOST, Ended, read_unsuccessful
 from tools.failure_queue import peek
 
-# Characters of a reason; --json has all of it.
+# The most characters of a reason; --json has all of it.
 WHY = 200
 
 
 class Failure(NamedTuple):
-    """One thing that failed; `redrive` is the name that `arrivals redrive` takes, if it helps."""
+    """One failure; `redrive` is the name for `arrivals redrive`, if a redrive helps."""
 
     when: str
     what: str
@@ -25,7 +25,7 @@ class Failure(NamedTuple):
 
 
 def ask(cloud: Cloud, since: datetime) -> tuple[list[Failure], list[str]]:
-    """Look at the failure queue and at the executions that ended badly; return them, and in words what was not seen."""
+    """Return the messages of the failure queue and the failed executions, and in words those that were not seen."""
     opened = open_stack(cloud)
     look = peek(cloud.client("sqs"), opened.output("FailureQueueUrl"))
     ended, more = read_unsuccessful(cloud, opened, since)
@@ -36,19 +36,19 @@ def ask(cloud: Cloud, since: datetime) -> tuple[list[Failure], list[str]]:
     unseen = [f"Queue: {look.note}"] if look.note else []
     if more:
         unseen.append(
-            f"Executions: the newest {MOST} of a machine and status; there are more. --since shows fewer days."
+            f"Executions: only the newest {MOST} of a machine and status; there are more. Use --since for fewer days."
         )
     return queued + [of_execution(cloud, one) for one in ended], unseen
 
 
 def _about_event(cloud: Cloud, key: str | None) -> str:
     if key is None:
-        return "no object is named: docs/runbook.md#failurequeuealarm"
+        return "the message names no object: docs/runbook.md#failurequeuealarm"
     return f"fix it, then: arrivals backfill{cloud.options} --prefix={quoted(key)} --start"
 
 
 def of_execution(cloud: Cloud, ended: Ended) -> Failure:
-    """Say what to do about an execution."""
+    """Return the remedy for a failed execution."""
     if not ended.not_redrivable:
         to_do = f"fix it, then: arrivals redrive{cloud.options} {ended.name}"
     elif ended.kind == "backfill":
@@ -63,7 +63,7 @@ def of_execution(cloud: Cloud, ended: Ended) -> Failure:
 
 
 def tell(failures: list[Failure], since: datetime, unseen: list[str]) -> Answer:
-    """Return the list; each is something to do, and so is to look again at what was not seen."""
+    """Return the list; each entry is something to do, and so is another look if some were not seen."""
     data = {"since": since.isoformat(), "unseen": unseen, "failures": [one._asdict() for one in failures]}
     if not failures and not unseen:
         return Answer([f"Nothing failed since {moment(since)} UTC, and the failure queue is empty."], data)

@@ -1,18 +1,18 @@
-"""The failure queue: a look at its messages that deletes none and hides them for seconds only."""
+"""A look at the failure queue, which deletes no message and hides them only for some seconds."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from tools.reading import dig, read_json
 
-# Messages that are looked at, and the seconds that each stays hidden from others then.
+# The most messages of a look, and the seconds for which it hides each from others.
 MESSAGES = 100
 HIDDEN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event that could not be handled; `what` is the error's name, and `key` None where it names no object."""
+    """An event that could not be handled; `what` is the error's name; `key` is None if it names no object."""
 
     when: str
     what: str
@@ -23,14 +23,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look saw; `hidden` are messages that somebody else looked at some seconds ago."""
+    """The result of a look; `hidden` counts messages that somebody else looked at some seconds ago."""
 
     messages: list[Message]
     hidden: int
 
     @property
     def note(self) -> str:
-        """What to say of it; empty where all was seen."""
+        """The note about unseen messages; empty if all were seen."""
         if self.hidden:
             return (
                 f"{self.hidden} more are hidden: they were looked at some seconds ago. Ask again in {HIDDEN} seconds."
@@ -39,7 +39,7 @@ class Look:
 
 
 def count(sqs: Any, url: str) -> tuple[int, int]:
-    """Return how many messages can be seen, and how many are hidden, about."""
+    """Return about how many messages are visible, and how many are hidden."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     visible, hidden = (int(counts[name]) for name in names)
@@ -62,7 +62,7 @@ def peek(sqs: Any, url: str) -> Look:
 
 
 def read_message(message: dict[str, Any]) -> Message:
-    """Read a message of either kind: Lambda's record of a failed invocation, or a rule's dead letter."""
+    """Read a message: Lambda's record of a failed invocation, or a rule's dead letter."""
     record = read_json(message["Body"])
     event = record.get("requestPayload", record)
     attributes = message.get("MessageAttributes", {})

@@ -10,7 +10,7 @@ from tools.deployed import Deployed
 from tools.reading import dig, read_json
 from tools.routes import Last
 
-# Queries of an account that run at once are limited, to 30 where the least are allowed.
+# An account can run only so many queries at once; the lowest limit of any region is 30.
 AT_ONCE = 10
 LOOKBACK = timedelta(days=7)
 PATIENCE = 60
@@ -31,7 +31,7 @@ def read_last(cloud: Cloud, deployed: Deployed) -> dict[str, Last]:
 
 
 def _start(logs: Any, group: str, route: str) -> str:
-    """Start the query for a route's log line; a route's name has no character that a pattern would read."""
+    """Start the query for a route's log line; a route's name has no character with a meaning in a pattern."""
     wanted = f'"route":{json.dumps(route)}' if route else f'"message":"({OUTCOMES})"'
     now = datetime.now(UTC)
     query: str = logs.start_query(

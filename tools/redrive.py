@@ -12,7 +12,7 @@ from tools.executions import Ended, find_by_name, read_unsuccessful
 
 
 def ask(cloud: Cloud, names: Sequence[str], since: datetime) -> list[Ended]:
-    """Return the executions of these names, or without names all that failed since then."""
+    """Return the executions with these names; without names, all that failed since then."""
     opened = open_stack(cloud)
     if names:
         return [find_by_name(cloud, opened, name) for name in names]
@@ -20,7 +20,7 @@ def ask(cloud: Cloud, names: Sequence[str], since: datetime) -> list[Ended]:
 
 
 def tell(ended: Sequence[Ended]) -> Answer:
-    """Return what would be done."""
+    """Return the plan."""
     rows = [(one.name, one.kind, one.status, moment(one.stopped), harmless(one.subject), _plan(one)) for one in ended]
     data = [
         {"name": one.name, "execution_arn": one.arn, "kind": one.kind, "status": one.status, "key": one.subject}
@@ -37,7 +37,7 @@ def _plan(one: Ended) -> str:
 
 
 def redrive(cloud: Cloud, ended: Sequence[Ended]) -> Answer:
-    """Redrive what can be; one that is refused stops no other."""
+    """Redrive the executions that can be redriven; one that is refused stops no other."""
     sfn, told, data = cloud.client("stepfunctions"), list[str | Listing](), []
     for one in ended:
         if one.not_redrivable:

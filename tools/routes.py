@@ -1,7 +1,7 @@
-"""Which route takes a key, and what all routes are: `arrivals route KEY [--size]` and `arrivals routes`.
+"""Find the route of a key, and list all routes: `arrivals route KEY [--size]` and `arrivals routes`.
 
-Of a checkout they read src/routes/*.toml and the defaults of template.yaml, and ask nobody; of a deployed stack, what
-its function holds.
+For a checkout they read src/routes/*.toml and the defaults of template.yaml, without any call. For a deployed stack they
+read the code of its function.
 """
 
 import json
@@ -36,10 +36,10 @@ class Last:
 
 
 def tell(key: str, size: int | None, stack: Stack, *, prefix_known: bool) -> Answer:
-    """Return which route takes the key and the input it would get, or why none does.
+    """Return the route that takes the key and the input of its execution, or the reason why none takes it.
 
-    Unless the prefix is known to be the stack's, a key outside of it is looked up all the same, with a note.
-    Raises NotKnownError for a key that is none.
+    If the prefix may not be the stack's, a key outside of it is looked up too, with a note.
+    Raises NotKnownError if the key can't be one.
     """
     check_key(key)
     asked = stack if prefix_known else stack._replace(source_prefix="")
@@ -68,7 +68,7 @@ def tell(key: str, size: int | None, stack: Stack, *, prefix_known: bool) -> Ans
     if not key.startswith(stack.source_prefix):
         told.append(
             f"Note      the stack's SourcePrefix must cover the key: the default, {shown(stack.source_prefix)}, does not. "
-            "SOURCE_PREFIX=… in the environment says what yours is."
+            "Set SOURCE_PREFIX=… in the environment to yours."
         )
     if choice.route.set:
         lines, written = tell_set(choice, asked)
@@ -85,20 +85,20 @@ def tell(key: str, size: int | None, stack: Stack, *, prefix_known: bool) -> Ans
 
 
 def check_key(key: str) -> None:
-    """See that a key can be one.
+    """Check that a key can be one.
 
     Raises NotKnownError.
     """
     try:
         key.encode()
     except UnicodeEncodeError as error:
-        raise NotKnownError("The key is not UTF-8, which every key is.") from error
+        raise NotKnownError("The key is not UTF-8; every key is.") from error
     if not key:
         raise NotKnownError("Which key? For example input/lab2/eventdriven/green_tripdata.csv.")
 
 
 def tell_set(choice: Choice, stack: Stack) -> tuple[list[str], dict[str, Any]]:
-    """Return who belongs to a key's set, and the input of the execution on all of them."""
+    """Return the members of a key's set, and the input of the execution on all of them."""
     instance = sets.instance_of(choice)
     if isinstance(instance, str):
         keys = [f"{instance}(file)"]
@@ -115,10 +115,10 @@ def tell_set(choice: Choice, stack: Stack) -> tuple[list[str], dict[str, Any]]:
 
 
 def tell_route(choice: Choice, stack: Stack, size: int | None) -> Iterator[str]:
-    """Yield what the route is and says of this key."""
+    """Yield the route, and its values for this key."""
     route = choice.route
     if not choice.name:
-        yield "Route     the one that the template's parameters make (there is no file in src/routes)"
+        yield "Route     that of the template's parameters (there is no file in src/routes)"
     else:
         yield f"Route     {route.name} (src/routes/{route.name}.toml), priority {route.priority}"
         yield f"Match     {template_text(route.match[choice.number])}"
@@ -131,7 +131,7 @@ def tell_route(choice: Choice, stack: Stack, size: int | None) -> Iterator[str]:
 
 
 def nearest(key: str, routes: list[Route]) -> list[str]:
-    """Return the routes that share the longest beginning with the key, and what they match."""
+    """Return the routes that share the longest beginning with the key, and their matches."""
     shared = [
         (sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(key, match.head, strict=False))), route, match)
         for route in routes
@@ -152,7 +152,7 @@ def capacity(choice: Choice, stack: Stack) -> str:
 
 
 def show_table(stack: Stack, last: dict[str, Last] | None = None) -> Answer:
-    """Return all routes, the highest priority first; with the last arrival of each, if these were asked for."""
+    """Return all routes, the highest priority first, and the last arrival of each if these are known."""
     headings: tuple[str, ...] = ("ROUTE", "MATCH", "JOB", "TARGET", "WINDOW")
     rows: list[tuple[str, ...]] = []
     data: list[dict[str, Any]] = []
@@ -176,7 +176,7 @@ def show_table(stack: Stack, last: dict[str, Last] | None = None) -> Answer:
         )
     told_rows: list[str | Listing] = [Listing((*headings, "LAST ARRIVAL") if last is not None else headings, rows)]
     if not stack.table:
-        told_rows.append("There is no route file: the template's parameters are the one route. See docs/routes.md.")
+        told_rows.append("There is no route file: the template's parameters make the only route. See docs/routes.md.")
     return Answer(told_rows, data)
 
 
@@ -186,7 +186,7 @@ def parameters_route(stack: Stack) -> Route:
 
 
 def template_text(template: Pattern | Template) -> str:
-    """Return a template as its file has it."""
+    """Return a template as in its file."""
     tokens = template.tokens if isinstance(template, Pattern) else template
     parts = [
         one.replace("{", "{{").replace("}", "}}") if isinstance(one, str) else f"{{{one.name}{'...' * one.deep}}}"

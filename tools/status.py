@@ -1,4 +1,4 @@
-"""How the stack is doing, on one screen: `arrivals status`."""
+"""Show the state of the stack on one screen: `arrivals status`."""
 
 import re
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ CAPITAL = re.compile(r"(?<!^)([A-Z])")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Seconds of a data point.
 PERIOD = 300
-# Characters of a reason, so that it fits beside its time.
+# The most characters of a reason, which must fit beside its time.
 WHY = 35
-# Executions of one page; nobody needs to know more exactly how many thousands run.
+# The executions of one page; with more, the exact number does not matter.
 PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """How many executions run (`more`: at least so many), and since when the oldest of them."""
+    """The number of running executions (`more`: at least so many), and the start of the oldest."""
 
     count: int
     more: bool
@@ -35,7 +35,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An alarm that rings."""
+    """An active alarm."""
 
     name: str
     since: datetime
@@ -44,7 +44,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """The last backfill; a report where it succeeded, otherwise why not."""
+    """The last backfill, with its report if it succeeded, otherwise with its error."""
 
     name: str
     status: str
@@ -55,7 +55,7 @@ class Backfill:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All of it; a sum is None where CloudWatch has no data point."""
+    """The whole state; a sum is None if CloudWatch has no data point."""
 
     opened: Opened
     sums: dict[str, dict[str, int | None]]
@@ -125,14 +125,14 @@ def read_sums(cloud: Cloud, opened: Opened, machine: str, now: datetime) -> dict
 
 
 def read_running(sfn: Any, machine: str) -> Running:
-    """Count the executions that run."""
+    """Count the running executions."""
     page = sfn.list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=PAGE)
     started = [one["startDate"] for one in page["executions"]]
     return Running(len(started), "nextToken" in page, min(started, default=None))
 
 
 def read_alarms(cloud: Cloud, names: list[str]) -> list[Alarm]:
-    """Return those that ring; DescribeAlarms takes up to a hundred names."""
+    """Return the active alarms; DescribeAlarms takes up to a hundred names."""
     found = cloud.client("cloudwatch").describe_alarms(AlarmNames=names, StateValue="ALARM", MaxRecords=100)[
         "MetricAlarms"
     ]
@@ -150,7 +150,7 @@ def read_backfill(sfn: Any, machine: str) -> Backfill | None:
 
 
 def tell(status: Status, now: datetime) -> Answer:
-    """Return it; something is to do where an alarm rings, an event waits or the last backfill failed."""
+    """Return the screen; there is something to do if an alarm is active, an event waits or the last backfill failed."""
     ringing, last = status.alarms, status.backfill
     to_do = bool(ringing or status.waiting or status.hidden or (last and last.status not in {"RUNNING", "SUCCEEDED"}))
     told: list[str | Listing] = [

@@ -1,4 +1,4 @@
-"""The template as data, for those who check something by it; PyYAML is all it needs."""
+"""The template as data, for checks; it needs only PyYAML."""
 
 import functools
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
-GONE = object()  # what AWS::NoValue means
+GONE = object()  # the value of AWS::NoValue
 FUNCTIONS = {"Fn::If": "if_", "Fn::Not": "not_", "Fn::And": "and_", "Fn::Or": "or_"}
 
 
@@ -19,7 +19,7 @@ class _Arguments(yaml.SafeLoader):
 
 
 class _Functions(yaml.SafeLoader):
-    """Reads `!Name argument` as the function it is short for."""
+    """Reads `!Name argument` as the long form of its function."""
 
 
 def _argument(loader: yaml.SafeLoader, _name: str, node: yaml.Node) -> Any:
@@ -39,7 +39,7 @@ _Functions.add_multi_constructor("!", _function)
 
 
 def read_template() -> dict[str, Any]:
-    """Read it as it is written, each function as its argument."""
+    """Read the template as it is written, each function as its argument."""
     template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Arguments)  # noqa: S506 - a SafeLoader
     return template
 
@@ -47,8 +47,8 @@ def read_template() -> dict[str, Any]:
 def deployed(name: str = "glueworkshop", partition: str = "aws", **parameters: object) -> dict[str, Any]:
     """Return `Globals`, `Resources` and `Outputs` as a stack of that name and those parameters has them.
 
-    The name of a resource stands for its `Ref`, and `Resource.Attribute` for what `Fn::GetAtt` would return. What a
-    condition leaves out is not there.
+    The name of a resource replaces its `Ref`, and `Resource.Attribute` replaces `Fn::GetAtt`. Parts that a condition
+    leaves out are absent.
     """
     template = _with_functions()
     defaults = {one: declared["Default"] for one, declared in template["Parameters"].items()}
@@ -82,7 +82,7 @@ def _with_functions() -> dict[str, Any]:
 
 
 class _Resolver:
-    """Works out the functions that the template uses."""
+    """Computes the functions that the template uses."""
 
     def __init__(self, template: Mapping[str, Any], known: Mapping[str, object]) -> None:
         self.template, self.known = template, known

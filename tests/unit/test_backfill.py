@@ -69,7 +69,7 @@ def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]
         ({"dry_run": None}, "^dry_run: "),
         ({"dry_run": ""}, "^dry_run: "),
         ({"since": "last week"}, "datetime"),
-        ({"since": "P"}, r"^since: 'P' is no duration\. Write how long ago: PT26H, P7D or P1DT12H\.$"),
+        ({"since": "P"}, r"^since: 'P' is no duration\. Write one such as PT26H, P7D or P1DT12H\.$"),
         ({"since": "PT"}, "since: 'PT' is no duration"),
         ({"until": "P1DT"}, "until: 'P1DT' is no duration"),
         ({"since": ""}, "datetime"),
@@ -85,7 +85,7 @@ def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]
             r"^since: 2026-11-18T00:00:00\+00:00 is not before until, 2026-11-17T00:00:00\+00:00\.$",
         ),
         ({"since": "2026-11-18", "until": "2026-11-18"}, "not before until"),
-        ([], r"^The input of a backfill is a JSON object; \{\} asks what was missed\.$"),
+        ([], r"^The input of a backfill is a JSON object; \{\} lists missed uploads\.$"),
         (None, "JSON object"),
     ],
 )

@@ -266,7 +266,7 @@ def test_a_look_is_ten_requests_at_most(pages: int, *, fails: bool) -> None:
 
     route = next(one for one in STACK.table.routes if one.name == "readings")
     if fails:
-        with pytest.raises(SetTooLargeError, match=r"Set 'raw/1/' of route readings: looking at it takes more than 10"):
+        with pytest.raises(SetTooLargeError, match=r"Set 'raw/1/' of route readings: a look takes more than 10"):
             sets.look(route, "raw/1/", STACK, lambda _: None, list_page)
     else:
         assert (10, 0) == sets.look(route, "raw/1/", STACK, lambda _: None, list_page)[1:]

@@ -68,7 +68,7 @@ TOLD = [Line("t", "failed (native)", None, "denied")]
         (facts(replace(failed("s3://m"), execution=None)), "has not started the run yet"),
         (facts(Upload(stored(size=0), Skip(SkipReason.EMPTY_OBJECT, "why"), None)), "upload it again"),
         (facts(Upload(stored(), UnsafeTargetError("an empty segment"), None)), "under another key"),
-        (facts(Upload(stored(), Waiting(1, 2, "r"), None)), "its set starts when what is missing has arrived"),
+        (facts(Upload(stored(), Waiting(1, 2, "r"), None)), "its set starts when the missing files have arrived"),
         (facts(upload(), failures=[FAILED]), "Fix what the failure queue says"),
         (facts(upload(), log=[Line("s", "skipped (native)", None, ""), *TOLD]), "Lambda tries three times"),
         (facts(upload(timedelta(minutes=1))), "its event has not come yet"),
@@ -307,8 +307,8 @@ def test_the_logs_are_told_in_the_order_of_time() -> None:
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (NoCredentialsError(), "No credentials: log in, or say --profile or AWS_PROFILE."),
-        (NoRegionError(), "No region: say --region or AWS_REGION"),
+        (NoCredentialsError(), "No credentials: log in, or give --profile or AWS_PROFILE."),
+        (NoRegionError(), "No region: give --region or AWS_REGION"),
         (refusal("AccessDenied", 403, "DescribeStacks"), "Not allowed: An error occurred (AccessDenied)"),
         (refusal("ExpiredToken", 400, "DescribeStacks"), "The credentials are no longer valid"),
         (refusal("ValidationError", 400, "DescribeStacks"), "AWS did not answer"),

@@ -1,1 +1,1 @@
-"""What became of one object, and what to do next: `arrivals why KEY`. Asked, judged, told."""
+"""Tell the story of one object and the next step: `arrivals why KEY`. Three modules ask, judge and tell."""

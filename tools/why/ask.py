@@ -1,4 +1,4 @@
-"""Ask S3, Step Functions, the log and the failure queue about a key; it reads only."""
+"""Ask S3, Step Functions, the log and the failure queue about a key; it only reads."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -27,15 +27,15 @@ from tools.reading import read_json
 from tools.why.facts import Facts, Line, Upload
 from tools.why.judge import LATE
 
-# Uploads of one key that are shown, the newest first.
+# The most uploads of one key in the answer, the newest first.
 UPLOADS = 5
 GROUPS = ("StartExecutionLogGroup", "BackfillFunctionsLogGroup")
 
 
 def ask(cloud: Cloud, key: str, routes: Path | None = None) -> Facts:
-    """Ask AWS for all that is known of a key.
+    """Ask AWS for all facts about a key.
 
-    Raises NotKnownError, SettingsError, and what boto3 raises.
+    Raises NotKnownError, SettingsError, and boto3's errors.
     """
     deployed = read_deployed(cloud, routes)
     s3, sfn = cloud.client("s3"), cloud.client("stepfunctions")
@@ -49,7 +49,7 @@ def ask(cloud: Cloud, key: str, routes: Path | None = None) -> Facts:
 
 
 def read_object(s3: Any, stack: Stack, key: str) -> tuple[list[StoredObject], str]:
-    """Read the newest uploads of a key that S3 still has, and in words what is not there."""
+    """Read the newest uploads of a key that S3 still has, and a note about missing ones."""
     bucket = stack.source_bucket_name
     mine: list[dict[str, Any]] = []
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
@@ -91,7 +91,7 @@ def read_upload(s3: Any, sfn: Any, stack: Stack, stored: StoredObject) -> Upload
     else:
         planned = plan(stored, choice, stack)
         upload = Upload(stored, planned, describe(sfn, planned))
-    # What was started before a pause stands; a window of then still closes.
+    # A pause changes no earlier start, and open windows still close.
     if choice.route.paused and upload.execution is None and upload.window is None and upload.manifest is None:
         paused = choose(created, stack)
         return Upload(stored, paused, None) if isinstance(paused, Skip) else upload
@@ -99,7 +99,7 @@ def read_upload(s3: Any, sfn: Any, stack: Stack, stored: StoredObject) -> Upload
 
 
 def read_window(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredObject) -> Upload:
-    """Look for the manifest that names an upload, and for the run on it; or for the window that will."""
+    """Look for the manifest that names an upload, and for its run; or for the window that will store one."""
     gathering = gather(stored, choice, stack, stored.last_modified.timestamp())
     window, file = gathering.sighting.group, gathering.sighting.file
     for number in count():
@@ -119,7 +119,7 @@ def read_window(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredO
 
 
 def read_set(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredObject) -> Upload:
-    """Look at an upload's set as it is now: at each member, and for the run on it, or what is to start that."""
+    """Look at an upload's set as it is now: at each member, and at its run, or at the execution that will start it."""
 
     def head(key: str) -> File | None:
         found = read_stored(s3, ObjectCreated(stored.bucket, key, None, stack.account_id))
@@ -142,7 +142,7 @@ def read_set(s3: Any, sfn: Any, stack: Stack, choice: Choice, stored: StoredObje
         return Upload(stored, run, describe(sfn, run), last, address, members)
     collecting = Execution(stack.window_machine_arn, last.name if last else "", "")
     described = describe(sfn, collecting) if last else None
-    # One that has ended without a manifest has seen the set while it was another.
+    # An execution that ended without a manifest has seen another content of the set.
     if last is None or described is None or described["status"] == "SUCCEEDED":
         return Upload(stored, run, None, members=members)
     return Upload(stored, collecting, described, last, members=members)
@@ -153,7 +153,7 @@ def _is_known(sfn: Any, stack: Stack, content: sets.Content, number: int) -> boo
 
 
 def describe(sfn: Any, execution: Execution) -> dict[str, Any] | None:
-    """Describe an execution, None where there is none."""
+    """Describe an execution; None if there is none."""
     try:
         described: dict[str, Any] = sfn.describe_execution(executionArn=execution.arn)
     except sfn.exceptions.ExecutionDoesNotExist:
@@ -162,10 +162,10 @@ def describe(sfn: Any, execution: Execution) -> dict[str, Any] | None:
 
 
 def read_log(logs: Any, groups: Iterable[str], key: str, since: datetime) -> list[Line]:
-    """Read what the functions logged about a key.
+    """Read the log lines about a key.
 
-    The log escapes what is not ASCII, and a pattern has characters of its own: so CloudWatch filters by the plain
-    beginning of the key, and the rest is compared here.
+    The log escapes characters that are not ASCII, and a pattern has special characters. So CloudWatch filters by the
+    plain beginning of the key, and this function compares the rest.
     """
     plain = "".join(
         takewhile(lambda character: character.isascii() and (character.isalnum() or character in "/_-=."), key)

@@ -1,4 +1,4 @@
-"""What is known of a key."""
+"""The facts about a key."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,19 +18,19 @@ class Upload:
     """One upload, the product's own plan for it, and the execution of that name, if there is one."""
 
     stored: StoredObject
-    # An error: what the event of such a key fails with.
+    # An error: the one with which the event of such a key fails.
     planned: Execution | Skip | Waiting | ArrivalError
     execution: dict[str, Any] | None
-    # With windows, where it was gathered: the plan is the run on that manifest, or before there is one the window.
+    # With windows, the generation that gathered it: the plan is the run on its manifest, or the window if none is stored.
     window: Generation[Any] | None = None
     manifest: str | None = None
-    # With sets, each member: since when it is there (None: missing).
+    # With sets, each member with the time since which it is there (None: missing).
     members: tuple[tuple[str, datetime | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a log line says of the key; `what` is a word such as `failed`, with the event's source."""
+    """A log line about the key; `what` is a word such as `failed`, with the event's source."""
 
     when: str
     what: str
@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of a key; the newest upload is first, the newest log line last."""
+    """All facts about a key; the newest upload is first, the newest log line last."""
 
     deployed: Deployed
     key: str

@@ -1,4 +1,4 @@
-"""Judge what is known of a key: what to do about its newest upload."""
+"""Judge the facts about a key: find the next step for its newest upload."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from shared.domain.plan import Execution
 from tools.answer import quoted
 from tools.why.facts import Facts, Upload
 
-# An event that has not come by then is late; how long Step Functions keeps a name.
+# After this time a missing event is late; the time for which Step Functions keeps a name.
 LATE, KEPT = timedelta(minutes=15), timedelta(days=90)
 
 
 class Advice(NamedTuple):
-    """What to do, and whether there is anything."""
+    """The next step, and whether there is something to do."""
 
     text: str
     to_do: bool = True
@@ -23,17 +23,17 @@ class Advice(NamedTuple):
 
 SKIPPED = {
     SkipReason.EMPTY_OBJECT: Advice("If it should have content, upload it again."),
-    SkipReason.FAILED_CALL: Advice("The upload itself was refused: ask whoever made it."),
+    SkipReason.FAILED_CALL: Advice("The upload itself was refused: ask the person who made it."),
     SkipReason.FOLDER_MARKER: Advice("Nothing to do: it is no file.", to_do=False),
     SkipReason.HIDDEN_FILE: Advice(
         "Nothing to do for a leftover. If it is data: upload it under a name that does not hide it."
     ),
     SkipReason.NO_ROUTE: Advice(
-        "If it belongs to a dataset: arrivals route says which route comes near (docs/routes.md)."
+        "If it belongs to a dataset: arrivals route shows the nearest routes (docs/routes.md)."
     ),
     SkipReason.NOT_AN_ARRIVAL: Advice("Nothing to do: it announced no upload.", to_do=False),
     SkipReason.PAUSED: Advice(
-        "Deploy its route without paused, then run a backfill: it starts exactly what came meanwhile."
+        "Deploy its route without paused, then run a backfill: it starts exactly the uploads of the pause."
     ),
     SkipReason.OBJECT_GONE: Advice("Upload it again if it is still wanted."),
     SkipReason.TARGET_PREFIX: Advice("Nothing to do: the job wrote it. Upload sources elsewhere.", to_do=False),
@@ -49,7 +49,7 @@ NOT_RUN = "Its window {name} has its manifest and has not started the run yet: l
 
 
 def advise(facts: Facts, now: datetime) -> Advice:  # noqa: PLR0911 - one a case
-    """Return what to do about the newest upload; where S3 has none, about the key."""
+    """Return the next step for the newest upload, or for the key if S3 has no upload."""
     match facts.uploads[0] if facts.uploads else None:
         case None:
             refused = any("failed_call" in line.why for line in facts.log)
@@ -57,7 +57,7 @@ def advise(facts: Facts, now: datetime) -> Advice:  # noqa: PLR0911 - one a case
         case Upload(_, Skip(reason, _)):
             return SKIPPED[reason]
         case Upload(_, Waiting()):
-            return Advice("Nothing yet: its set starts when what is missing has arrived.", to_do=False)
+            return Advice("Nothing yet: its set starts when the missing files have arrived.", to_do=False)
         case Upload(_, ArrivalError()):
             return Advice("Upload it under another key, then delete its message (docs/runbook.md#routes).")
         case Upload(_, Execution() as execution, {"status": status}, window, manifest):
@@ -71,7 +71,7 @@ def advise(facts: Facts, now: datetime) -> Advice:  # noqa: PLR0911 - one a case
 
 
 def find_cause(facts: Facts, stored: StoredObject, now: datetime) -> Advice:
-    """Return what to do about an upload that should have been started and was not."""
+    """Return the next step for an upload that should have been started and was not."""
     log = [one for one in facts.log if one.version_id in {None, stored.version_id}]
     failures = [one for one in facts.failures if one.version_id in {None, stored.version_id}]
     age = now - stored.last_modified

@@ -1,4 +1,4 @@
-"""Tell what is known of a key: to a person, and to a script."""
+"""Write the facts about a key for a person and for a script."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +12,7 @@ from tools.executions import console, reason
 from tools.why.facts import Facts, Upload
 from tools.why.judge import advise
 
-# Characters of a cause; the link leads to all of it.
+# The most characters of a cause; the link leads to all of it.
 CAUSE = 300
 
 
@@ -39,7 +39,7 @@ def _lines(facts: Facts) -> Iterator[str]:
 
 
 def _tell_upload(upload: Upload) -> Iterator[str]:
-    """Write an upload in some lines."""
+    """Write the lines of an upload."""
     stored, planned, execution = upload.stored, upload.planned, upload.execution
     version = f", version {stored.version_id}" if stored.version_id else ""
     yield f"uploaded {moment(stored.last_modified)} UTC, {stored.size:,} bytes{version}"

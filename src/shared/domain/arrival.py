@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Source(StrEnum):
-    """Who announced the object: the values of the metric dimension `source`. A route's `source` is another thing."""
+    """The origin of an announcement: the values of the metric dimension `source`. A route's `source` is another thing."""
 
     NATIVE = "native"
     CLOUDTRAIL = "cloudtrail"
@@ -35,10 +35,10 @@ class SkipReason(StrEnum):
 
 
 class Announcement(NamedTuple):
-    """What a payload says, whatever it is: read once, to decide, to log and to count.
+    """The facts of any payload, read once for the decision, the log and the metrics.
 
     `said` holds the values that the payload has, of any type, under the names of `shared/domain/parse.py`. `payload` is
-    all of it, for a hint where it is no event.
+    the whole payload, for a hint if it is no event.
     """
 
     source: Source

@@ -1,7 +1,8 @@
-"""Backfill: find what was missed among the objects that exist, and start it by the same decision as a live event.
+"""Backfill: find missed uploads among the existing objects, and start them by the same decision as for a live event.
 
-A Distributed Map lists the bucket and hands over batches; here are its request, its batches and its report. What was
-started before is known by the name of its execution: `start` and, in a dry run, `foresee` of shared/domain/start.py.
+A Distributed Map lists the bucket and passes batches; this module has its request, its batches and its report. The name
+of the execution shows whether an upload was started before: see `start` and, for a dry run, `foresee` in
+shared/domain/start.py.
 """
 
 from collections import Counter
@@ -25,27 +26,27 @@ from shared.domain.errors import (
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 from shared.domain.stack import Stack
 
-# Keys named in a report for each outcome; all of them are in the Map Run's results.
+# The number of keys that a report names for each outcome; the Map Run's results have all of them.
 FIRST_KEYS = 5
 
 
 class RequestInput(BaseModel):
-    """What a user may ask for; an unknown word is refused, because `dryrun` must not mean `dry_run`."""
+    """The user's request; an unknown field is refused, because `dryrun` must not mean `dry_run`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    # As long as a key; the length also makes pydantic refuse lone surrogates, as in shared/domain/parse.py.
+    # The length of a key; it also makes pydantic refuse lone surrogates, as in shared/domain/parse.py.
     prefix: Annotated[str, StringConstraints(max_length=1024)] | None = None
     since: str | None = None
     until: str | None = None
-    # Only the schedule gives it: what is older was there before the stack, and no schedule may start it.
+    # Only the schedule gives it: older objects were there before the stack, and no schedule may start them.
     not_before: datetime | None = None
     dry_run: bool = True
     reprocess: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
 
 
 class Request(BaseModel):
-    """A backfill's request with nothing left open; `since` is included, `until` is not."""
+    """A complete request of a backfill; `since` is included, `until` is not."""
 
     bucket: str
     prefix: str
@@ -56,7 +57,7 @@ class Request(BaseModel):
 
 
 class Item(BaseModel):
-    """One listed object, with the request it is listed for, so that any batch can be handled by itself."""
+    """One listed object with its request, so any batch can be handled by itself."""
 
     key: str = Field(alias="Key")
     last_modified: datetime = Field(alias="LastModified")
@@ -65,7 +66,7 @@ class Item(BaseModel):
 
 @dataclass
 class Results:
-    """The keys of one batch, or of all, by outcome; `started` holds what would be started in a dry run.
+    """The keys of one batch, or of all, by outcome; in a dry run `started` has the keys that it would start.
 
     With windows or sets, `windows` names the executions that were opened, or would be; several keys may share one.
     """
@@ -81,14 +82,14 @@ class Results:
 
 
 def read_request(event: object, stack: Stack, now: datetime) -> Request:
-    """Read the input of a backfill; dry unless told otherwise, over the whole source prefix and all times.
+    """Read the input of a backfill; the default is a dry run over the whole source prefix and all times.
 
-    `since` and `until` are ISO 8601 timestamps (UTC unless they say otherwise) or durations, which mean that long ago;
-    `not_before` is a timestamp, and the later of it and `since` counts. Where that leaves nothing, nothing is found.
+    `since` and `until` are ISO 8601 timestamps (UTC without a zone) or durations, which count back from now.
+    `not_before` is a timestamp, and the later of it and `since` counts. If that leaves no time, nothing is found.
     Raises MalformedEventError.
     """
     if not isinstance(event, dict):
-        raise MalformedEventError("The input of a backfill is a JSON object; {} asks what was missed.")
+        raise MalformedEventError("The input of a backfill is a JSON object; {} lists missed uploads.")
     try:
         asked = parse(event=event, model=RequestInput)
         since, until = _moment("since", asked.since, now), _moment("until", asked.until, now)
@@ -120,7 +121,7 @@ def read_request(event: object, stack: Stack, now: datetime) -> Request:
 
 
 def read_batch(event: object) -> list[Item]:
-    """Read a batch of listed objects, as an ItemBatcher hands it over.
+    """Read a batch of listed objects, as an ItemBatcher passes it.
 
     Raises MalformedEventError.
     """
@@ -134,9 +135,9 @@ def read_batch(event: object) -> list[Item]:
 def run_batch(items: Iterable[Item], stack: Stack, handle: Callable[[ObjectCreated, Request], Outcome]) -> Results:
     """Decide on every object of a batch that is inside the request's time window.
 
-    An object that S3 denies, that S3 or Step Functions refuse for good, or whose key no job must see is a failure of
-    its own and stops no other. What may pass, and a denied start, is raised, so that the Map tries the batch again:
-    what it had started by then is a duplicate.
+    If S3 denies an object, if S3 or Step Functions refuse it for good, or if its key is unsafe for a job, the object is
+    a failure of its own and stops no other. An error that may pass, or a denied start, is raised, so the Map tries the
+    batch again; then the objects that it had started are duplicates.
     Raises RetryableCallError.
     """
     results = Results()
@@ -218,9 +219,9 @@ def _moment(field: str, said: str | None, now: datetime) -> datetime | None:
         return None
     if not said.startswith("P"):
         return _in_utc(TypeAdapter(datetime).validate_python(said))
-    # pydantic reads a duration without a number as none at all.
+    # pydantic reads a duration without a number as zero.
     if said.endswith(("P", "T")):
-        raise MalformedEventError(f"{field}: {said!a} is no duration. Write how long ago: PT26H, P7D or P1DT12H.")
+        raise MalformedEventError(f"{field}: {said!a} is no duration. Write one such as PT26H, P7D or P1DT12H.")
     return now - TypeAdapter(timedelta).validate_python(said)
 
 

@@ -1,4 +1,4 @@
-"""Choose: which route takes an object, by its key alone; then whether the object itself is one that a route starts."""
+"""Choose the route of an object by its key alone; then decide whether the route starts for this object."""
 
 import re
 from functools import lru_cache
@@ -9,13 +9,13 @@ from shared.domain.pattern import Capture, Pattern, fill, is_captured
 from shared.domain.routes import Choice, Route
 from shared.domain.stack import Stack
 
-# The character that makes a segment of the key one that Spark passes over: the first, or the last of `._COPYING_`.
+# The character by which Spark ignores a segment of the key: its first, or the last of `._COPYING_`.
 # https://github.com/apache/spark/blob/v3.5.4/core/src/main/scala/org/apache/spark/util/HadoopFSUtils.scala
 HIDING = r"(?<![^/])(?:\.|_(?![^/]*=))|(?<=\._COPYING)_(?![^/])"
 
 
 def screen(created: ObjectCreated, stack: Stack) -> Skip | None:
-    """Return what the key says before any route is asked: a skip, or None.
+    """Return a skip if the key is enough for it before any route is looked at, or None.
 
     Raises ForeignObjectError for an object that this stack must not touch.
     """
@@ -30,7 +30,7 @@ def screen(created: ObjectCreated, stack: Stack) -> Skip | None:
             "deploy a second stack with SourceBucketName, or fix the rule that sent this event."
         )
     target = stack.target_prefix.rstrip("/") + "/"
-    # Only without route files: with them this is the target of the stack's own job, and the build refuses loops.
+    # Only without route files: with them the build refuses loops, and this is the target of the stack's own job alone.
     if not stack.table and created.key.startswith(target):
         return Skip(SkipReason.TARGET_PREFIX, f"under {target!a}, where the job writes: starting would loop")
     if not created.key.startswith(stack.source_prefix):
@@ -41,19 +41,19 @@ def screen(created: ObjectCreated, stack: Stack) -> Skip | None:
 
 
 def choose(created: ObjectCreated, stack: Stack, *, even_paused: bool = False) -> Choice | Skip:
-    """Return the route of the object's key: that of the route files which takes it, or the one of the parameters.
+    """Return the route of the object's key: the route file that takes it, or the route of the parameters.
 
-    The order is: marker, no route, paused, hidden, then what would be unsafe. A pause holds up arrivals, without a call
-    to S3. It does not end an open window or set: their files are asked for with `even_paused`.
+    The order is: marker, no route, paused, hidden, unsafe. A pause stops arrivals without a call to S3. It does not end
+    an open window or set: `even_paused` is for their files.
     Raises ForeignObjectError for an object that is not this stack's, UnsafeTargetError and UnsafeArgumentError.
     """
     if skip := screen(created, stack):
         return skip
     choice = find_route(created.key, stack)
     if choice is None:
-        return Skip(SkipReason.NO_ROUTE, "no route's match fits the key: `arrivals route KEY` tells which come near")
+        return Skip(SkipReason.NO_ROUTE, "no route's match fits the key: `arrivals route KEY` shows the nearest routes")
     if choice.route.paused and not even_paused:
-        why = "the route's file says paused: a backfill after the pause starts what came meanwhile"
+        why = "the route is paused: a backfill after the pause starts the object"
         return Skip(SkipReason.PAUSED, why, choice.name)
     if skip := screen_hidden(created.key, choice, stack):
         return skip
@@ -69,12 +69,12 @@ def find_route(key: str, stack: Stack) -> Choice | None:
 
 
 def screen_hidden(key: str, choice: Choice, stack: Stack) -> Skip | None:
-    """Return a skip for a file that is hidden or unfinished by its name or that of a folder, or None.
+    """Return a skip for a file that is hidden or unfinished by its own name or a folder's name, or None.
 
-    A hidden name that the source prefix or the route's match writes out is meant: a shell's `*` passes over `.name`,
-    too, and `.name` itself finds it.
+    If the source prefix or the route's match writes a hidden name out, it counts as any other. (A shell also finds
+    `.name` by its name, but not by `*`.)
     """
-    # Nearly every key ends here, and the pattern takes ten times as long.
+    # This is enough for nearly every key, and the pattern takes ten times as long.
     if not ("/." in key or "/_" in key or key.startswith((".", "_")) or "._COPYING_" in key):
         return None
     for found in re.finditer(HIDING, key):
@@ -84,7 +84,7 @@ def screen_hidden(key: str, choice: Choice, stack: Stack) -> Skip | None:
         if end <= len(stack.source_prefix):
             continue
         if not stack.table or is_captured(choice.route.match[choice.number].tokens, choice.captures, place):
-            why = f"{key[begin:end]!a} is the name of a hidden or unfinished file or folder: jobs pass over it"
+            why = f"{key[begin:end]!a} is the name of a hidden or unfinished file or folder: jobs ignore it"
             return Skip(SkipReason.HIDDEN_FILE, why, choice.name)
     return None
 
@@ -105,8 +105,8 @@ def check_values(key: str, choice: Choice) -> None:
     elif dashed := _dashed(key, target, choice):
         name, value = dashed
         error = UnsafeArgumentError(
-            f"Key {key!a} makes {name} {value!a}: the job would take what begins with '-' for an option. Upload the object "
-            "under another key, or begin the template of that value with text of its own."
+            f"Key {key!a} makes {name} {value!a}: it begins with '-', so the job would take it for an option. "
+            "Upload the object under another key, or begin the template of that value with text of its own."
         )
     else:
         return
@@ -116,7 +116,7 @@ def check_values(key: str, choice: Choice) -> None:
 
 def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
     """Return name and value of an argument that begins with a dash, if there is one."""
-    # Nearly every key ends here. Only a capture can begin a parameter with a dash: the build refuses text that does.
+    # This is enough for nearly every key. Only a capture can begin a parameter with a dash: the build refuses text that does.
     if not (key.startswith("-") or target.startswith("-") or any(one[0] == "-" for one in choice.captures.values())):
         return None
     arguments = {"SRC_PREFIX": source_of(key, choice), "TRG_PREFIX": target, **choice.parameters}
@@ -124,14 +124,14 @@ def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
 
 
 def source_of(key: str, choice: Choice) -> str:
-    """Return what the job reads, SRC_PREFIX: the route's source, or else the key, or the folder of a window or set."""
+    """Return SRC_PREFIX, the place that the job reads: the route's source, the key, or the folder of a window or set."""
     if choice.route.set and choice.route.source is None:
         return common_folder([fill(match.tokens, choice.captures) for match in choice.route.match])
     return folder_of(key, choice) if choice.route.window_seconds else choice.source(key)
 
 
 def common_folder(keys: list[str]) -> str:
-    """Return what all keys begin with, up to and with a slash; empty where there is nothing."""
+    """Return the common beginning of all keys, up to and with a slash; it may be empty."""
     first, last = min(keys), max(keys)
     length = next(
         (place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first)
@@ -140,7 +140,7 @@ def common_folder(keys: list[str]) -> str:
 
 
 def folder_of(key: str, choice: Choice) -> str:
-    """Return what a window gathers: the source where the route has one, otherwise the key up to its last slash."""
+    """Return the folder of a window: the route's source if it has one, otherwise the key up to its last slash."""
     return own_folder(key) if choice.route.source is None else choice.source(key)
 
 
@@ -150,21 +150,22 @@ def own_folder(key: str) -> str:
 
 
 def choose_listed(key: str, size: int, stack: Stack) -> Choice | None:
-    """Return the route that an object's own arrival would go to, paused or not; None where it would start nothing.
+    """Return the route of an object's own arrival, paused or not; None if the arrival would start nothing.
 
-    For what is looked at because another object arrived: the files of a window, the members of a set. Size in bytes.
+    This is for objects that are listed because another one arrived: the files of a window, the members of a set. Size in
+    bytes.
     """
     try:
         choice = choose(ObjectCreated(stack.source_bucket_name, key, None, stack.account_id), stack, even_paused=True)
-    except (UnsafeTargetError, UnsafeArgumentError):  # its own event fails, and says so
+    except (UnsafeTargetError, UnsafeArgumentError):  # the object's own event fails with this error
         return None
     return None if isinstance(choice, Skip) or screen_object(size, choice) else choice
 
 
 def screen_object(size: int, choice: Choice) -> Skip | None:
-    """Return what the object says once its route is known: a skip, or None. Size in bytes.
+    """Return a skip if the route does not start for the object itself, or None. Size in bytes.
 
-    Live events, backfills and the looks at windows and sets all ask here.
+    Live events, backfills and the looks at windows and sets all call this function.
     """
     if size or choice.route.accept_empty:
         return None

@@ -1,11 +1,11 @@
-"""Expectations: by when which data should have come, and whether it has. Without a clock: `now` is an argument.
+"""Expectations: the deadlines of data, and whether the data has come. There is no clock: `now` is an argument.
 
-A deadline has two faces. Its *wall* is the clock on the wall as the cron writes it, and gives the data's date. Its
-moment, `at`, is when that wall clock shows it: for a wall that a zone skips in spring the first moment after the gap,
-for one that comes twice in autumn the first. A cron whose minute or hour begins with a star runs through real time
-instead, as cronsim has it, so that an hour that comes twice has two deadlines and one that is skipped has none.
+A deadline has two times. Its `wall` is the local time as the cron has it; the data's date is made from it. Its `at` is
+the moment of that local time. If the zone skips the local time in spring, `at` is the first moment after the gap; if the
+local time comes twice in autumn, `at` is the first. If the cron's minute or hour begins with a star, the cron runs in
+real time, as in cronsim: an hour that comes twice has two deadlines, and a skipped hour has none.
 
-What has arrived is decided by the objects there are: those that the route takes, whose captures are the expected ones.
+Data has arrived if its objects exist: objects that the route takes, with the expected captures.
 """
 
 import json
@@ -28,24 +28,24 @@ from shared.domain.windows import File
 
 # More than any zone's clock was ever turned back: a search that starts so much earlier, or later, misses no deadline.
 TURNED_BACK = timedelta(hours=3)
-# Formats that tell an hour: the data has a time then, not only a date.
+# With one of these formats the data has a time, not only a date.
 TIMES = ("%H", "%-H", "%I", "%-I", "%M", "%-M")
 DATE, MINUTE = "%Y-%m-%d", "%Y-%m-%d %H:%M"
 NAME_OF_DEADLINE = "%Y%m%dT%H%M%SZ"
 
 
 class Deadline(NamedTuple):
-    """A moment (`at`, in UTC), and the clock on the wall that the cron means by it (in the zone, without one)."""
+    """A moment (`at`, in UTC), and its local time in the cron (`wall`, in the zone, without tzinfo)."""
 
     at: datetime
     wall: datetime
 
 
 class Due(NamedTuple):
-    """What one route should have by one deadline, as the input of its incident has it.
+    """The data that one route should have by one deadline, as in the input of its incident.
 
-    `deadline` is in UTC, `data` is the data's date in `zone`. Only what was modified later than `after` counts; None:
-    all does.
+    `deadline` is in UTC, `data` is the data's date in `zone`. Only objects that were modified after `after` count; None:
+    all count.
     """
 
     route: str
@@ -59,12 +59,12 @@ class Due(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the incident: one for a route and deadline, whoever asks how often."""
+        """The name of the incident: always the same for a route and deadline."""
         return f"{self.route}-{self.deadline.strftime(NAME_OF_DEADLINE)}"
 
     @property
     def data_date(self) -> str:
-        """The data's date for people: with a time where its captures have one."""
+        """The data's date for people, with a time if its captures have one."""
         return self.data.strftime(MINUTE if self.dated_to_the_minute else DATE)
 
     def in_zone(self, moment: datetime) -> str:
@@ -81,14 +81,14 @@ def deadlines(expect: Expectation, now: datetime) -> Iterator[Deadline]:
     zone = ZoneInfo(expect.zone)
     last: datetime | None = None
     for deadline in _in_real_time(expect, zone, now) if _is_hourly(expect.by) else _by_the_wall(expect, zone, now):
-        # Two walls in one gap are one moment.
+        # Two local times in one gap are one moment.
         if deadline.at <= now and deadline.at != last:
             last = deadline.at
             yield deadline
 
 
 def due(route: Route, now: datetime) -> Due | None:
-    """Return what the route should have by its last deadline that has passed; None where there is none."""
+    """Return the data that the route should have by its last deadline that has passed; None without a deadline."""
     expect = route.expect
     if expect is None or not is_expected(route):
         return None
@@ -111,19 +111,19 @@ def due(route: Route, now: datetime) -> Due | None:
 
 
 def _wanted(route: Route, expect: Expectation) -> int:
-    """Return how many objects must be there; of a set all members, because its captures name one instance."""
+    """Return the number of objects that must be there; for a set all members, because its captures name one instance."""
     if route.set is None:
         return expect.at_least
     return len(route.match) if route.set.at_least is None else route.set.at_least
 
 
 def is_expected(route: Route) -> bool:
-    """Return whether anything is expected of a route: it says so, and is not paused."""
+    """Return whether the route has deadlines and is not paused."""
     return route.expect is not None and not route.paused
 
 
 def next_deadline(expect: Expectation, now: datetime) -> Deadline | None:
-    """Return the first deadline that counts and is still to come, if there is one within a lifetime."""
+    """Return the next deadline that counts, if there is one within a lifetime."""
     zone = ZoneInfo(expect.zone)
     start = now
     if expect.since:
@@ -140,26 +140,26 @@ def next_deadline(expect: Expectation, now: datetime) -> Deadline | None:
 
 
 def _is_hourly(by: str) -> bool:
-    """Return whether cronsim runs it through real time: https://github.com/cuu508/cronsim, as Debian's cron does."""
+    """Return whether cronsim runs the cron in real time, as Debian's cron does: https://github.com/cuu508/cronsim."""
     minute, hour, *_ = by.split()
     return minute.startswith("*") or hour.startswith("*")
 
 
 def _in_real_time(expect: Expectation, zone: ZoneInfo, now: datetime) -> Iterator[Deadline]:
-    # CronSim yields what lies before its start, and `now` itself may be a deadline.
+    # CronSim yields only times before its start, and `now` itself may be a deadline.
     for local in CronSim(expect.by, (now + timedelta(seconds=1)).astimezone(zone), reverse=True):
         yield Deadline(local.astimezone(UTC), local.replace(tzinfo=None))
 
 
 def _by_the_wall(expect: Expectation, zone: ZoneInfo, now: datetime) -> Iterator[Deadline]:
-    # Without a zone, so that what it yields is the wall as the cron writes it, also one that the zone skips.
+    # Without a zone, cronsim yields the local times of the cron, also those that the zone skips.
     start = now.astimezone(zone).replace(tzinfo=None) + TURNED_BACK
     for wall in CronSim(expect.by, start, reverse=True):
         yield Deadline(_moment(wall, zone), wall)
 
 
 def _moment(wall: datetime, zone: ZoneInfo) -> datetime:
-    """Return when the clock on the wall first shows it; of a wall that is skipped, the first moment after the gap."""
+    """Return the first moment of a local time; if the zone skips it, the first moment after the gap."""
     while True:
         moment = wall.replace(tzinfo=zone).astimezone(UTC)
         if moment.astimezone(zone).replace(tzinfo=None) == wall:
@@ -171,18 +171,18 @@ def _moment(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def prefixes(route: Route, due: Due, stack: Stack) -> list[str]:
-    """Return where to list: the longest beginnings of the keys that are known, none of them inside another."""
+    """Return the prefixes to list: the longest known beginnings of the keys, none of them inside another."""
     found: list[str] = []
     for pattern in route.match:
         known = _known_beginning(pattern.tokens, due.captures)
-        # Both are beginnings of the keys that count; where neither begins the other, no key does.
+        # Every key that counts begins with both; if neither begins with the other, there is no such key.
         if known.startswith(stack.source_prefix) or stack.source_prefix.startswith(known):
             found.append(max(known, stack.source_prefix, key=len))
     return [one for one in sorted(set(found)) if not any(one != other and one.startswith(other) for other in found)]
 
 
 def expected_keys(route: Route, due: Due) -> list[str]:
-    """Return the keys that are expected, for people: what is not known stays a placeholder."""
+    """Return the expected keys for people: unknown parts stay placeholders."""
     return ["".join(_piece(token, due.captures) for token in pattern.tokens) for pattern in route.match]
 
 
@@ -205,7 +205,7 @@ def _known_beginning(match: Template, captures: Mapping[str, str]) -> str:
 
 
 def counts(file: File, due: Due, stack: Stack) -> bool:
-    """Return whether a listed object is one of those that are expected: its own arrival would start its route."""
+    """Return whether a listed object is an expected one: its own arrival would start the route."""
     if due.after is not None and file.last_modified <= due.after.timestamp():
         return False
     choice = choose_listed(file.key, file.size, stack)
@@ -217,27 +217,27 @@ def counts(file: File, due: Due, stack: Stack) -> bool:
 
 
 def arrived_at(files: Iterable[File], due: Due, stack: Stack, *, enough: bool = False) -> datetime | None:
-    """Return when the last object that had to come was uploaded; None while there are too few.
+    """Return the upload time of the last required object; None if there are too few objects.
 
-    With `enough`, it looks no further once there are enough of them: the time is then one of those that were seen.
+    With `enough`, it stops as soon as there are enough objects; then the time is one of those that it has seen.
     """
     found = (file.last_modified for file in files if counts(file, due, stack))
     times = sorted(islice(found, due.at_least) if enough else found)
     return datetime.fromtimestamp(times[due.at_least - 1], UTC) if len(times) >= due.at_least else None
 
 
-# ---- The check: one tick ----
+# ---- One check ----
 
 
 class Overdue(NamedTuple):
-    """A route whose data has not come, and where it should be."""
+    """A route whose data has not come, and the place where it should be."""
 
     due: Due
     keys: list[str]
 
 
 class Known:
-    """What one execution environment remembers, by route: the last deadline that was met, and the last that was told."""
+    """The memory of one execution environment, by route: the last deadline that was met, and the last that was told."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
@@ -252,9 +252,9 @@ type Tell = Callable[[Overdue], None]
 def check(
     routes: Iterable[Route], now: datetime, known: Known, has_arrived: HasArrived, tell: Tell
 ) -> Iterator[Overdue | Exception]:
-    """Yield each route that is overdue now, told of once; or why it could not be looked at, which stops no other.
+    """Yield each route that is overdue now, after its incident is open, or the error of a route; errors stop no other.
 
-    What has arrived for a deadline is not asked again: that it once was there does not change.
+    If the data of a deadline has arrived once, it is not looked for again.
     """
     for route in routes:
         expected = due(route, now)
@@ -269,15 +269,15 @@ def check(
                 tell(overdue)
                 known.told[route.name] = expected.deadline
             yield overdue
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this route's, and is raised in the end
+        except Exception as error:  # noqa: BLE001 - any error belongs to this route, and is raised in the end
             yield error
 
 
-# ---- Words, and the input of an incident ----
+# ---- Messages, and the input of an incident ----
 
 
 def incident(overdue: Overdue, stack: Stack) -> Execution:
-    """Plan the execution that is the incident; its input is a function of route and deadline, and the first message."""
+    """Plan the execution of the incident; its input has the route and deadline, and the first message."""
     due = overdue.due
     written = {
         "route": due.route,
@@ -317,7 +317,7 @@ def parse_due(given: Any) -> Due:
 
 
 def missing_message(overdue: Overdue, stack: Stack) -> str:
-    """Say what is missing, since when, where it should be, and what to do."""
+    """Return subject and text for missing data: its name, its deadline, its place, and the remedy."""
     due, stack_name = overdue.due, name_of(stack)
     folder = f"s3://{stack.source_bucket_name}/{_shown(_folder(overdue.keys[0]))}"
     where = [f"  s3://{stack.source_bucket_name}/{_shown(key)}" for key in overdue.keys]
@@ -334,26 +334,26 @@ def missing_message(overdue: Overdue, stack: Stack) -> str:
             *where,
             "",
             "What to do:",
-            "1. Ask whoever delivers it whether it was sent, and under which key.",
-            f"2. Look at what is there: aws s3 ls {quote(folder)}",
+            "1. Ask the people who deliver it if it was sent, and under which key.",
+            f"2. List the folder: aws s3 ls {quote(folder)}",
             f"3. See all datasets: arrivals expected --stack {stack_name}",
-            "4. If it will not come, stop this execution; nothing more is told then:",
+            "4. If it will not come, stop this execution; then no more messages come:",
             f"   {due.name} of the state machine {stack_name}-overdue",
             "",
-            "It is looked for again every 15 minutes, for seven days. When it has come, you are told.",
+            "The stack looks for it again every 15 minutes, for seven days. When it has come, you get a message.",
             "Runbook: docs/runbook.md#overduealarm",
         ]
     )
 
 
 def arrived_message(due: Due, arrived: datetime, stack: Stack) -> tuple[str, str]:
-    """Return subject and text for what has come after all."""
+    """Return subject and text for data that has come late."""
     late = arrived - due.deadline
     if late > timedelta():
         how_late = f"It came {_duration(late)} after the deadline."
     else:
-        # S3 dates an upload in parts when it begins, and shows it when it is complete.
-        how_late = "Its upload began before the deadline, and was complete only after it."
+        # An upload in parts has the time of its beginning in S3, but is visible only when it is complete.
+        how_late = "Its upload began before the deadline and ended after it."
     text = "\n".join(
         [
             f"The data of {due.data_date} for {due.route} has come. {how_late}",
@@ -370,7 +370,7 @@ def arrived_message(due: Due, arrived: datetime, stack: Stack) -> tuple[str, str
 
 
 def name_of(stack: Stack) -> str:
-    """Return the stack's name, which its machine of incidents has."""
+    """Return the stack's name, from the name of its machine for incidents."""
     return stack.overdue_machine_arn.rsplit(":", 1)[-1].removesuffix("-overdue")
 
 
@@ -393,5 +393,5 @@ def _duration(late: timedelta) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return text without characters that a terminal or a mail would act on."""
+    """Return text without control characters for a terminal or a mail."""
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -1,6 +1,6 @@
-"""Gather: which window or set an upload joins, which listed objects a window has, and what starts on its files.
+"""Gather: find the window or set that an upload joins, the listed objects of a window, and the run on its files.
 
-shared/domain/start.py calls `plan_gathering`, `bring` and `foresee_bringing` where a route has a window or a set.
+If a route has a window or a set, shared/domain/start.py calls `plan_gathering`, `bring` and `foresee_bringing`.
 """
 
 from functools import partial
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 
 class Gathering(NamedTuple):
-    """The plan to bring an upload into its window or set: the machine that collects it, and where its manifests are.
+    """The plan to bring an upload into its window or set: the machine that collects it, and the bucket of its manifests.
 
-    `run` is the execution on a set's content, which is known before there is a manifest.
+    `run` is the execution on a set's content; it is known before there is a manifest.
     """
 
     sighting: Sighting[Any]
@@ -52,18 +52,18 @@ class Gathering(NamedTuple):
 def plan_gathering(
     gates: "Gates", stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | None
 ) -> Gathering | Waiting:
-    """Plan to bring an object, of which S3 has told, into the set or the window of its route.
+    """Plan to bring an object, as S3 has described it, into the set or the window of its route.
 
     Raises SetTooLargeError, PermanentCallError or RetryableCallError.
     """
     if choice.route.set:
         return _look_at_set(gates, stored, choice, stack, reprocess)
-    # After S3's answer, not before: what it told was visible by then, however long it took.
+    # The clock is read after S3's answer: by then the object was visible, even if the answer was slow.
     return gather(stored, choice, stack, gates.clock(), reprocess)
 
 
 def bring(gates: "Gates", planned: Gathering) -> Started | Coalesced | Duplicate:
-    """Bring an upload into its window or set: open a generation, or find the one that is open or has it.
+    """Bring an upload into its window or set: open a generation, or find the open one or the one that has it.
 
     Raises PermanentCallError or RetryableCallError.
     """
@@ -74,8 +74,8 @@ def bring(gates: "Gates", planned: Gathering) -> Started | Coalesced | Duplicate
         lambda name, given: gates.start_execution(Execution(planned.machine_arn, name, given)),
     )
     if planned.run:
-        # Members come together, often within the tolerance for clocks, and each would count as the start. So the name
-        # is remembered, for the word `started` alone; of its time nobody asks.
+        # Members often come together, within the tolerance for clocks, so each would count as the start. So the name is
+        # remembered, only for the word `started`; its start date is not used.
         name = joined.generation.name
         joined = joined._replace(new=joined.new and name not in gates.memory.start_dates)
         gates.memory.keep_start_date(name, planned.sighting.seen_at)
@@ -83,7 +83,7 @@ def bring(gates: "Gates", planned: Gathering) -> Started | Coalesced | Duplicate
 
 
 def foresee_bringing(gates: "Gates", planned: Gathering) -> Started | Coalesced | Duplicate:
-    """Return where an upload would be brought, without opening anything.
+    """Return the generation that an upload would join, without opening anything.
 
     Raises PermanentCallError or RetryableCallError.
     """
@@ -99,7 +99,7 @@ def foresee_bringing(gates: "Gates", planned: Gathering) -> Started | Coalesced 
 def gather(
     stored: StoredObject, choice: Choice, stack: Stack, seen_at: float, reprocess: str | None = None
 ) -> Gathering:
-    """Plan which window an object joins by the route of its key; `seen_at` is when S3 had told of it."""
+    """Plan the window that an object joins, by the route of its key; `seen_at` is the time after S3's answer."""
     file = file_of(stored)
     slots = Slots(_owner(choice), stack.source_bucket_name, choice.route.window_seconds)
     sighting = Sighting(slots.window_of(file, folder_of(file.key, choice), reprocess), file, seen_at)
@@ -107,18 +107,18 @@ def gather(
 
 
 def file_of(stored: StoredObject) -> File:
-    """Return an object as a listing tells it."""
+    """Return an object as a listing has it."""
     return File(stored.key, stored.size, stored.etag, int(stored.last_modified.timestamp()))
 
 
 def _look_at_set(
     gates: "Gates", stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | None
 ) -> Gathering | Waiting:
-    # Here and not above: sets imports this module, and an arrival without a set should not pay for it.
+    # Imported here: sets imports this module, and an arrival without a set should not pay for it.
     from shared.domain import sets  # noqa: PLC0415
 
     def head(key: str) -> File | None:
-        if key == stored.key:  # it was looked at just now
+        if key == stored.key:  # S3 has just been asked for it
             return file_of(stored)
         other = gates.read_object(ObjectCreated(stored.bucket, key, None, stack.account_id))
         return file_of(other) if other else None
@@ -128,7 +128,7 @@ def _look_at_set(
 
 
 def _memory(gates: "Gates", planned: Gathering) -> Memory:
-    """Return what is known of windows; of a set nothing, because an execution that was stopped must be noticed."""
+    """Return the memory of windows; a set has none, because an arrival must notice a stopped execution."""
     return Memory() if planned.run else gates.memory
 
 
@@ -146,13 +146,13 @@ def refuse_foreign(group: Group, stack: Stack) -> None:
     """Raise ForeignObjectError for a window or a set of another bucket."""
     if group.bucket != stack.source_bucket_name:
         raise ForeignObjectError(
-            f"Bucket {group.bucket!a} is not this stack's ({stack.source_bucket_name}), and what was gathered there waits: "
+            f"Bucket {group.bucket!a} is not this stack's ({stack.source_bucket_name}), and the files gathered there wait: "
             "deploy with that SourceBucketName, then redrive."
         )
 
 
 def belongs(file: File, window: Window, stack: Stack) -> bool:
-    """Return whether a listed object is one that its own arrival would bring into this folder's windows.
+    """Return whether a listed object's own arrival would join a window of this folder.
 
     Raises ForeignObjectError for a window of another bucket.
     """
@@ -161,34 +161,34 @@ def belongs(file: File, window: Window, stack: Stack) -> bool:
     return (
         choice is not None
         and folder_of(file.key, choice) == window.folder
-        # Windows of the parameters' one route go on when a parameter changes, on the job that there is now.
+        # If a parameter changes, open windows of the parameters' route go on, with the job of the new parameters.
         and (choice.name == window.route if choice.name else _is_of_parameters(window))
     )
 
 
 def listing_of(window: Window, stack: Stack) -> Listing:
-    """Return what to list for a window."""
-    # Both are beginnings of the keys that count, so the longer one lists less.
+    """Return the listing of a window."""
+    # Every key that counts begins with both, so the longer one lists less.
     prefix = max(window.folder, stack.source_prefix, key=len)
     return Listing(window.bucket, stack.account_id, prefix, is_listed_deep(window, stack))
 
 
 def is_listed_deep(window: Window, stack: Stack) -> bool:
-    """Return whether the window's files may lie in folders of its folder."""
+    """Return whether the window's files may be in folders below its folder."""
     return any(route.name == window.route and route.source is not None for route in stack.table.routes)
 
 
 def plan_window(generation: Generation, manifest: bytes, stack: Stack) -> Execution | None:
-    """Plan the execution for the files of a window: one, on the folder, or None when there are none.
+    """Plan the one execution for the files of a window, on its folder; None if there are no files.
 
-    The folder decides job, target and parameters: the build refuses a route with windows where another capture does.
-    Raises SettingsError where the route is gone, UnsafeTargetError and UnsafeArgumentError.
+    The folder decides job, target and parameters: the build refuses a route with windows that uses other captures.
+    Raises SettingsError if the route is gone, UnsafeTargetError and UnsafeArgumentError.
     """
     files, window = parse_manifest(manifest), generation.group
     if not files:
         return None
     first = ObjectCreated(window.bucket, files[0].key, None, stack.account_id)
-    # Not `choose`: a file that is in the manifest counts, whatever a later version of this would say of its name.
+    # This does not call `choose`: a file in the manifest counts, even if later code would skip its name.
     choice = None if screen(first, stack) else find_route(first.key, stack)
     if choice is None:
         raise SettingsError(
@@ -206,7 +206,7 @@ def plan_window(generation: Generation, manifest: bytes, stack: Stack) -> Execut
 
 
 def _owner(choice: Choice) -> str:
-    """Return what stands for the route in a window's identity; no route file's name has a colon."""
+    """Return the route's part of a window's identity; no name of a route file has a colon."""
     return choice.name or f"{choice.route.job_name}:{choice.target}"
 
 

@@ -1,7 +1,7 @@
-"""Parse: from any payload to one `Announcement`, and from that to one `ObjectCreated`.
+"""Parse any payload into one `Announcement`, and that into one `ObjectCreated`.
 
-Strict on the fields a decision needs, blind to all others, so that a field AWS adds tomorrow breaks nothing. The models
-are our own: Powertools' S3 model asks for fields nobody here reads, and types the size as a float.
+The parser checks the fields that a decision needs and ignores all others, so a new field of AWS's breaks nothing. The
+models are our own: Powertools' S3 model requires fields that we don't read, and its size is a float.
 """
 
 import json
@@ -19,7 +19,7 @@ OBJECT_CREATED = "Object Created"
 API_CALL = "AWS API Call via CloudTrail"
 UPLOADS = frozenset({"PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"})
 
-# Where everything that is read of an event stands.
+# The path of every value that is read from an event.
 ANY_EVENT = {
     "source": "source",
     "detail_type": "detail-type",
@@ -34,8 +34,8 @@ S3_EVENT = ANY_EVENT | {
     "key": "detail.object.key",
     "version_id": "detail.object.version-id",
 }
-# Bucket and key come from `requestParameters` alone: `resources` also names the source of a copy. `errorCode` is there
-# only when the call failed.
+# Bucket and key come only from `requestParameters`: `resources` also names the source of a copy. `errorCode` is there
+# only if the call failed.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html
 CLOUDTRAIL_EVENT = ANY_EVENT | {
     "bucket": "detail.requestParameters.bucketName",
@@ -46,13 +46,13 @@ CLOUDTRAIL_EVENT = ANY_EVENT | {
     "error_code": "detail.errorCode",
 }
 
-# The length also makes pydantic refuse lone surrogates, which JSON can spell and UTF-8 can't.
+# The length also makes pydantic refuse lone surrogates, which JSON can have and UTF-8 can't.
 Text = Annotated[str, StringConstraints(min_length=1)]
 VersionId = Annotated[Text | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
 class AnnouncedObject(BaseModel):
-    """What an event must say of the object that it announces."""
+    """The required fields of an event about its object."""
 
     account: Text
     bucket: Text
@@ -61,14 +61,14 @@ class AnnouncedObject(BaseModel):
 
 
 class ApiCall(BaseModel):
-    """What a record of CloudTrail must say of its call."""
+    """The required fields of a CloudTrail record about its call."""
 
     event_source: Text
     event_name: Text
 
 
 def read_announcement(event: object) -> Announcement:
-    """Read what a payload says; never fails, so that also what can't be parsed is logged and counted."""
+    """Read the facts of any payload; this never fails, so a payload that can't be parsed is logged and counted too."""
     paths = _paths(_find(event, "detail-type"))
     said = {name: found for name, path in paths.items() if (found := _find(event, path)) is not None}
     return Announcement(_source(said), said, event)
@@ -77,7 +77,7 @@ def read_announcement(event: object) -> Announcement:
 def parse_announcement(announcement: Announcement) -> ObjectCreated | Skip:
     """Parse an announcement into the object it announces, or the reason why it announces none.
 
-    Raises MalformedEventError for whatever is not an EventBridge event or lacks a field the decision needs.
+    Raises MalformedEventError if the payload is no EventBridge event or lacks a field that the decision needs.
     """
     said = announcement.said
     if not all(isinstance(said.get(name), str) and said[name] for name in ("source", "detail_type")):
@@ -134,7 +134,7 @@ def _wraps_an_event(payload: object) -> bool:
 
 
 def _messages(payload: object) -> list[object]:
-    """Return what the first record of a batch holds: the message, and what is in that one if SNS sent it on to SQS."""
+    """Return the messages of a batch's first record: its own, and the one inside if SNS sent it to SQS."""
     records = _find(payload, "Records")
     first = records[0] if isinstance(records, list) and records else None
     message = _read_json(_find(first, "body") or _find(first, "Sns.Message"))
@@ -148,7 +148,7 @@ def _read_json(text: object) -> object:
         return None
 
 
-# What a payload that is no event looks like, and what to do. The first that fits counts, and the last one always does.
+# The shapes of payloads that are no event, each with its remedy. The first that fits counts, and the last always fits.
 HINTS: tuple[tuple[Callable[[object], bool], str], ...] = (
     (
         lambda payload: isinstance(payload, str),

@@ -1,8 +1,8 @@
-"""What a key must look like, and texts made from what it captured: the template language of routes.
+"""The template language of routes: patterns of keys, and texts made from their captures.
 
 A template is a tuple of tokens: a `str` stands for itself, a `Capture` takes one or more characters (code points) of
-the key. artifact/route_files.py parses templates from their text when the application is built; here they are only
-used.
+the key. When the application is built, artifact/route_files.py parses templates from their text; this module only uses
+them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Capture(NamedTuple):
-    """A placeholder; only a deep one takes slashes."""
+    """A placeholder; only a deep one can take slashes."""
 
     name: str
     deep: bool = False
@@ -20,21 +20,21 @@ class Capture(NamedTuple):
 type Token = str | Capture
 type Template = tuple[Token, ...]
 
-# Up to so many occurrences are looked up one by one.
+# Up to so many occurrences are searched one by one.
 FEW_OCCURRENCES = 4
 _NO_SLASH = bytes(b"01"[code != ord("/")] for code in range(256))
 
 
 class Pattern:
-    """A template that keys are matched with; no two texts are neighbours in it.
+    """A template that matches keys; it has no two texts beside each other.
 
-    A plain class: making a dataclass takes a cold start a millisecond, also where there are no routes.
+    This is a plain class, because a dataclass takes a cold start a millisecond, even without routes.
     """
 
     __slots__ = ("body", "head", "needle", "tail", "tokens")
 
     def __init__(self, tokens: Template) -> None:
-        """Take the texts at both ends apart, which need no search."""
+        """Separate the texts at both ends, which need no search."""
         self.tokens = tokens
         self.head = tokens[0] if tokens and isinstance(tokens[0], str) else ""
         self.tail = tokens[-1] if len(tokens) > 1 and isinstance(tokens[-1], str) else ""
@@ -52,13 +52,13 @@ class Pattern:
         return hash(self.tokens)
 
     def __repr__(self) -> str:
-        """Return it as it is made."""
+        """Return the call that makes it."""
         return f"Pattern({self.tokens!r})"
 
     def match(self, key: str) -> dict[str, str] | None:
-        """Match the whole key, capturing as little as possible from the left; None where no reading of it fits.
+        """Match the whole key, capturing as little as possible from the left; None if it does not match.
 
-        It takes steps in proportion to the key's length times the number of tokens, whatever the key: no backtracking.
+        The number of steps is proportional to the key's length times the number of tokens: there is no backtracking.
         """
         if not (key.startswith(self.head) and key.endswith(self.tail)):
             return None
@@ -94,12 +94,12 @@ def is_captured(tokens: Template, captures: Mapping[str, str], place: int) -> bo
 
 
 def fill(template: Template, captures: Mapping[str, str]) -> str:
-    """Return the template's text with what was captured in the place of its placeholders."""
+    """Return the template's text with the captures in place of its placeholders."""
     return "".join(token if isinstance(token, str) else captures[token.name] for token in template)
 
 
 def atoms_of(tokens: Template) -> Iterator[str | Capture]:
-    """Yield the pattern character by character: state n of its automaton lies before atom n, the last one accepts."""
+    """Yield the pattern character by character: state n of its automaton is before atom n, the last state accepts."""
     for token in tokens:
         if isinstance(token, str):
             yield from token
@@ -108,7 +108,7 @@ def atoms_of(tokens: Template) -> Iterator[str | Capture]:
 
 
 def steps(atoms: list[str | Capture], state: int, character: str) -> Iterator[int]:
-    """Yield the states that one character leads to; a capture's second and later characters leave it where it is."""
+    """Yield the states after one character; the second and later characters of a capture keep its state."""
     if state < len(atoms) and takes(atoms[state], character):
         yield state + 1
     if state and not isinstance(atoms[state - 1], str) and takes(atoms[state - 1], character):
@@ -121,13 +121,13 @@ def takes(atom: str | Capture, character: str) -> bool:
 
 
 def _endings(body: Template, text: str) -> list[int] | None:
-    """Return, for each number of tokens, which endings of the text the last so many tokens match.
+    """Return, for each number of tokens, the endings of the text that so many last tokens match.
 
     A set of endings is an integer: bit n stands for the last n characters. None if the whole body doesn't match.
     """
     size = len(text)
     everything = (1 << size + 1) - 1
-    # Bit n: the first of the last n characters is no slash. One byte a code point, whichever it is.
+    # Bit n: the first of the last n characters is no slash. Each code point is one byte here.
     plain = int(text.encode("ascii", "replace").translate(_NO_SLASH), 2) << 1
     endings = [1]
     for token in reversed(body):
@@ -135,10 +135,10 @@ def _endings(body: Template, text: str) -> list[int] | None:
         if isinstance(token, str):
             found = _occurrences(token, text) & after << len(token)
         elif token.deep:
-            # All that are longer than the shortest.
+            # All endings that are longer than the shortest.
             found = everything & -((after & -after) << 1)
         else:
-            # One character more, then on through whatever is no slash: the carry of an addition runs along each
+            # One more character, then all further ones without a slash: the carry of an addition runs through each
             # stretch.
             begin = after << 1 & plain
             found = (plain + begin ^ plain | begin) & plain

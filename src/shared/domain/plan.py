@@ -44,9 +44,9 @@ def plan(stored: StoredObject, choice: Choice, stack: Stack, reprocess: str | No
 def execution_name(stored: StoredObject, choice: Choice, reprocess: str | None = None) -> str:
     """Name the execution after the upload: readable part, dash, 32 hex digits.
 
-    This is what makes two announcements of one upload one execution. The capacity is no part of it: turning it up is no
-    reason to run every file again. Of a route file its name counts, in place of job and target. On an unversioned
-    bucket ETag and last-modified stand in for the version id, so that an overwrite is a new upload.
+    By this name two announcements of one upload are one execution. The capacity is not in it: a larger capacity is no
+    reason to run every file again. With a route file, its name replaces job and target. On an unversioned bucket, ETag
+    and last-modified replace the version id, so an overwrite is a new upload.
     """
     upload = stored.version_id or [stored.etag, timestamp(stored.last_modified.timestamp())]
     route = [choice.name] if choice.name else [choice.route.job_name, choice.target]

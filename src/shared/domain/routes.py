@@ -1,7 +1,7 @@
-"""Routes: which dataset a key belongs to, and what that means for its execution.
+"""Routes: the dataset of a key, and its values for the execution.
 
 When the application is built, artifact/route_files.py reads and validates src/routes/*.toml, and artifact/pack.py packs
-them. What is packed is taken at its word here.
+them. This module does not validate packed routes again.
 """
 
 from bisect import bisect_right
@@ -12,16 +12,16 @@ from shared.domain.pattern import Capture, Pattern, Template, fill
 
 
 class Rung(NamedTuple):
-    """A step of a capacity ladder: objects of at most `up_to` bytes (None: of any size) get so many DPUs."""
+    """A step of a capacity ladder: objects of at most `up_to` bytes (None: of any size) get `dpus` DPUs."""
 
     up_to: int | None
     dpus: int
 
 
 class SetCondition(NamedTuple):
-    """When a set starts: with at least so many files under the source, or (None) with one of each match.
+    """The condition of a set: at least so many files under the source, or (None) one of each match.
 
-    It starts once it has not changed for `settle_seconds`.
+    A complete set starts when it has not changed for `settle_seconds`.
     """
 
     at_least: int | None
@@ -29,10 +29,10 @@ class SetCondition(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """What should have come by when; shared.domain.expectations does the arithmetic, which no arrival needs.
+    """The deadlines of a route; shared.domain.expectations computes with them, which no arrival needs.
 
-    `captures` are formats of the data's date by capture, `by` is the cron of the deadlines in `zone`. The data's date
-    is the deadline's less `lag_hours`. `since` is a date, YYYY-MM-DD: no deadline before it counts.
+    `captures` has formats of the data's date by capture, `by` is the cron of the deadlines in `zone`. The data's date is
+    the deadline's less `lag_hours`. `since` is a date, YYYY-MM-DD: no deadline before it counts.
     """
 
     captures: tuple[tuple[str, str], ...]
@@ -44,9 +44,9 @@ class Expectation(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One dataset: the keys it takes and what they start; the fields of its file, with the name of that file.
+    """One dataset: its keys and their execution. It has the fields of its file, and the file's name.
 
-    Without route files the template's parameters make the one route; its name is empty.
+    Without route files the template's parameters make the only route; its name is empty.
     """
 
     name: str
@@ -70,10 +70,10 @@ class Route(NamedTuple):
 
     @property
     def folder_captures(self) -> list[str]:
-        """What all keys of one folder capture alike, so that a window of that folder may use it.
+        """The captures that all keys of one folder share, so a window of that folder may use them.
 
-        The folder is the source, which then is a beginning of each match, or the key up to its last slash. Two matches
-        that don't write that folder alike share nothing.
+        The folder is the source, which must be a beginning of each match, or else the key up to its last slash. If two
+        matches write the folder differently, they share nothing.
         """
         tokens = self.source
         if tokens is None:
@@ -87,7 +87,7 @@ class Route(NamedTuple):
         return next((rung.dpus for rung in self.capacity if rung.up_to is None or size <= rung.up_to), default)
 
     def machine_arn(self, default: str) -> str:
-        """Return the ARN of what to start; `default` is the stack's machine."""
+        """Return the ARN of the machine to start; `default` is the stack's machine."""
         if self.state_machine_arn is None or self.state_machine_arn.startswith("arn:"):
             return self.state_machine_arn or default
         partition, service, region, account = default.split(":")[1:5]
@@ -95,7 +95,7 @@ class Route(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The route of a key, what the key captured, in the order of the pattern, and the number of the match that fits."""
+    """The route of a key, the captures in the order of the pattern, and the number of the match that fits."""
 
     route: Route
     captures: dict[str, str]
@@ -108,29 +108,30 @@ class Choice(NamedTuple):
 
     @property
     def target(self) -> str:
-        """Where the job writes."""
+        """The target, below which the job writes."""
         return fill(self.route.target, self.captures)
 
     @property
     def is_safe(self) -> bool:
-        """Whether jobs write to the target as it stands; a slash at its end is fine if the route file wrote it."""
+        """Whether jobs write to exactly this target; a slash at its end is safe if the route file wrote it."""
         own = self.route.target[-1]
         return not is_unsafe(self.target.removesuffix("/") if isinstance(own, str) else self.target)
 
     def source(self, key: str) -> str:
-        """Return what the job reads."""
+        """Return the source, which the job reads."""
         return key if self.route.source is None else fill(self.route.source, self.captures)
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What else the job is told."""
+        """The further arguments of the job."""
         return {name: fill(template, self.captures) for name, template in self.route.parameters}
 
 
 class RouteTable:
-    """All routes, found by the text that their keys begin with, and then by one whole segment of the key.
+    """All routes. A search goes by the beginning of the key first, then by one whole segment of it.
 
-    It is made from what artifact/pack.py wrote, and unpacks a route when a key may be its own: a cold start makes none.
+    The table is made from the output of artifact/pack.py. It unpacks a route at the first key that may be its own, so a
+    cold start unpacks none.
     """
 
     def __init__(self, packed: tuple[Any, ...]) -> None:
@@ -151,9 +152,9 @@ class RouteTable:
         return [self._route(number) for number in range(len(self._packed))]
 
     def find(self, key: str) -> Choice | None:
-        """Return the route that takes the key: of those that match, the one with the highest priority.
+        """Return the route that takes the key: the matching one with the highest priority.
 
-        Two of one priority never match the same key: the build refuses them. Of one route's matches the first counts.
+        Two routes of one priority never match the same key: the build refuses them. The first match of a route counts.
         """
         for number in sorted(self._candidates(key)):
             tail, needle, _, _, owner, place = self._entries[number]
@@ -185,8 +186,8 @@ class RouteTable:
 
     def _candidates(self, key: str) -> Iterator[int]:
         segments = key.split("/")
-        # The longest head that the key begins with is the nearest before it or an ancestor; its ancestors are the
-        # others.
+        # The longest head of the key is the nearest head before it, or an ancestor of that one. The other heads are its
+        # ancestors.
         number = bisect_right(self._heads, key) - 1
         while number >= 0 and not key.startswith(self._heads[number]):
             number = self._parents[number]
@@ -213,7 +214,7 @@ def directory_of(match: Template) -> Template:
 
 
 def _directory_text(match: Template) -> tuple[Template, str]:
-    """Return what a folder alone decides, with the text up to the slash that ends it."""
+    """Return the tokens that a folder alone decides, with the text up to the slash at its end."""
     directory = directory_of(match)
     text = match[len(directory)]
     return directory, text[: text.rfind("/") + 1] if isinstance(text, str) else ""
@@ -222,13 +223,13 @@ def _directory_text(match: Template) -> tuple[Template, str]:
 def is_unsafe(target: str) -> bool:
     """Return whether a job would resolve the target to another place: Hadoop does so with empty, `.` and `..` segments.
 
-    The target's own text has none (the build refuses it): a capture brought it.
+    Such a segment comes from a capture: the build refuses it in the target's own text.
     """
     return not {"", ".", ".."}.isdisjoint(target.split("/"))
 
 
 def pack_value(value: Any) -> Any:
-    """Turn the value of a field into plain tuples, texts and numbers, as a module of bytecode can hold them."""
+    """Turn the value of a field into plain tuples, texts and numbers, which a module of bytecode can hold."""
     if isinstance(value, Pattern):
         return pack_value(value.tokens)
     return tuple(map(pack_value, value)) if isinstance(value, tuple) else value
@@ -238,7 +239,7 @@ def _template(packed: tuple[Any, ...]) -> Template:
     return tuple(token if isinstance(token, str) else Capture(*token) for token in packed)
 
 
-# How the fields that are no plain values are made again. Every other field is as it was packed.
+# The functions that unpack the fields without plain values. Every other field is used as it was packed.
 UNPACK: dict[str, Callable[[Any], Any]] = {
     "match": lambda packed: tuple(Pattern(_template(template)) for template in packed),
     "target": _template,
@@ -251,6 +252,6 @@ UNPACK: dict[str, Callable[[Any], Any]] = {
 
 
 def unpack(packed: tuple[Any, ...]) -> Route:
-    """Make a route of its packed fields, which stand in the order of `Route`."""
+    """Make a route of its packed fields, which are in the order of `Route`."""
     fields = zip(Route._fields, packed, strict=True)
     return Route(*(UNPACK[name](value) if name in UNPACK else value for name, value in fields))

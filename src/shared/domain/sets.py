@@ -1,24 +1,24 @@
-"""Sets: one execution when all have arrived. Every arrival looks at the whole set; there is no table and no counter.
+"""Sets: one execution when all files have arrived. Every arrival looks at the whole set; no table and no counter.
 
-The machine is that of windows (`windows.join`, its generations, its manifests), under another condition: not that a
-time is over, but that the set is complete and has settled. An arrival that finds its set complete starts an execution
-of the window machine, named after the set's *content*: each member's key, ETag and `LastModified`. It waits until the
-set has been left alone for a while, looks again, stores the manifest if the content is still the same, and starts the
-target once, on that content.
+Sets use the machine of windows (`windows.join`, generations, manifests) with another condition: the set is complete and
+has settled. An arrival that finds its set complete starts an execution of the window machine. The execution is named
+after the set's *content*: each member's key, ETag and `LastModified`. It waits until the set has settled, looks again,
+stores the manifest if the content is still the same, and starts the target once, on that content.
 
 Why exactly one execution runs on each content that has settled:
 
-- The target is named after the content without the generation, and a content that has a manifest is never collected
-  again, also when Step Functions has forgotten its name.
-- A collect that finds another content stores nothing and starts nothing: whoever changed the set brings its own.
-- An arrival counts as brought only if it saw the content before the deadline of a running execution: that one looks
-  after the arrival did. Otherwise it opens the next *generation*: an earlier one may have seen the set while it was
-  changed, and ended, though the same content came back (a restored object has its old version).
-- A look is not one moment, but what it saw of each member was there at some time after it began; a content that was
-  complete only in parts, each at another time, is found changed by the collect's own look.
+- The target is named after the content without the generation. A content that has a manifest is never collected again,
+  even if Step Functions has forgotten its name.
+- A collect that finds another content stores nothing and starts nothing: the arrival that changed the set brings the new
+  content.
+- An arrival counts as brought only if it saw the content before the deadline of a running execution, because that one
+  looks later. Otherwise it opens the next *generation*: an earlier one may have seen a changed set and ended, before the
+  same content came back (a restored object has its old version).
+- A look is not one moment, but each member that it saw was there at some time after it began. If a content was complete
+  only in parts, each at another time, the collect's own look finds it changed.
 
-`tests/simulation/sets.py` runs this very code against S3, Step Functions and clocks at their worst. This module is
-imported by an arrival only where its route has a set.
+`tests/simulation/sets.py` runs this code against S3, Step Functions and clocks at their worst. An arrival imports this
+module only if its route has a set.
 """
 
 import hashlib
@@ -49,22 +49,22 @@ from shared.domain.windows import (
 )
 
 MANIFESTS = "sets"
-# Requests of one look; a folder with more names than they list is for windows.
+# The most requests of one look; a folder with more names needs a window.
 MOST_REQUESTS = 10
-# Of the 80 characters of a name; nine digits are left for the generation.
+# The length of a name without the generation; nine of its 80 characters are left for the generation's digits.
 READABLE_LENGTH = 37
 
 type Instance = str | tuple[tuple[str, str], ...]
-"""Which set of its route: the expanded source, or what all members capture, sorted by name."""
+"""One of a route's sets: the expanded source, or the captures of all members, sorted by name."""
 
-# Of the outside: None for what is gone.
+# A call to the outside: None for an object that is gone.
 type Head = Callable[[str], File | None]
 
 
 class Content(NamedTuple):
     """One instance of a set with exactly these members: `members` is a digest of their keys, ETags and times.
 
-    `seconds` is how long it must be left alone: no part of the identity, so that changing it runs nothing again.
+    `seconds` is the time to settle. It is no part of the identity, so a change of it runs nothing again.
     """
 
     route: str
@@ -76,14 +76,14 @@ class Content(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """The name of the execution on this content: what people call the set, and a digest of its identity."""
+        """The name of the execution on this content: the set's name for people, and a digest of its identity."""
         called = self.instance if isinstance(self.instance, str) else "-".join(value for _, value in self.instance)
         text = readable(f"{self.route}-{called.rstrip('/').rsplit('/', 1)[-1]}", READABLE_LENGTH, "set")
         return f"{text}-{digest(['set', self.route, self.bucket, self.instance, self.members, self.reprocess])}"
 
     @property
     def facts(self) -> dict[str, object]:
-        """What the input of its executions says."""
+        """The facts in the input of its executions."""
         return {
             "route": self.route,
             "bucket": self.bucket,
@@ -94,20 +94,20 @@ class Content(NamedTuple):
         }
 
     def manifest_key(self, _generation: int) -> str:
-        """Return the key of the manifest: one for all generations, because the content says what is in it."""
+        """Return the key of the manifest: one for all generations, because the content decides its files."""
         return f"{MANIFESTS}/{self.identity}.json"
 
     def manifest_names(self, _manifest: frozenset[Upload], _file: File) -> bool:
-        """Return True: that there is a manifest of this content is all there is to know."""
+        """Return True: the manifest of this content always names the file."""
         return True
 
     def is_late(self, _seen_at: float) -> bool:
-        """Return True: nothing tells when this content was there first, so the manifest is always asked for."""
+        """Return True: nobody knows when this content was there first, so the manifest is always read first."""
         return True
 
 
 class Look(NamedTuple):
-    """What is there of a set: its members, sorted; `present` and `missing` are keys with `each`, else numbers."""
+    """The members of a set that are there, sorted; `present` and `missing` are keys with `each`, else numbers."""
 
     files: tuple[File, ...]
     present: list[str] | int
@@ -123,11 +123,11 @@ type LookAt = Callable[[Route, Instance], Look]
 """`look`, with the stack and the two callables filled in."""
 
 
-# ---- Looking: also for whoever asks from elsewhere whether a set is complete ----
+# ---- The look at a set, also for callers outside of an arrival ----
 
 
 def instance_of(choice: Choice) -> Instance:
-    """Return which set of its route an object belongs to."""
+    """Return the set of the route that an object belongs to."""
     route = choice.route
     if route.source is not None:
         return fill(route.source, choice.captures)
@@ -135,10 +135,11 @@ def instance_of(choice: Choice) -> Instance:
 
 
 def look(route: Route, instance: Instance, stack: Stack, head: Head, list_page: ListPage) -> Look:
-    """Look at a set: HEAD each member where one of each is wanted, otherwise list the source.
+    """Look at a set: HEAD each member with `each`, otherwise list the source.
 
-    A member is what the route takes, paused or not: under the source prefix, no marker, and not empty unless it may be.
-    Raises SetTooLargeError, and whatever the callables raise.
+    A member is an object that the route takes, paused or not: under the source prefix, no marker, and not empty unless
+    the route accepts that.
+    Raises SetTooLargeError, and the errors of the callables.
     """
     if isinstance(instance, str):
         return _look_into(route, instance, stack, list_page)
@@ -149,7 +150,7 @@ def _look_at_each(route: Route, captures: dict[str, str], stack: Stack, head: He
     files: dict[str, File | None] = {}
     for match in route.match:
         key = fill(match.tokens, captures)
-        # As for an object with content first: whose key is another route's is not asked for.
+        # The key is judged first, as if the object were not empty: a key of another route needs no HEAD.
         ours = _is_taken(key, 1, route, stack, captures)
         file = head(key) if ours else None
         files[key] = file if file and _is_taken(key, file.size, route, stack, captures) else None
@@ -166,7 +167,7 @@ def _is_taken(key: str, size: int, route: Route, stack: Stack, captures: dict[st
 
 
 def _look_into(route: Route, folder: str, stack: Stack, list_page: ListPage) -> Look:
-    # Both are beginnings of the keys that count, so the longer one lists less.
+    # Every key that counts begins with both, so the longer one lists less.
     prefix = max(folder, stack.source_prefix, key=len)
     listing = Listing(stack.source_bucket_name, stack.account_id, prefix, _is_deep(route))
     files: list[File] = []
@@ -178,7 +179,7 @@ def _look_into(route: Route, folder: str, stack: Stack, list_page: ListPage) -> 
             break
     else:
         raise SetTooLargeError(
-            f"Set {folder!a} of route {route.name}: looking at it takes more than {MOST_REQUESTS} requests, of a thousand "
+            f"Set {folder!a} of route {route.name}: a look takes more than {MOST_REQUESTS} requests, of a thousand "
             "names each. Use dated folders, or window_seconds, which is for storms."
         )
     wanted = route.set.at_least if route.set and route.set.at_least else 0
@@ -191,7 +192,7 @@ def _is_in(folder: str, file: File, route: Route, stack: Stack) -> bool:
 
 
 def _is_deep(route: Route) -> bool:
-    """Return whether members may lie in folders of the source."""
+    """Return whether members may be in folders below the source."""
     return any(
         token.deep if isinstance(token, Capture) else "/" in token
         for match in route.match
@@ -200,7 +201,7 @@ def _is_deep(route: Route) -> bool:
 
 
 def _after(match: Template, source: Template) -> Template:
-    """Return what of a match follows the source, which is its beginning and ends in the middle of a text."""
+    """Return the part of a match after the source, which is its beginning and ends in the middle of a text."""
     place = len(source) - 1
     return (str(match[place]).removeprefix(str(source[place])), *match[place + 1 :])
 
@@ -211,13 +212,13 @@ def _after(match: Template, source: Template) -> Template:
 def gather_set(
     choice: Choice, stack: Stack, look_at: LookAt, clock: Callable[[], float], reprocess: str | None
 ) -> Gathering | Waiting:
-    """Look at an arrival's set, and plan to bring its content to the window machine, or find that something is missing.
+    """Look at an arrival's set; plan to bring its content to the window machine, or to wait for missing files.
 
-    Raises SetTooLargeError, and whatever the look raises.
+    Raises SetTooLargeError, and the errors of the look.
     """
     route, instance = choice.route, instance_of(choice)
     found = look_at(route, instance)
-    # After the look, not before: what it saw was there by then, however long it took.
+    # The clock is read after the look: by then its members were there, even if the look was slow.
     seen_at = clock()
     if not found.is_complete:
         return Waiting(found.present, found.missing, route.name)
@@ -230,7 +231,7 @@ def gather_set(
 def content_of(
     files: Iterable[File], route: Route, instance: Instance, stack: Stack, reprocess: str | None = None
 ) -> Content:
-    """Return what makes these files a content of their own; the same for whoever sees them, and whenever."""
+    """Return the content of these files; it is the same for every look at them."""
     uploads = json.dumps([[file.key, file.etag, timestamp(file.last_modified)] for file in sorted(files)])
     members = hashlib.sha256(uploads.encode()).hexdigest()
     return Content(route.name, stack.source_bucket_name, instance, members, _condition(route).settle_seconds, reprocess)
@@ -268,10 +269,10 @@ def collect(
     get_manifest: GetManifest,
     put_if_absent: PutIfAbsent,
 ) -> bytes | None:
-    """Store the manifest of a set that has settled, unless there is one, and return what is stored.
+    """Store the manifest of a set that has settled, unless there is one, and return the stored manifest.
 
-    None: the set is another one by now, or incomplete, and nothing is to be started. It may be run again at any time.
-    Raises ForeignObjectError, SettingsError, SetTooLargeError, ManifestMissingError, and whatever the callables raise.
+    None: the set has changed or is incomplete, so nothing must start. This may be run again at any time.
+    Raises ForeignObjectError, SettingsError, SetTooLargeError, ManifestMissingError, and the errors of the callables.
     """
     content = generation.group
     refuse_foreign(content, stack)
@@ -289,9 +290,9 @@ def collect(
 
 
 def plan_set(generation: Generation[Content], manifest: bytes, stack: Stack) -> Execution:
-    """Plan the execution on a set's content: named after the content, so that every generation plans the same.
+    """Plan the execution on a set's content: it is named after the content, so every generation plans the same.
 
-    Raises SettingsError where the route is gone, UnsafeTargetError and UnsafeArgumentError.
+    Raises SettingsError if the route is gone, UnsafeTargetError and UnsafeArgumentError.
     """
     content, files = generation.group, parse_manifest(manifest)
     route = route_of(content, stack)
@@ -311,9 +312,9 @@ def plan_set(generation: Generation[Content], manifest: bytes, stack: Stack) -> 
 
 
 def route_of(content: Content, stack: Stack) -> Route:
-    """Return the route whose set this is.
+    """Return the route of this set.
 
-    Raises SettingsError where there is none that could have one like it.
+    Raises SettingsError if no route can have such a set.
     """
     for route in stack.table.routes:
         if (
@@ -329,9 +330,9 @@ def route_of(content: Content, stack: Stack) -> Route:
 
 
 def _captures(route: Route, instance: Instance) -> dict[str, str]:
-    """Return what the whole set captures, in the order of the template it is read from."""
+    """Return the captures of the whole set, in the order of its template."""
     if isinstance(instance, str):
-        # The source is a beginning of the match, so that both read it alike.
+        # The source is a beginning of the match, so both give the same captures.
         return Pattern(route.source or ()).match(instance) or {}
     known: Mapping[str, str] = dict(instance)
     return {token.name: known[token.name] for token in route.match[0].tokens if isinstance(token, Capture)}

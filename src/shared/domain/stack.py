@@ -1,4 +1,4 @@
-"""The stack: what its parameters say, as a function reads it from its environment, and its routes."""
+"""The stack: its parameters, as a function reads them from its environment, and its routes."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -7,13 +7,13 @@ from shared.domain.routes import NO_ROUTES, RouteTable
 if TYPE_CHECKING:
     Table = RouteTable
 else:
-    Table = Any  # it does not come from the environment, so pydantic has nothing to check in it
+    Table = Any  # it does not come from the environment, so pydantic must not check it
 
 
 class Stack(NamedTuple):
-    """What the template's parameters say, and the table of the route files; capacity in DPUs (G.1X workers).
+    """The template's parameters, and the table of the route files; capacity in DPUs (G.1X workers).
 
-    `job_name`, `target_prefix` and `window_seconds` count where there are no route files; 0 seconds is no window.
+    `job_name`, `target_prefix` and `window_seconds` count only without route files; 0 seconds is no window.
     """
 
     account_id: str

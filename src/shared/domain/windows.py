@@ -1,21 +1,20 @@
 """Windows: a storm of files is one run. The whole protocol, without a client and without a clock of its own.
 
-Uploads of one folder whose `LastModified` falls into one slot share a window. The first arrival starts an execution of
-the window machine; it waits until the window is over, lists the folder, stores a manifest of the slot's files and
-starts the target once, on that manifest. Whoever comes too late for a window opens the next *generation* of the slot.
+Uploads of one folder whose `LastModified` is in one slot share a window. The first arrival starts an execution of the
+window machine. It waits until the window is over, lists the folder, stores a manifest of the slot's files and starts the
+target once, on that manifest. An upload that is too late for a window opens the next *generation* of the slot.
 
 Why each upload is in exactly one manifest:
 
-- A generation is opened only after every former one had been started, so it lists after all their deadlines: whatever
-  joined a former generation is visible to it.
-- A collect first reads the manifest of each former generation, and stores an empty one where there is none. From then
-  on all of them are final, because a manifest is stored once and never changed; what they hold, the collect leaves out.
-- Who stores a manifest first decides; a collect that comes second reads what is stored and acts on that.
-- An arrival counts as joined only when S3 was seen to have it before the window's deadline, or when the stored manifest
-  names it. Otherwise it goes on to the next generation. It never waits, and needs no answer from a window that has
-  failed.
+- A generation is opened only after every former one was started. So it lists after all their deadlines, and sees all
+  uploads that joined a former generation.
+- A collect first reads the manifest of each former generation, and stores an empty one if there is none. From then on
+  all of them are final, because a manifest is stored once and never changed. The collect leaves their files out.
+- The manifest that is stored first decides; a second collect reads the stored one and acts on it.
+- An arrival counts as joined only if S3 had it before the window's deadline, or if the stored manifest names it.
+  Otherwise it goes on to the next generation. It never waits, and needs no answer from a window that has failed.
 
-`tests/simulation/windows.py` runs this very code against S3, Step Functions and clocks at their worst.
+`tests/simulation/windows.py` runs this code against S3, Step Functions and clocks at their worst.
 """
 
 import hashlib
@@ -33,18 +32,18 @@ from shared.domain.names import digest, readable, timestamp
 if TYPE_CHECKING:
     from shared.domain.sets import Content
 
-# Seconds between a window's deadline and its listing, for the clocks of Lambda and Step Functions to differ by.
-# statemachine/window.asl.json waits for it; a test holds the two together.
+# Seconds between a window's deadline and its listing, because the clocks of Lambda and Step Functions differ.
+# statemachine/window.asl.json waits for them; a test compares the two.
 GRACE = 2
 LONGEST_WINDOW = 3600
 MANIFESTS = "windows"
 
-# Of the 80 characters of a name; nine digits are left for the generation.
+# The length of a name without the generation; nine of its 80 characters are left for the generation's digits.
 FOLDER_LENGTH = 20
 
 
 class File(NamedTuple):
-    """One object as a listing or a manifest tells it; size in bytes, `last_modified` in seconds since 1970."""
+    """One object in a listing or a manifest; size in bytes, `last_modified` in seconds since 1970."""
 
     key: str
     size: int
@@ -58,7 +57,7 @@ class File(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What to list: the objects whose keys begin with the prefix; those in deeper folders only if `deep`."""
+    """The objects to list: their keys begin with the prefix; those in deeper folders only if `deep`."""
 
     bucket: str
     account: str
@@ -78,12 +77,12 @@ class Window(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """The folder's last part and the slot, for people, and a digest of all that makes this window itself."""
+        """The folder's last part and the slot, for people, and a digest of the window's identity."""
         return readable_name(self)
 
     @property
     def facts(self) -> dict[str, object]:
-        """What makes this window itself, and nothing that a deployment could change."""
+        """The window's identity; it has nothing that a deployment could change."""
         return {
             "route": self.route,
             "bucket": self.bucket,
@@ -98,7 +97,7 @@ class Window(NamedTuple):
         return f"{MANIFESTS}/{self.identity}/{generation}.json"
 
     def is_late(self, seen_at: float) -> bool:
-        """Return whether the slot's first window is over, had its first upload been announced at once."""
+        """Return whether the slot's first window would be over if its first upload had been announced at once."""
         return seen_at > self.start + 2 * self.seconds + GRACE
 
     def manifest_names(self, manifest: frozenset[Upload], file: File) -> bool:
@@ -106,25 +105,25 @@ class Window(NamedTuple):
         return file.upload in manifest
 
     def takes(self, file: File) -> bool:
-        """Return whether the file's time falls into this window's slot."""
+        """Return whether the file's time is in this window's slot."""
         return slot_start(file.last_modified, self.seconds) == self.start
 
 
 class Slots(NamedTuple):
-    """How the arrivals of one route are parted in time: into slots of so many seconds."""
+    """The windows of one route: slots of `seconds`."""
 
     route: str
     bucket: str
     seconds: int
 
     def window_of(self, file: File, folder: str, reprocess: str | None = None) -> Window:
-        """Return the window of an upload: the same one whoever announces it, and whenever."""
+        """Return the window of an upload: the same for every announcement."""
         start = slot_start(file.last_modified, self.seconds)
         return Window(self.route, self.bucket, folder, start, self.seconds, reprocess)
 
 
 type Group = Window | Content
-"""What an execution of the window machine gathers: the files of a window, or one content of a set."""
+"""The group that an execution of the window machine gathers: the files of a window, or one content of a set."""
 
 
 class Generation[G: Group = Window](NamedTuple):
@@ -140,7 +139,7 @@ class Generation[G: Group = Window](NamedTuple):
 
     @property
     def input(self) -> str:
-        """The input of that execution: what makes the group itself."""
+        """The input of that execution: the group's identity."""
         return json.dumps({**self.group.facts, "generation": self.number})
 
     @property
@@ -155,10 +154,10 @@ class Generation[G: Group = Window](NamedTuple):
 
 
 class Sighting[G: Group = Window](NamedTuple):
-    """An upload that is current under its key, as HEAD told it; `seen_at` is this machine's time after the answer.
+    """An upload that is current under its key, from HEAD; `seen_at` is this machine's time after the answer.
 
-    After, not before: what HEAD saw was visible by then, however long the answer took. Of a set all members are seen,
-    and `file` is one of them.
+    By that time the upload was visible, even if the answer was slow. Of a set all members were seen, and `file` is one
+    of them.
     """
 
     group: G
@@ -167,16 +166,16 @@ class Sighting[G: Group = Window](NamedTuple):
 
 
 class Joined[G: Group = Window](NamedTuple):
-    """Where an arrival ended: in this generation, opened by it (`new`) or found; `named` by a stored manifest."""
+    """The generation of an arrival, opened by it (`new`) or found; `named` if a stored manifest names the arrival."""
 
     generation: Generation[G]
     new: bool
     named: bool = False
 
 
-# The gates. `start_execution` takes a name and an input, and returns None for ExecutionAlreadyExists; `put_if_absent`
-# leaves alone what is there; `get_manifest` returns None for what is not. A ListPage takes what to list and the token
-# of a page, a NextPage the token alone: it knows its folder.
+# The gates. `start_execution` takes a name and an input, and returns None for ExecutionAlreadyExists. `put_if_absent`
+# never changes an existing manifest; `get_manifest` returns None for a missing one. A ListPage takes a listing and the
+# token of a page, a NextPage the token alone: it knows its folder.
 type GetManifest = Callable[[str], bytes | None]
 type PutIfAbsent = Callable[[str, bytes], None]
 type StartExecution = Callable[[str, str], Opened | None]
@@ -184,11 +183,11 @@ type NextPage = Callable[[str | None], tuple[list[File], str | None]]
 type ListPage = Callable[[Listing, str | None], tuple[list[File], str | None]]
 
 
-# ---- What is a function of the object ----
+# ---- Functions of the object ----
 
 
 def slot_start(last_modified: int, seconds: int) -> int:
-    """Return when the slot of an upload began, in seconds since 1970."""
+    """Return the start of an upload's slot, in seconds since 1970."""
     return last_modified - last_modified % seconds
 
 
@@ -245,11 +244,11 @@ def parse_manifest(stored: bytes) -> list[File]:
 def join[G: Group](
     sighting: Sighting[G], memory: Memory, get_manifest: GetManifest, start_execution: StartExecution
 ) -> Joined[G]:
-    """Bring an arrival into a window: open one, join the one that is open, or find the manifest that names it.
+    """Bring an arrival into a window: open one, join the open one, or find the manifest that names it.
 
-    Two calls while the slot's window is open, HEAD included, and one once this environment has been told of it. An
-    arrival that is late for its slot asks for manifests first: the name of a window is forgotten after 90 days, its
-    manifest is not, and a generation that has one must never be started again.
+    While the slot's window is open, this takes two calls with HEAD, and one if this environment knows the window. An
+    arrival that is late for its slot reads manifests first: Step Functions forgets the name of a window after 90 days,
+    but its manifest stays, and a generation with a manifest must never be started again.
     """
     for number in itertools.count():
         generation = Generation(sighting.group, number)
@@ -273,9 +272,9 @@ def foresee_join[G: Group](
     get_manifest: GetManifest,
     read_start_date: Callable[[str], float | None],
 ) -> Joined[G]:
-    """Return where an arrival would end, without opening anything; `new` is a generation that would have to be opened.
+    """Return the generation that an arrival would join, without opening it; `new` if it is not open yet.
 
-    `read_start_date` takes the name of an execution, and returns None where there is none.
+    `read_start_date` takes the name of an execution, and returns None if there is none.
     """
     for number in itertools.count():
         generation = Generation(sighting.group, number)
@@ -298,13 +297,13 @@ def _is_late[G: Group](sighting: Sighting[G]) -> bool:
 
 
 def _is_open[G: Group](generation: Generation[G], sighting: Sighting[G], memory: Memory) -> bool:
-    """Return whether S3 had the arrival before the deadline of a window that this environment was told of."""
+    """Return whether S3 had the arrival before the deadline of a window that this environment knows."""
     start_date = memory.start_dates.get(generation.name)
     return start_date is not None and sighting.seen_at < start_date + generation.group.seconds
 
 
 def _open[G: Group](generation: Generation[G], memory: Memory, start_execution: StartExecution) -> bool:
-    """Start a generation's execution unless it is known to have been started; return whether this call began it."""
+    """Start a generation's execution unless this environment knows its start; return whether this call began it."""
     if generation.name in memory.start_dates:
         return False
     opened = start_execution(generation.name, generation.input)
@@ -317,7 +316,7 @@ def _open[G: Group](generation: Generation[G], memory: Memory, start_execution: 
 def _find[G: Group](
     sighting: Sighting[G], generation: Generation[G], memory: Memory, get_manifest: GetManifest
 ) -> bool | None:
-    """Return whether a generation's manifest names the arrival, None while it has no manifest."""
+    """Return whether a generation's manifest names the arrival; None if there is no manifest yet."""
     key = generation.manifest_key
     if key not in memory.manifests:
         stored = get_manifest(key)
@@ -337,11 +336,11 @@ def collect(
     get_manifest: GetManifest,
     put_if_absent: PutIfAbsent,
 ) -> bytes:
-    """Store the manifest of a window that is over, unless there is one, and return what is stored.
+    """Store the manifest of a window that is over, unless there is one, and return the stored manifest.
 
-    It may be run again at any time, also while another collect of the same window still runs. `accepts` says whether
-    the file's own arrival would be taken. What this returns, not what it listed, is what the target is started on.
-    Raises ManifestMissingError, and whatever the gates raise.
+    This may be run again at any time, also while another collect of the same window still runs. `accepts` says whether
+    the file's own arrival would be taken. The target starts on the returned manifest, not on the listed files.
+    Raises ManifestMissingError, and the errors of the gates.
     """
     stored = get_manifest(generation.manifest_key)
     if stored is None:
@@ -356,7 +355,7 @@ def collect(
 
 
 def close_former(generation: Generation, get_manifest: GetManifest, put_if_absent: PutIfAbsent) -> set[Upload]:
-    """Return what the former generations hold, once nothing can be added: one without a manifest gets an empty one."""
+    """Return the files of the former generations; one without a manifest gets an empty one, so nothing can be added."""
     taken: set[Upload] = set()
     for former in generation.former:
         stored = get_manifest(former.manifest_key)
@@ -369,7 +368,7 @@ def close_former(generation: Generation, get_manifest: GetManifest, put_if_absen
 def store_manifest[G: Group](
     generation: Generation[G], files: Iterable[File], get_manifest: GetManifest, put_if_absent: PutIfAbsent
 ) -> bytes:
-    """Store a manifest unless there is one, and read back what is stored, by this collect or another.
+    """Store a manifest unless there is one, and read back the stored one, from this collect or another.
 
     Raises ManifestMissingError.
     """
@@ -383,7 +382,7 @@ def store_manifest[G: Group](
 
 
 def list_files(list_page: NextPage) -> Iterator[File]:
-    """List a folder page by page; S3 shows every object that was there when its page was asked for."""
+    """List a folder page by page; a page shows every object that was there at the time of its request."""
     token: str | None = None
     while True:
         files, token = list_page(token)
@@ -397,7 +396,7 @@ def name_and_input(
 ) -> tuple[str, str]:
     """Return name and input of the execution on a stored manifest; `parameters` is the route's part of the input.
 
-    The name has the manifest in it, so that a collect run again starts nothing new.
+    The name is made from the manifest, so a collect that runs again starts nothing new.
     """
     files, window = parse_manifest(stored), generation.group
     name = readable_name(window, generation.number, hashlib.sha256(stored).hexdigest())

@@ -1,4 +1,4 @@
-"""The clients for S3 and Step Functions, and what an error of theirs means: can a retry help, and what to do."""
+"""The clients for S3 and Step Functions, and the meaning of their errors: can a retry help, and what is the remedy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_stepfunctions import SFNClient
 
-# Seconds. Worst case of a live arrival's call: three attempts of 1 + 3, and two pauses that S3 may ask for, of 6 and 7.
+# In seconds. The worst case of a live arrival's call is three attempts of 1 + 3, and two pauses of 6 and 7 for S3.
 # tests/unit/test_time_limits.py compares the sum of all calls of an invocation with the function's timeout.
 CONNECT_TIMEOUT = 1
 READ_TIMEOUT = 3
 ATTEMPTS = 3
-# botocore composes a new one for each request, which costs more than parsing the event.
+# botocore makes a new one for each request, which costs more than parsing the event.
 USER_AGENT = "file-arrival-trigger"
 
 DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "Forbidden", "KmsAccessDeniedException"})
@@ -35,19 +35,19 @@ THROTTLED = frozenset(
         "ThrottlingException",
     }
 )
-# The runtime renews its credentials by itself; the next attempt has fresh ones.
+# The runtime renews its credentials itself; the next attempt has fresh ones.
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "UnrecognizedClientException"})
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 
 
 def make_s3(attempts: int = ATTEMPTS) -> "S3Client":
-    """Make the client for S3, once an execution environment; credentials and region are the runtime's own."""
+    """Make the client for S3, once in an execution environment; credentials and region are the runtime's own."""
     return boto3.client("s3", config=_config(attempts))
 
 
 def make_sfn(attempts: int = ATTEMPTS) -> "SFNClient":
-    """Make the client for Step Functions, likewise."""
+    """Make the client for Step Functions, in the same way."""
     return boto3.client("stepfunctions", config=_config(attempts))
 
 
@@ -62,9 +62,9 @@ def _config(attempts: int) -> Config:
 
 @contextmanager
 def call(operation: str, subject: str, denied: type[RetryableCallError] = RetryableCallError) -> Iterator[None]:
-    """Turn whatever botocore raises inside into one of our errors, with what failed, on what, and what to do.
+    """Turn any error of botocore inside into one of our errors, with the call, the object, and the remedy.
 
-    `denied` is the error to raise where the call is not allowed.
+    `denied` is the error to raise if the call is not allowed.
     Raises PermanentCallError or RetryableCallError.
     """
     try:

@@ -1,4 +1,4 @@
-"""Whether what is expected has arrived, by S3's listing. Apart from gates/s3.py, because it imports cron and zones."""
+"""Find the arrived data of a deadline in S3's listing. Not in gates/s3.py, because it imports cron and zones."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def when_arrived(s3: "S3Client", stack: Stack, route: Route, due: Due, *, enough: bool = False) -> datetime | None:
-    """Return when the last object that had to come was uploaded, None while there are too few.
+    """Return the upload time of the last required object; None if there are too few objects.
 
-    With `enough`, no more is listed than it takes to know that there are enough.
+    With `enough`, the listing stops as soon as there are enough objects.
     Raises PermanentCallError or RetryableCallError.
     """
     return arrived_at(_listed(s3, stack, prefixes(route, due, stack)), due, stack, enough=enough)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_gates(s3: "S3Client", sfn: "SFNClient") -> Gates:
-    """Put the gates together, once an execution environment: the memory of windows lives as long as that."""
+    """Put the gates together, once in an execution environment: the memory of windows lives as long."""
     return Gates(
         read_object=partial(read_object, s3),
         list_page=partial(list_page, s3),

@@ -1,4 +1,4 @@
-"""The gate to S3: what is stored under a key, where the bucket is, listings, manifests, and what a Map Run left."""
+"""The gate to S3: objects, the bucket's region, listings, manifests, and the results of a Map Run."""
 
 import json
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 # has no body, so its code is the status.
 GONE = frozenset({"404", "405"})
 FORBIDDEN = "403"
-# Bytes read at once of a file of results.
+# The bytes of a result file that are read at once.
 CHUNK = 64 * 1024
 
 
 def read_object(s3: "S3Client", created: ObjectCreated) -> StoredObject | None:
-    """Ask S3 for the object that was announced; None where it is gone: deleted, or behind a delete marker.
+    """Ask S3 for the announced object; None if it is gone: deleted, or behind a delete marker.
 
-    What is stored now is asked for first: behind a delete marker a version still answers, but no job could read its
-    key. Only where another version than the announced one is current, that version is asked for too, so that two
-    versions put back to back are two uploads.
+    The first HEAD has no version id: a version behind a delete marker still answers, but no job could read its key. If
+    another version than the announced one is current, a second HEAD asks for the announced version. So two versions,
+    uploaded one after the other, are two uploads.
     Raises PermanentCallError or RetryableCallError.
     """
     stored = _head(s3, created, None)
@@ -59,15 +59,15 @@ def _head(s3: "S3Client", created: ObjectCreated, version_id: str | None) -> Sto
         last_modified=head["LastModified"],
         size=head["ContentLength"],
         content_type=head.get("ContentType"),
-        # In lower case already; two spellings of a name would make two inputs for one name of an execution.
+        # The names must be in lower case: two spellings would make two inputs for one name of an execution.
         metadata={name.lower(): value for name, value in head.get("Metadata", {}).items()},
     )
 
 
 def check_bucket(s3: "S3Client", bucket: str, account: str) -> None:
-    """See that the bucket is where its events can reach this stack: there, in its region, and in its account.
+    """Check that the bucket's events can reach this stack: it exists, in the stack's region and account.
 
-    S3 names the bucket's region whatever else it answers; botocore follows it there.
+    S3 names the bucket's region in every answer, and botocore then asks that region.
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
     Raises SettingsError, PermanentCallError or RetryableCallError.
     """
@@ -100,7 +100,7 @@ def _region_of(answer: Any) -> str | None:
 
 
 def list_page(s3: "S3Client", listing: "Listing", token: str | None) -> tuple[list["File"], str | None]:
-    """List a thousand names; returns the next page's token, or None.
+    """List a thousand names; return the files and the next page's token, or None.
 
     Raises PermanentCallError or RetryableCallError.
     """
@@ -122,7 +122,7 @@ def list_page(s3: "S3Client", listing: "Listing", token: str | None) -> tuple[li
 
 
 def get_manifest(s3: "S3Client", bucket: str, key: str) -> bytes | None:
-    """Read the manifest of a window or set, or None where there is none yet.
+    """Read the manifest of a window or set; None if there is none yet.
 
     Raises PermanentCallError or RetryableCallError.
     """
@@ -136,7 +136,7 @@ def get_manifest(s3: "S3Client", bucket: str, key: str) -> bytes | None:
 
 
 def put_manifest(s3: "S3Client", bucket: str, key: str, body: bytes) -> None:
-    """Store the manifest of a window or set unless there is one: what is stored first stays.
+    """Store the manifest of a window or set unless there is one: the first manifest stays.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
     Raises PermanentCallError or RetryableCallError.
@@ -152,8 +152,8 @@ def put_manifest(s3: "S3Client", bucket: str, key: str, body: bytes) -> None:
 def read_map_results(s3: "S3Client", results: Any) -> Iterator[Any]:
     """Read the outputs of a Distributed Map's children, line by line, as its ResultWriter stored them.
 
-    The writer is set to JSONL and COMPACT: a line is one child's output. A Map over nothing may leave no details or no
-    manifest, which is not documented; a Map whose children or whose writer failed never gets here, it fails itself.
+    The writer is set to JSONL and COMPACT: a line is one child's output. A Map without items may leave no details or no
+    manifest; AWS does not document it. If a child or the writer failed, the Map itself fails, and this is not called.
     https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
     Raises PermanentCallError or RetryableCallError.
     """

@@ -16,12 +16,12 @@ VARIABLES = {field: field.upper() for field in Stack._fields if field not in Sta
 
 @cache
 def this_stack() -> Stack:
-    """Return the settings of this stack, read once an execution environment.
+    """Return the settings of this stack, read once in an execution environment.
 
-    Handlers ask for it after they have begun, so that a wrong environment is logged, counted and kept like any failure.
+    Handlers call this after they have begun, so a wrong environment is logged, counted and kept like any failure.
     Raises SettingsError.
     """
-    return read_stack(os.environ)  # noqa: TID251 - this is the place that reads it
+    return read_stack(os.environ)  # noqa: TID251 - only this module reads it
 
 
 def read_stack(environ: Mapping[str, str]) -> Stack:
@@ -38,6 +38,6 @@ def read_stack(environ: Mapping[str, str]) -> Stack:
     return stack._replace(table=RouteTable(packed.ROUTES)) if packed.ROUTES else stack
 
 
-def trace_header(environ: Mapping[str, str] = os.environ) -> str | None:  # noqa: TID251 - this is the place
+def trace_header(environ: Mapping[str, str] = os.environ) -> str | None:  # noqa: TID251 - only this module reads it
     """Read the X-Ray header of the current invocation; the runtime sets it for each."""
     return environ.get("_X_AMZN_TRACE_ID") or None

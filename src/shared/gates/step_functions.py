@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
     from shared.domain.plan import Execution
 
-# Seconds that this clock may differ from the service's. Two deliveries closer than that, or one that comes while the
-# other's call is still tried again, may both be counted as started; the execution is one all the same.
+# The seconds by which this clock may differ from the service's. Two deliveries closer than that, or one that comes during
+# a retry of the other's call, may both be counted as started; there is still only one execution.
 CLOCK_TOLERANCE = 0.1
 
 
 def start_execution(sfn: "SFNClient", trace_header: str | None, execution: "Execution") -> Opened | None:
-    """Start the execution, or find it running; None when its name is taken otherwise.
+    """Start the execution, or find it running; None if its name is taken by another input or an ended execution.
 
-    While an execution runs, a second start with the same name and input is answered with the first one's ARN and start
-    date instead of an error; a start date well before the request tells the two apart.
+    While an execution runs, a second start with the same name and input returns the first one's ARN and start date, not
+    an error. A start date well before the request shows that it is a second start.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     Raises PermanentCallError or RetryableCallError.
     """
@@ -45,7 +45,7 @@ def start_execution(sfn: "SFNClient", trace_header: str | None, execution: "Exec
 
 
 def read_start_date(sfn: "SFNClient", execution: "Execution") -> float | None:
-    """Return when the execution of this name started, in seconds since 1970, or None where there is none.
+    """Return the start date of the execution of this name, in seconds since 1970; None if there is none.
 
     Raises PermanentCallError or RetryableCallError.
     """

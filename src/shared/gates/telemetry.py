@@ -1,4 +1,4 @@
-"""What is logged and counted of each arrival: one log line and one EMF line, both after the decision.
+"""The log and the metrics of each arrival: one log line and one EMF line, both after the decision.
 
 docs/observability.md has the tables of metrics and fields; tests compare them with this module.
 """
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from shared.domain.windows import Generation
 
 NAMESPACE = "FileArrival"
-# Characters; an S3 key has at most 1,024 bytes, so only what can't be a key is ever cut.
+# In characters. An S3 key has at most 1,024 bytes, so only texts that can't be a key are cut.
 LONGEST_FIELD = 1024
-# What an event says of itself and its object, as far as it goes.
+# The fields of an event about itself and its object, if it has them.
 LOGGED = ("event_id", "event_time", "replay_name", "bucket", "key", "version_id")
 
 
 def make_logger() -> Logger:
-    """Make the logger; plain ASCII, so that no character of a key can forge or garble a line."""
+    """Make the logger; it writes plain ASCII, so no character of a key can forge or break a line."""
     return Logger(location=None, json_serializer=partial(json.dumps, separators=(",", ":"), default=str))
 
 
@@ -87,10 +87,10 @@ def report_failure(
 def report_backfill(
     logger: Logger, metrics: Metrics, created: ObjectCreated, outcome: Outcome, reprocess: str | None
 ) -> None:
-    """Log what a backfill decided on one object, and count what it had to start.
+    """Log a backfill's decision on one object, and count its start.
 
-    Backfills are no part of the live funnel: a start means that live delivery missed something, or, with a label, that
-    somebody asked for it.
+    Backfills are no part of the live funnel: a start means that live delivery missed the upload, or, with a label, that
+    somebody asked for the start.
     """
     fields = {"source": Source.BACKFILL.value, "bucket": created.bucket, "key": created.key, "reprocess": reprocess}
     fields |= _route(metrics, outcome.route)
@@ -112,7 +112,7 @@ def report_backfill(
 def report_collect(
     logger: Logger, generation: "Generation[Any]", bucket: str, manifest: bytes | None, execution: Execution | None
 ) -> dict[str, Any]:
-    """Log what was collected, and return it as the function's answer; no manifest means that a set has changed."""
+    """Log a collect, and return its result as the function's answer; no manifest means that a set has changed."""
     from shared.domain.windows import parse_manifest  # noqa: PLC0415 - no arrival collects
 
     group = generation.group
@@ -133,7 +133,7 @@ def report_collect(
 
 
 def report_unreachable(logger: Logger, metrics: Metrics, stack: Stack) -> None:
-    """Warn of route files that no arrival under the stack's prefix can match, once an execution environment."""
+    """Warn of route files that no arrival under the stack's prefix can match, once in an execution environment."""
     names = stack.table.unreachable(stack.source_prefix)
     for name in names:
         why = f"no key under SourcePrefix {stack.source_prefix!a} can match it: change its match, or deploy another prefix"
@@ -146,9 +146,9 @@ def report_unreachable(logger: Logger, metrics: Metrics, stack: Stack) -> None:
 def report_overdue(
     logger: Logger, metrics: Metrics, stack: Stack, overdue: "Sequence[Overdue]", failures: Sequence[Exception]
 ) -> None:
-    """Log what is overdue, and count it: each route of its own, and all together, zero included.
+    """Log the overdue routes, and count them: each by itself, and all together, zero included.
 
-    Where a route could not be looked at, the sum is not known and not written: the alarm takes a missing sum for bad.
+    If a route could not be looked at, the sum is not known and not written: the alarm goes off at a missing sum.
     """
     for one in overdue:
         execution = f"{stack.overdue_machine_arn.replace(':stateMachine:', ':execution:')}:{one.due.name}"
@@ -171,7 +171,7 @@ def report_overdue(
 
 
 def describe(announcement: Announcement) -> dict[str, str | int]:
-    """Return the log's fields for whatever was announced, even by an event that can't be parsed."""
+    """Return the log's fields for an announcement, also for an event that can't be parsed."""
     found = {name: announcement.said.get(name) for name in LOGGED}
     texts = {name: value[:LONGEST_FIELD] for name, value in found.items() if isinstance(value, str) and value}
     return {"source": announcement.source.value, **texts}
@@ -186,7 +186,7 @@ def _waiting(outcome: Waiting) -> dict[str, Any]:
 
 
 def _latency(announcement: Announcement) -> int | None:
-    """Return the milliseconds since the event's own time; None for a replay, whose time is long past."""
+    """Return the milliseconds since the event's own time; None for a replay, because its time is long past."""
     time = announcement.said.get("event_time")
     if not isinstance(time, str) or announcement.said.get("replay_name"):
         return None
@@ -219,9 +219,9 @@ def _route(metrics: Metrics, route: str | None) -> dict[str, str]:
 
 
 def _flush(metrics: Metrics) -> None:
-    """Write the EMF line; in that of a start by a route file the route is a dimension, of `Started` alone.
+    """Write the EMF line; for a start by a route file, the route is a dimension of `Started` alone.
 
-    A second directive in the same line, because a line's dimensions count for all metrics of their directive.
+    It needs a second directive in the same line, because dimensions count for all metrics of their directive.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
     line: dict[str, Any] = {**metrics.serialize_metric_set()}
