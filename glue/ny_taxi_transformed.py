@@ -4,26 +4,25 @@ A source is an object or a folder, with or without its trailing slash. Each sour
 
     s3://BUCKET_NAME/TRG_PREFIX/source_id=green_tripdata.csv-<32 hex digits>/part-….snappy.parquet
 
-A run replaces that folder and no other, and only when everything has been read, converted and counted. The folder is
-named after the source's file name, for the reader, and a hash of the whole key: the URL-encoded key itself could exceed
-the 1,024 bytes S3 allows. With --MANIFEST, the address of a window's manifest, each file that it lists is a source of
-its own.
+A run replaces that folder and no other, and only after everything was read, converted and counted. The folder is named
+after the source's file name, for people, and a hash of the whole key: the URL-encoded key itself could exceed the 1,024
+bytes that S3 allows. With --MANIFEST, the address of a window's manifest, each file in it is a source of its own.
 
-What is guaranteed, the options, the types and what to do about each message: docs/job.md. How it works:
+docs/job.md has the guarantees, the options, the types, and each message with its remedy. The job works in steps:
 
-    scan    one pass over the lines: is each of them a whole row, whoever reads it? How many are there?
-    judge   files of which that is not certain are read by Python's strict csv.reader, from the first line to the last:
-            it finds the rows, or the line that is wrong
-    parse   the lines of the others are parsed side by side, by Arrow's reader
-    write   into a hidden folder beside the target; what is there is counted, and then put in place
+    scan    one pass over the lines counts them, and finds the files in which each line is a whole row for any reader
+    judge   Python's strict csv.reader reads each other file from the first line to the last: it finds the rows, or the
+            wrong line
+    parse   Arrow's reader parses the lines of the scanned files in parallel
+    write   the job writes into a hidden folder beside the target, counts its rows, and then moves the files
 
-Spark's own CSV reader has no part in it: it guesses, cuts and pads. Nor has a DynamicFrame: it expands glob characters
-in keys, and a job bookmark would make it skip a source it has seen before.
+The job does not use Spark's own CSV reader, which guesses, cuts and pads. It does not use a DynamicFrame, which expands
+glob characters in keys, and with a job bookmark skips a source that it has seen before.
 """
 
 # ruff: noqa: PLC0415, SLF001
-# Spark, Arrow and Glue are imported where they are needed: the paths are tested without them. And PySpark has no public
-# way to Hadoop's file systems.
+# Spark, Arrow and Glue are imported in functions, because tests of the paths run without them. PySpark has no public way
+# to Hadoop's file systems.
 import csv
 import hashlib
 import json
@@ -70,12 +69,12 @@ AMOUNTS = frozenset(
 )
 TIMES = ("lpep_pickup_datetime", "lpep_dropoff_datetime")
 
-# A key is data: `*?[]{}\` in it mean themselves. Spark's own CSV inference sets this option for the same reason
-# (SPARK-32810); escaping would do for most keys, but Hadoop's globber can't take a colon.
+# A key is data: `*?[]{}\` in it have no special meaning. Spark's own CSV inference sets this option for the same reason
+# (SPARK-32810). Escapes would work for most keys, but Hadoop's globber can't take a colon.
 VERBATIM = {"__globPaths__": "false", "recursiveFileLookup": "true"}
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "tab", "|": "a bar"}
-# What no header of a text file holds.
+# Characters that no header of a text file has.
 NO_TEXT = re.compile("[\x00-\x08\x0e-\x1f]")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?")
 TIME = re.compile(
@@ -84,7 +83,7 @@ TIME = re.compile(
 BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
 FRACTIONS = ("float", "double")
 STAMPS = ("timestamp", "timestamp_ntz")
-# Text of these bytes alone means to Arrow what it means here, or nothing at all: no hexadecimals, no NaN, no zones.
+# If a text has only these bytes, Arrow reads it as we do, or refuses it: no hexadecimals, no NaN, no zones.
 CERTAIN = {
     **dict.fromkeys(BITS, b"0123456789.-"),
     **dict.fromkeys(FRACTIONS, b"0123456789.-"),
@@ -96,14 +95,14 @@ WHOLE = 2**53
 BOOLEANS = {"true": True, "false": False}
 # The length of 2020-01-01 00:14:03.
 STAMP = 19
-# Types as Spark's JSON has them, where that differs from its DDL.
+# The types whose names in Spark's JSON differ from its DDL.
 DDL = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
 SUPPORTED = re.compile(
     r"tinyint|smallint|int|bigint|float|double|string|boolean|date|timestamp(_ntz)?|decimal\([0-9]+,[0-9]+\)"
 )
 SUPPORTED_WORDS = "TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL, STRING, BOOLEAN, DATE and TIMESTAMP"
 
-# Spark and Parquet could do more; a table so wide is a table by mistake.
+# Spark and Parquet can have more columns, but such a wide table is a mistake.
 MOST_COLUMNS = 10_000
 LINES_A_BATCH = 5_000
 ROWS_A_TABLE = 2_000
@@ -111,7 +110,7 @@ CHARACTERS_A_TABLE = 4_000_000
 NO_ROW = "There is no row in it, only a header or nothing at all. Upload it again, with its data"
 # One partition a file: more than any object is long, and few enough that Spark's sum over the files is a long.
 NEVER_SPLIT = 2**43
-# What Hadoop would unpack by the ending of a name, or fail to: its codecs but those for .gz and .bz2.
+# The endings by which Hadoop would try to unpack a file: its codecs without those for .gz and .bz2.
 OTHER_CODECS = (".deflate", ".lz4", ".passthrough", ".snappy", ".zst")
 ARCHIVES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".tar.gz", ".tar.bz2", ".7z", ".rar", ".xz")
 MAGIC = {
@@ -130,11 +129,11 @@ BOM = b"\xef\xbb\xbf"
 
 
 class RefusedError(ValueError):
-    """The source can't become Parquet without a loss: which file, where, and what to do."""
+    """The source can't become Parquet without a loss; the message names the file, the place, and the remedy."""
 
 
 class LineError(Exception):
-    """What is wrong in a line of a file."""
+    """An error in a line of a file."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(line, reason)
@@ -149,13 +148,13 @@ class MisfitError(Exception):
         self.index, self.reason = index, f"{shortened(value)} is no {kind}"
 
 
-# ----------------------------------------------------------------------------------------------------- where things are
+# --------------------------------------------------------------------------------------------------------------- places
 
 
 def s3_path(bucket: str, key: str) -> str:
-    """Return the Hadoop path of an object or folder: its key verbatim, since Hadoop encodes what it must by itself.
+    """Return the Hadoop path of an object or folder: its key verbatim, because Hadoop itself encodes it.
 
-    Hadoop would resolve empty, `.` and `..` segments and so read or overwrite another key: a ValueError.
+    Raises ValueError for an empty, `.` or `..` segment: Hadoop would resolve it, and read or overwrite another key.
     """
     key = key.removesuffix("/")
     if not {"", ".", ".."}.isdisjoint(key.split("/")):
@@ -213,7 +212,7 @@ class Options:
     encoding: str = "UTF-8"
 
     def column(self, name: str, kind: str = "string") -> Column:
-        """Return what becomes of a column of a file: SCHEMA's, the TLC's, or the same."""
+        """Return the output's column for a column of a file: SCHEMA's, the TLC's, or the same."""
         return self.known().get(recognised(name), Column(name, kind))
 
     def known(self) -> Mapping[str, Column]:
@@ -222,7 +221,7 @@ class Options:
 
 
 def recognised(name: str) -> str:
-    """Return how a name is compared: without its case and the blanks around it."""
+    """Return a name for comparisons: without its case and the blanks around it."""
     return name.strip().lower()
 
 
@@ -240,7 +239,7 @@ TLC = {
 
 @dataclass(frozen=True)
 class Layout:
-    """What a header says: how many values a row has, what each becomes, and which have no name and so must be empty."""
+    """The layout of a header: the number of values in a row, the column of each, and those without a name."""
 
     width: int
     columns: tuple[tuple[int, Column], ...]
@@ -248,7 +247,7 @@ class Layout:
 
 
 def lay_out(names: Sequence[str], options: Options, kinds: Sequence[str] = ()) -> Layout:
-    """Return the layout of a header; a ValueError says why it has none."""
+    """Return the layout of a header; if it has none, raise a ValueError with the reason."""
     kinds = kinds or ["string"] * len(names)
     columns = [(place, options.column(name, kinds[place])) for place, name in enumerate(names) if name]
     seen: set[str] = set()
@@ -269,7 +268,7 @@ def lay_out(names: Sequence[str], options: Options, kinds: Sequence[str] = ()) -
 
 
 def lay_out_csv(text: str, names: Sequence[str], options: Options) -> Layout:
-    """Return the layout of a CSV's header, of which `text` is the first line; a ValueError says why it has none."""
+    """Return the layout of a CSV's header, whose first line is `text`; if it has none, raise a ValueError."""
     begin = text.lstrip()[:1]
     if begin in {"{", "[", "<"}:
         raise ValueError(f"This is no CSV: it begins with {begin}, as JSON and XML do. Convert it to CSV")
@@ -288,7 +287,7 @@ def lay_out_csv(text: str, names: Sequence[str], options: Options) -> Layout:
 
 
 def read_options(spark: "SparkSession", arguments: Mapping[str, str]) -> Options:
-    """Read the optional arguments; a ValueError names the one that is wrong."""
+    """Read the optional arguments; a ValueError names the wrong one."""
     separator = arguments.get("SEPARATOR", ",")
     separator = "\t" if separator.lower() == "tab" else separator
     if len(separator) != 1 or separator in '"\r\n\0':
@@ -297,7 +296,7 @@ def read_options(spark: "SparkSession", arguments: Mapping[str, str]) -> Options
 
 
 def read_encoding(spark: "SparkSession", arguments: Mapping[str, str]) -> str:
-    """Return the name of a character set that Java knows; it must take ASCII for what it is."""
+    """Return the name of a character set that Java knows; it must include ASCII."""
     name = arguments.get("ENCODING", "UTF-8")
     try:
         charset = spark._jvm.java.nio.charset.Charset.forName(name)
@@ -311,7 +310,7 @@ def read_encoding(spark: "SparkSession", arguments: Mapping[str, str]) -> str:
 
 
 def read_schema(spark: "SparkSession", text: str) -> tuple[Column, ...]:
-    """Read Spark DDL; a ValueError says what is wrong with it."""
+    """Read Spark DDL; a ValueError names the error in it."""
     if not text:
         return ()
     try:
@@ -339,7 +338,7 @@ def read_schema(spark: "SparkSession", text: str) -> tuple[Column, ...]:
 
 
 def arrow_type(kind: str) -> Any:
-    """Return a type as Arrow has it."""
+    """Return Arrow's type."""
     import pyarrow as pa
 
     if kind.startswith("decimal"):
@@ -366,7 +365,7 @@ def precision(kind: str) -> tuple[int, int]:
 
 
 def converted(values: Any, kind: str) -> Any:
-    """Return an array with another type and the same values; a MisfitError names the first that is not of the type."""
+    """Return an array with another type and the same values; a MisfitError names the first value that does not fit."""
     import pyarrow as pa
 
     certain = quickly(values, kind)
@@ -382,7 +381,7 @@ def converted(values: Any, kind: str) -> Any:
 
 
 def quickly(values: Any, kind: str) -> Any:  # noqa: C901, PLR0911 - a case after the other
-    """Convert an array where Arrow's rules and ours are certain to agree; otherwise return None."""
+    """Convert an array if Arrow's rules and ours certainly agree; otherwise return None."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -415,7 +414,7 @@ def quickly(values: Any, kind: str) -> Any:  # noqa: C901, PLR0911 - a case afte
 
 
 def text_of(values: Any) -> bytes:
-    """Return all of an array's text, without what is between."""
+    """Return the texts of an array as one."""
     _, offsets, text = values.buffers()
     if text is None or not len(values):
         return b""
@@ -425,7 +424,7 @@ def text_of(values: Any) -> bytes:
 
 
 def exactly(value: object, kind: str) -> object:  # noqa: PLR0911 - one for each type
-    """Convert a value; a ValueError or ArithmeticError where it is not of the type, or would change."""
+    """Convert a value; raise a ValueError or ArithmeticError if it is not of the type, or would change."""
     text = value.strip(" \t") if isinstance(value, str) else written(value)
     if kind == "string":
         return text
@@ -459,7 +458,7 @@ def exact_fraction(number: Decimal, kind: str, *, may_round: bool) -> float:
 
 
 def exact_decimal(number: Decimal, kind: str) -> Decimal:
-    """Return a number that has so many digits at the most."""
+    """Return a number with at most so many digits."""
     digits, places = precision(kind)
     scaled = number.scaleb(places, Context(prec=200)) if abs(number.adjusted()) < 100 or not number else unfit(kind)  # noqa: PLR2004 - more than any has
     if scaled != int(scaled) or abs(scaled) >= 10**digits:
@@ -484,7 +483,7 @@ def exact_time(text: str) -> datetime:
 
 
 def written(value: object) -> str:
-    """Write a value of a Parquet file as a CSV would have it."""
+    """Write a value of a Parquet file as in a CSV."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
@@ -499,12 +498,12 @@ def written(value: object) -> str:
 
 # ------------------------------------------------------------------------------------------------------- scan the lines
 
-# What follows runs in Spark's Python workers, on batches of (line with its line feed, file, where its block begins).
+# These functions run in Spark's Python workers, on batches of (line with its line feed, file, begin of its block).
 
 
 @dataclass
 class Tally:
-    """What was seen of the lines of a file, or of a block of it; `odd` where it is not certain that each is a row."""
+    """The count of the lines of a file, or of a block of it; `odd` if it is not certain that each line is a row."""
 
     rows: int = 0
     least: int | None = None
@@ -514,7 +513,7 @@ class Tally:
     skip: int = 0
 
     def merge(self, other: "Tally") -> None:
-        """Add what was seen elsewhere in the file."""
+        """Add the count of another part of the file."""
         self.rows += other.rows
         if other.least is not None:
             self.least = other.least if self.least is None else min(self.least, other.least)
@@ -525,7 +524,7 @@ class Tally:
 
 
 def scan(options: Options, batches: Iterable[Any]) -> Iterator[Any]:
-    """Tell of each block whether its lines are certain to be rows, and count them."""
+    """Yield for each block the number of its lines, and whether each line is certainly a row."""
     tallies: dict[tuple[int, int], Tally] = defaultdict(Tally)
     for batch in batches:
         for file, start, rows in runs(batch):
@@ -534,14 +533,14 @@ def scan(options: Options, batches: Iterable[Any]) -> Iterator[Any]:
 
 
 def told(found: Iterable[object]) -> Any:
-    """Return what a worker found out, as a batch."""
+    """Return the results of a worker, as a batch."""
     import pyarrow as pa
 
     return pa.RecordBatch.from_arrays([pa.array(map(json.dumps, found), pa.string())], names=["found"])
 
 
 def runs(batch: Any) -> Iterator[tuple[int, int, Any]]:
-    """Cut a batch where the file or the block, its last two columns, changes."""
+    """Cut a batch at each change of file or block, its last two columns."""
     marks = batch.columns[-2:]
     position = 0
     for (file, start), run in groupby(zip(*(mark.to_pylist() for mark in marks), strict=True)):
@@ -562,7 +561,7 @@ def look(tally: Tally, lines: Any, separator: str, *, begins: bool) -> None:
     lines = not_blank(lines)
     tally.rows += len(lines)
     if len(lines):
-        if b'"' in text_of(lines):  # what is left of a quoted value holds no separator
+        if b'"' in text_of(lines):  # the rest of a quoted value has no separator
             lines = pc.replace_substring_regex(lines, rf'(\A|{mark_of(separator)})"(?:[^"]|"")*"', r"\1")
         found = pc.min_max(pc.count_substring(lines, separator)).as_py()
         tally.merge(Tally(least=found["min"], most=found["max"]))
@@ -582,7 +581,7 @@ def not_blank(lines: Any) -> Any:
 
 
 def is_plain(lines: Any, separator: str) -> bool:
-    """Return whether each line is text, and a row of its own for any reader: its quotes are closed and well-formed."""
+    """Return whether each line is text, and a row for any reader: its quotes are closed and well-formed."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -602,7 +601,7 @@ def is_plain(lines: Any, separator: str) -> bool:
 
 
 def behind_header(tally: Tally, lines: Any) -> Any:
-    """Return what follows the header of a file, which goes to the tally."""
+    """Return the lines after the header of a file; the header goes to the tally."""
     for index in range(len(lines)):
         text = lines[index].as_py()
         text = text if tally.skip else text.removeprefix("\ufeff")
@@ -617,7 +616,7 @@ def behind_header(tally: Tally, lines: Any) -> Any:
 
 
 def physical(lines: Iterable[Any], encoding: str) -> Iterator[str]:
-    """Return the lines of a text file, each with its end; a lone CR is one. A LineError where they are not text."""
+    """Return the lines of a text file, each with its end; a lone CR is an end too. Raise a LineError if it is no text."""
     number = 0
     for line in lines:
         try:
@@ -635,7 +634,7 @@ def physical(lines: Iterable[Any], encoding: str) -> Iterator[str]:
 
 @dataclass
 class Counter:
-    """Counts rows by their quotes alone, independently of the reader that reads them."""
+    """Counts rows only by their quotes, independently of the reader of the values."""
 
     separator: str
     first: str = ""
@@ -662,7 +661,7 @@ class Counter:
 
 
 def strict_rows(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Return each row and the line it begins in, without blank lines; a LineError where no strict reader goes on."""
+    """Return each row and the line it begins in, without blank lines; raise a LineError where the strict reader fails."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     while True:
@@ -689,7 +688,7 @@ def strict_rows(lines: Iterable[str], separator: str) -> Iterator[tuple[int, lis
 def judge(lines: Iterable[Any], options: Options) -> Iterator[Any]:
     """Read a file by the strict reader: return the names in its header, and then its rows as lists of arrays.
 
-    A LineError for whatever is wrong in it.
+    Raises LineError for any error in the file.
     """
     counter = Counter(options.separator)
     rows = strict_rows(counter.watch(physical(lines, options.encoding)), options.separator)
@@ -727,7 +726,7 @@ def portions(rows: Iterable[tuple[int, list[str]]]) -> Iterator[list[tuple[int, 
 
 
 def tabulated(rows: Sequence[tuple[int, list[str]]], layout: Layout) -> list[Any]:
-    """Return rows as arrays, one for each column of the layout; a LineError for a row that has no place in it."""
+    """Return rows as arrays, one for each column of the layout; raise a LineError for a row that does not fit."""
     import pyarrow as pa
 
     for line, row in rows:
@@ -750,7 +749,7 @@ def tabulated(rows: Sequence[tuple[int, list[str]]], layout: Layout) -> list[Any
 
 
 def misfit(column: Column, error: MisfitError) -> str:
-    """Say what to do about a value that is not of its column's type."""
+    """Return the message for a value that is not of its column's type."""
     return f"In the column {column.name!r}, {error.reason}. Correct it, or give the column another type in --SCHEMA"
 
 
@@ -766,7 +765,7 @@ def by_file(batches: Iterable[Any]) -> Iterator[tuple[int, Iterator[Any]]]:
 
 
 def examine(options: Options, batches: Iterable[Any]) -> Iterator[Any]:
-    """Tell of each file its header and how many rows it has, or what is wrong in which line."""
+    """Yield for each file its header and its number of rows, or the wrong line and its error."""
     for file, lines in by_file(batches):
         names, rows = [], 0
         try:
@@ -783,7 +782,7 @@ def examine(options: Options, batches: Iterable[Any]) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of a file."""
+    """The conversion of a file."""
 
     layout: Layout
     order: tuple[int, ...]
@@ -791,7 +790,7 @@ class Plan:
     skip: int = 0
     """Lines to the end of the header."""
     mark: str = ""
-    """Its source_id, where the output's folder does not say it."""
+    """Its source_id, if the output's folder does not have it."""
     changed: frozenset[int] = frozenset()
     """Of a Parquet file: the places whose values get another type."""
     nanos: frozenset[int] = frozenset()
@@ -827,7 +826,7 @@ def parse(separator: str, plans: Mapping[int, Plan], batches: Iterable[Any]) -> 
 
 
 def split(text: bytes, width: int, separator: str) -> list[Any]:
-    """Split lines into so many columns of text; what is empty is null."""
+    """Split lines into so many columns of text; an empty value is null."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -846,7 +845,7 @@ def split(text: bytes, width: int, separator: str) -> list[Any]:
 
 
 def rejudge(options: Options, plans: Mapping[int, Plan], batches: Iterable[Any]) -> Iterator[Any]:
-    """Turn files that the strict reader has found to be right into the output's columns."""
+    """Turn files that the strict reader has accepted into the output's columns."""
     for file, lines in by_file(batches):
         tables = judge(lines, options)
         next(tables)
@@ -864,7 +863,7 @@ def recast(plans: Mapping[int, Plan], batches: Iterable[Any]) -> Iterator[Any]:
 
 
 def retyped(values: Any, place: int, column: Column, plan: Plan) -> Any:
-    """Return the values of a Parquet's column with the type that they get."""
+    """Return the values of a Parquet's column with the output's type."""
     import pyarrow as pa
 
     if place in plan.nanos:
@@ -876,7 +875,7 @@ def retyped(values: Any, place: int, column: Column, plan: Plan) -> Any:
 
 
 def find_misfit(plans: Mapping[int, Plan], batches: Iterable[Any]) -> Iterator[Any]:
-    """Tell the first value of each Parquet file that is not of the type it is to get."""
+    """Yield the first value of each Parquet file that does not fit the output's type."""
     passed: dict[int, int] = defaultdict(int)
     found: dict[int, list[object]] = {}
     for batch in batches:
@@ -890,12 +889,12 @@ def find_misfit(plans: Mapping[int, Plan], batches: Iterable[Any]) -> Iterator[A
     yield told(found.values())
 
 
-# --------------------------------------------------------------------------------------------------- what Spark is told
+# ---------------------------------------------------------------------------------------------------------- Spark's side
 
 
 @dataclass
 class File:
-    """A file of a source, and what was found out about it."""
+    """A file of a source, and the facts found about it."""
 
     path: str
     target: str
@@ -912,13 +911,13 @@ class File:
     names: tuple[str, ...] = ()
 
     def refuse(self, reason: str, line: int = 0) -> RefusedError:
-        """Return the error that says what is wrong with it."""
+        """Return an error about this file."""
         where = f", {'row' if self.way == 'recast' else 'line'} {line}" if line else ""
         return RefusedError(f"{self.path!r}{where}: {reason}")
 
 
 def prepare(spark: "SparkSession") -> None:
-    """Set what must not depend on who runs this, where and when."""
+    """Set the options that must not depend on the environment of the run."""
     for name, value in {
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.timestampType": "TIMESTAMP_NTZ",
@@ -938,7 +937,7 @@ def prepare(spark: "SparkSession") -> None:
 
 
 def whole_files(spark: "SparkSession", *, whole: bool) -> None:
-    """Let each file be one partition, or let Spark cut and gather files as it does."""
+    """Let each file be one partition, or let Spark cut and join files."""
     for name in ("spark.sql.files.maxPartitionBytes", "spark.sql.files.openCostInBytes"):
         if whole:
             spark.conf.set(name, str(NEVER_SPLIT))
@@ -947,7 +946,7 @@ def whole_files(spark: "SparkSession", *, whole: bool) -> None:
 
 
 def lines_of(spark: "SparkSession", files: Sequence[File], encoding: str) -> "DataFrame":
-    """Return the lines of files, in UTF-8 and with their line feeds; null where they are not text in the encoding."""
+    """Return the lines of files, in UTF-8 and with their line feeds; null if a line is not text in the encoding."""
     from pyspark.sql import functions as sql
 
     frame = spark.read.options(lineSep="\n", **VERBATIM).text([file.path for file in files])
@@ -961,7 +960,7 @@ def lines_of(spark: "SparkSession", files: Sequence[File], encoding: str) -> "Da
 
 
 def marks_of(files: Sequence[File]) -> list[Any]:
-    """Return the columns that tell file and block."""
+    """Return the columns for file and block."""
     from pyspark.sql import functions as sql
 
     file = sql.xxhash64(sql.input_file_name()) if len(files) > 1 else sql.lit(files[0].id)
@@ -982,12 +981,12 @@ def identify(spark: "SparkSession", files: Sequence[File]) -> None:
 
 
 def asked(frame: "DataFrame", function: Callable[[Iterable[Any]], Iterator[Any]]) -> list[Any]:
-    """Return what the workers tell."""
+    """Return the results of the workers."""
     return [json.loads(found) for (found,) in frame.mapInArrow(function, "found string").collect()]
 
 
 def scanned(spark: "SparkSession", files: Sequence[File], options: Options) -> dict[int, Tally]:
-    """Scan files; one that can't be read to its end is named."""
+    """Scan files; the error names one that can't be read to its end."""
     whole_files(spark, whole=any(file.path.endswith(".bz2") for file in files))
     tallies: dict[int, Tally] = defaultdict(Tally)
     try:
@@ -1004,7 +1003,7 @@ def scanned(spark: "SparkSession", files: Sequence[File], options: Options) -> d
 
 
 def innermost(error: Exception) -> str:
-    """Return what Java says went wrong."""
+    """Return Java's own message of an error."""
     cause = getattr(error, "java_exception", None)
     while cause is not None and cause.getCause() is not None:
         cause = cause.getCause()
@@ -1015,7 +1014,7 @@ def innermost(error: Exception) -> str:
 
 
 def read_csvs(spark: "SparkSession", files: Sequence[File], options: Options) -> None:
-    """Find out header and number of rows of CSV files; a RefusedError for the first that is none."""
+    """Find the header and the number of rows of CSV files; raise a RefusedError for the first that is no CSV."""
     tallies = scanned(spark, files, options)
     doubtful = []
     for file in files:
@@ -1056,7 +1055,7 @@ def widened(layout: Layout, width: int) -> Layout:
 
 
 def verdicts(spark: "SparkSession", files: Sequence[File], options: Options) -> None:
-    """Have files judged; a RefusedError for the first that is wrong."""
+    """Let the strict reader judge files; raise a RefusedError for the first wrong one."""
     if not files:
         return
     whole_files(spark, whole=True)
@@ -1071,7 +1070,7 @@ def verdicts(spark: "SparkSession", files: Sequence[File], options: Options) -> 
 
 
 def files_below(spark: "SparkSession", path: str) -> list[str]:
-    """Return the files of a source: itself, or what lies in the folder, however deep, but hidden and empty ones."""
+    """Return the files of a source: the object, or all files below the folder without hidden and empty ones."""
     place = spark._jvm.org.apache.hadoop.fs.Path(path)
     system = place.getFileSystem(spark._jsc.hadoopConfiguration())
     if not system.exists(place):
@@ -1095,12 +1094,12 @@ def files_below(spark: "SparkSession", path: str) -> list[str]:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether Spark passes over files and folders of this name."""
+    """Return whether Spark ignores files and folders of this name."""
     return name.startswith(".") or (name.startswith("_") and "=" not in name) or name.endswith("._COPYING_")
 
 
 def side_by_side(function: Callable[[Any], Any], things: Sequence[Any]) -> list[Any]:
-    """Do something with each of many things; S3 takes its time to answer."""
+    """Do something with each of many things in parallel, because S3 answers slowly."""
     if len(things) == 1:
         return [function(things[0])]
     with ThreadPoolExecutor(16) as pool:
@@ -1108,7 +1107,7 @@ def side_by_side(function: Callable[[Any], Any], things: Sequence[Any]) -> list[
 
 
 def sort_out(spark: "SparkSession", file: File) -> None:  # noqa: C901 - a case after the other
-    """Look at the first bytes of a file; a RefusedError where they are neither Parquet nor text."""
+    """Look at the first bytes of a file; raise a RefusedError if they are neither Parquet nor text."""
     place = spark._jvm.org.apache.hadoop.fs.Path(file.path)
     stream = place.getFileSystem(spark._jsc.hadoopConfiguration()).open(place)
     try:
@@ -1145,7 +1144,7 @@ def sort_out(spark: "SparkSession", file: File) -> None:  # noqa: C901 - a case 
 
 
 def read_footer(spark: "SparkSession", options: Options, file: File) -> None:
-    """Find out columns and number of rows of a Parquet file."""
+    """Find the columns and the number of rows of a Parquet file."""
     hadoop = spark._jvm.org.apache.parquet.hadoop
     path = spark._jvm.org.apache.hadoop.fs.Path(file.path)
     try:
@@ -1192,7 +1191,7 @@ def read_footer(spark: "SparkSession", options: Options, file: File) -> None:
 
 
 def spark_type(kind: str) -> Any:
-    """Return a type as Spark has it."""
+    """Return Spark's type."""
     from pyspark.sql import types
 
     if kind.startswith("decimal"):
@@ -1213,7 +1212,7 @@ def spark_type(kind: str) -> Any:
 
 
 def agree(files: Sequence[File]) -> None:
-    """Give the files of a source the order and names of its first; a RefusedError where they have other columns."""
+    """Give the files of a source the order and names of the first; raise a RefusedError if they have other columns."""
     firsts: dict[str, File] = {}
     for file in files:
         first = firsts.setdefault(file.target, file)
@@ -1235,7 +1234,7 @@ def agree(files: Sequence[File]) -> None:
 
 
 def output_of(file: File) -> tuple[str, Any]:
-    """Return how a file is to be read, and the output's schema: files that have both in common are read together."""
+    """Return the way to read a file, and the output's schema: files that share both are read together."""
     from pyspark.sql.types import StructField, StructType
 
     fields = []
@@ -1273,13 +1272,13 @@ def frame_of(  # noqa: PLR0913 - what a group of files is
 
 
 def columns_of(spark: "SparkSession", files: Sequence[File]) -> "DataFrame":
-    """Return the columns of Parquet files that have the same, as they are."""
+    """Return the unchanged columns of Parquet files with the same columns."""
     frame = spark.read.options(**VERBATIM).parquet(*(file.path for file in files))
     return frame.toDF(*map(str, range(len(frame.columns)))).select("*", *marks_of(files))
 
 
 def diagnose(spark: "SparkSession", way: str, files: Sequence[File], options: Options) -> None:
-    """Find out why files could not be written: a RefusedError names the line or row."""
+    """Find the reason why files could not be written: a RefusedError names the line or row."""
     if way != "recast":
         verdicts(spark, files, options)
         return
@@ -1292,9 +1291,9 @@ def diagnose(spark: "SparkSession", way: str, files: Sequence[File], options: Op
 
 
 def transform(spark: "SparkSession", sources: Mapping[str, str], options: Options, staging: str) -> int:
-    """Write files, each into its target's folder, over what is there; return the number of rows.
+    """Replace each file's folder of the target; return the number of rows.
 
-    Whatever goes wrong before the last step leaves the targets as they are.
+    An error before the last step does not change the targets.
     """
     files = [File(path, target) for path, target in sources.items()]
     before = side_by_side(partial(state, spark), files)
@@ -1320,7 +1319,7 @@ def transform(spark: "SparkSession", sources: Mapping[str, str], options: Option
 
 
 def state(spark: "SparkSession", file: File) -> tuple[int, int]:
-    """Return what changes when a file is replaced: its length and time."""
+    """Return length and time of a file, which change when it is replaced."""
     system, path = file_system(spark, file.path)
     status = system.getFileStatus(path(file.path))
     return status.getLen(), status.getModificationTime()
@@ -1332,7 +1331,7 @@ def stage(spark: "SparkSession", files: Sequence[File], options: Options, stagin
     groups: dict[tuple[str, str], list[File]] = defaultdict(list)
     for file in files:
         way, schema = output_of(file)
-        # Parquet files are read together where they have the same columns, of the same types, in the same order.
+        # Parquet files are read together if they have the same columns, of the same types, in the same order.
         same = (file.layout, file.fields, file.nanos, file.order) if way == "recast" else ()
         groups[way, f"{schema.json()} {same}"].append(file)
     for (way, _), some in groups.items():
@@ -1349,7 +1348,7 @@ def stage(spark: "SparkSession", files: Sequence[File], options: Options, stagin
 
 
 def staged_files(spark: "SparkSession", files: Sequence[File], staging: str) -> dict[str, list[Any]]:
-    """Return what was written for each target; a RuntimeError unless it has the rows that were counted before."""
+    """Return the written files of each target; raise a RuntimeError if they don't have the number of rows counted before."""
     expected: dict[str, int] = defaultdict(int)
     for file in files:
         expected[file.target] += file.rows
@@ -1385,7 +1384,7 @@ def counted(spark: "SparkSession", parts: Sequence[Any]) -> Mapping[str, int]:
 
 
 def file_system(spark: "SparkSession", path: str) -> tuple[Any, Any]:
-    """Return Hadoop's file system of a path, and what makes paths for it."""
+    """Return Hadoop's file system of a path, and its class of paths."""
     make = spark._jvm.org.apache.hadoop.fs.Path
     return make(path).getFileSystem(spark._jsc.hadoopConfiguration()), make
 
@@ -1397,7 +1396,7 @@ def remove(spark: "SparkSession", folder: str) -> None:
 
 
 def put_in_place(spark: "SparkSession", staged: Mapping[str, Sequence[Any]]) -> None:
-    """Move files into their targets, and then delete what was there before; undone where a move fails."""
+    """Move files into their targets, and then delete the earlier ones; if a move fails, undo the others."""
     system, path = file_system(spark, next(iter(staged)))
     before = {target: listed(system, path(target)) for target in staged}
     moves = [(part, path(path(target), part.getName())) for target, parts in staged.items() for part in parts]
@@ -1424,7 +1423,7 @@ def put_in_place(spark: "SparkSession", staged: Mapping[str, Sequence[Any]]) -> 
 
 
 def listed(system: Any, folder: Any) -> list[Any]:
-    """Return what lies in a folder, if it is there."""
+    """Return the content of a folder, if it is there."""
     return [status.getPath() for status in system.listStatus(folder)] if system.exists(folder) else []
 
 
