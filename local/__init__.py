@@ -1,1 +1,1 @@
-"""The local cloud, and what is shown and tried on it."""
+"""The local cloud, with its demo and playground."""

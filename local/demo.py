@@ -1,7 +1,7 @@
-"""The demo: a CSV arrives and becomes Parquet, once; then six things that go wrong elsewhere do not go wrong here.
+"""The demo: a CSV arrives and becomes Parquet, once; then six awkward situations go well.
 
-It builds the application, starts the local cloud, deploys this very template, and goes through AWS APIs only. The Glue
-job's script runs on Spark.
+It builds the application, starts the local cloud, deploys template.yaml, and uses only AWS APIs. The Glue job's script
+runs on Spark.
 """
 
 import csv
@@ -31,7 +31,7 @@ TARGET = "target/event-transformed"
 JOB = "ny-taxi-transformed-console-jb"
 TRIPS = 1_000
 PATIENCE = 60
-# Some columns of the trips, so that a line fits.
+# Some columns of the trips, because a line must fit.
 SHOWN = ("lpep_pickup_datetime", "PULocationID", "trip_distance", "total_amount", "payment_type")
 LOG = Path(".local") / "demo.log"
 SPARK = Path(".venv", "spark", "bin", "python")
@@ -40,7 +40,7 @@ DECISIONS = {"started", "duplicate", "skipped", "failed"}
 
 @dataclass
 class Demo:
-    """A deployed stack, what its log has said so far, and what went wrong."""
+    """A deployed stack, the lines of its log so far, and the differences found."""
 
     stack: Stack
     seen: set[str] = field(default_factory=set)
@@ -52,7 +52,7 @@ class Demo:
         self.stack.client("s3").put_object(Bucket=self.stack.outputs["SourceBucketName"], Key=key, Body=content)
 
     def decisions(self, expected: int) -> Iterator[dict[str, Any]]:
-        """Read the function's log as it grows, until that many decisions came that were not shown yet."""
+        """Read the function's log as it grows, until so many new decisions have come."""
         logs, group = self.stack.client("logs"), f"/aws/lambda/{self.stack.name}-start-execution"
         deadline = time.monotonic() + PATIENCE
         while expected and time.monotonic() < deadline:
@@ -66,7 +66,7 @@ class Demo:
             time.sleep(0.1)
 
     def notifications(self) -> Iterator[tuple[str, str]]:
-        """Take what the topics told meanwhile: subject and message, once something came."""
+        """Wait for messages of the topics, and return the subject and text of each."""
         sqs = self.stack.client("sqs")
         for message in sqs.receive_message(QueueUrl=self.inbox, WaitTimeSeconds=10).get("Messages", []):
             sqs.delete_message(QueueUrl=self.inbox, ReceiptHandle=message["ReceiptHandle"])
@@ -74,7 +74,7 @@ class Demo:
             yield notification.get("Subject") or "no subject", notification["Message"]
 
     def parquet(self, key: str) -> dict[str, Any]:
-        """Read the Parquet of a source back: where it lies, rows, columns and first lines."""
+        """Read the Parquet of a source back: place, rows, columns and first lines."""
         s3, bucket = self.stack.client("s3"), self.stack.outputs["SourceBucketName"]
         folder = target_path(bucket, TARGET, key)
         prefix = folder.removeprefix(f"s3://{bucket}/") + "/"
@@ -91,21 +91,21 @@ class Demo:
         return {"folder": folder, "keys": keys, **json.loads(read.stdout)}
 
     def expect(self, what: str, expected: object, actual: object) -> None:
-        """Note a difference between what this demo promises and what happened."""
+        """Note a difference between the promise of this demo and the result."""
         if expected != actual:
             self.failures.append(f"{what}: expected {expected!r}, got {actual!r}")
 
 
 def main() -> int:
     """Run the demo; exit code 0 means that everything happened as promised."""
-    # First of all, so that Spark starts while the application is built.
+    # This comes first: Spark starts while the application is built.
     say("Starting", "the local cloud (no Docker, no account), and Spark for its Glue")
     with process.start(log=LOG, settings={"GLUE_RUNS": "spark"}) as cloud:
         say("Building", "sam build")
         stack.build()
         say("Deploying", "sam deploy of template.yaml")
         demo = Demo(stack.deploy(cloud))
-        # The workshop brings a trail, so that both kinds of events come.
+        # The workshop has a trail, so both kinds of events come.
         stack.start_trail(demo.stack, "workshop")
         demo.inbox = stack.subscribe_queue(demo.stack, "inbox", "SuccessTopic", "FailureTopic")
         try:
@@ -119,7 +119,7 @@ def main() -> int:
     if demo.failures:
         say("FAILED", f"the local cloud's log is {LOG}")
         return 1
-    say("SUCCESS", "one execution an upload, and a reason for everything else. Nothing is left running.")
+    say("SUCCESS", "one execution for each upload, and a reason for everything else. Nothing is left running.")
     return 0
 
 
@@ -137,7 +137,7 @@ def arrival(demo: Demo) -> None:
         say("Event", f"{line['source']}, id {line['event_id']}")
         say("Decision", _said(line))
     arn = started(lines)
-    # On a busy machine two cold starts may end in the same tenth of a second: then both say started, of one execution.
+    # On a busy machine two cold starts may end in the same tenth of a second: then both say started, for one execution.
     said = [(line["message"] in {"started", "duplicate"}, line.get("execution_arn")) for line in lines]
     demo.expect("the native and the CloudTrail event", [(True, arn)] * 2, said)
     say("Execution", arn)
@@ -160,7 +160,7 @@ def broken(demo: Demo) -> None:
     """Upload a file with a quote that is never closed: the run fails and says where, and the right file repairs it."""
     key = f"{PREFIX}green_tripdata_2024-01.csv"
     say("", "")
-    say("Broken", f"{key}: a quote at the beginning of a value is never closed, and would swallow all rows behind it")
+    say("Broken", f"{key}: a quote at the beginning of a value is never closed, and would hide all rows after it")
     header, first, *others = green_trips(TRIPS, seed=3).splitlines(keepends=True)
     demo.put(key, "".join([header, first, '"', *others]).encode())
     arn = started(list(demo.decisions(2)))
@@ -189,7 +189,7 @@ def glue_runs(demo: Demo) -> list[dict[str, Any]]:
 
 
 def started(lines: list[dict[str, Any]]) -> str:
-    """Return the ARN of the execution that these decisions are about; raises StoppedError when there is none."""
+    """Return the ARN of these decisions' execution; raise StoppedError if there is none."""
     for line in lines:
         if arn := line.get("execution_arn"):
             return str(arn)
@@ -213,7 +213,7 @@ def show(demo: Demo, key: str, text: str) -> None:
 
 
 def situations(demo: Demo) -> None:
-    """Try what loses or doubles files elsewhere."""
+    """Try the situations that lose or double files elsewhere."""
     say("", "")
     say("What else", "arrives in real life:")
     for title, act, expected in SITUATIONS:
@@ -242,7 +242,7 @@ def explain_the_odd_key(demo: Demo) -> None:
     bucket = demo.stack.outputs["SourceBucketName"]
     say(
         "",
-        f"{'':20}  EventBridge's input transformer pastes values into its template as they are: a quote in the key ends",
+        f"{'':20}  EventBridge's input transformer inserts values as they are into its template: a quote in the key ends",
     )
     say(
         "",
@@ -283,7 +283,7 @@ def multipart(demo: Demo) -> None:
 
 
 def denied(demo: Demo) -> None:
-    """Try to upload without the permission: CloudTrail announces that call as well."""
+    """Try to upload without the permission: CloudTrail records that call as well."""
     iam = demo.stack.client("iam")
     iam.create_user(UserName="intern")
     key = iam.create_access_key(UserName="intern")["AccessKey"]
@@ -306,7 +306,7 @@ SITUATIONS: list[tuple[str, Callable[[Demo], None], list[str]]] = [
 
 
 def follow(deployed: Stack, arn: str) -> str:
-    """Show each state of an execution as it is entered, and return the status it ends with."""
+    """Show each state of an execution when it begins, and return the final status."""
     sfn, shown = deployed.client("stepfunctions"), 0
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

@@ -13,7 +13,7 @@ PORT = 4566
 
 
 def main() -> int:
-    """Build, start, deploy, say what to try, and wait."""
+    """Build, start, deploy, print commands to try, and wait."""
     parser = argparse.ArgumentParser(prog="local.playground", description=__doc__)
     parser.add_argument("--host", default="", help="another address to listen on, so that containers can call")
     arguments = parser.parse_args()
@@ -26,7 +26,7 @@ def main() -> int:
         print(f"Is port {PORT} in use, or {arguments.host or '127.0.0.1'} no address of this machine? {error}")
         return 1
     with cloud:
-        # The bucket that the files in events/ name.
+        # The bucket of the files in events/.
         bucket = f"glueworkshop-{process.ACCOUNT}-{process.REGION}"
         stack.make_bucket(cloud, bucket)
         routes = (stack.ARTIFACT / "shared" / "packed.py").read_text()

@@ -1,4 +1,4 @@
-"""What Linux says of a process: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html."""
+"""Linux's facts about a process: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +14,7 @@ def stat(process: int) -> list[str]:
 
 
 def alive(process: int) -> bool:
-    """Return whether it still runs; one that has ended stays listed until its parent asks for it."""
+    """Return whether it still runs; an ended process stays listed until its parent asks for it."""
     with suppress(OSError):
         return stat(process)[0] != "Z"
     return False

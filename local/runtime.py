@@ -1,6 +1,6 @@
 """Lambda's own runtime without Docker: SAM CLI's runtime interface emulator around the real runtime client.
 
-The interpreter holds nothing but that client, so whatever the artifact lacks is missed.
+The interpreter has only that client, so a package that the artifact lacks makes an error.
 """
 
 import http.client
@@ -25,7 +25,7 @@ ARCHITECTURE = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_6
 
 
 class RuntimeFailedError(RuntimeError):
-    """The runtime itself failed, not just the handler; the message holds what it said last."""
+    """The runtime itself failed, not just the handler; the message has its last lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Runtime:
         raise RuntimeFailedError(f"nothing listens on port {self.port}: {self._last_words()}")
 
     def invoke(self, payload: bytes) -> Any:
-        """Send an event, once, and give the answer, which after an error of the function names it as `errorType`.
+        """Send an event once, and return the answer; after an error of the function it has `errorType`.
 
         Raises RuntimeFailedError when there is no answer: the process ended, or the module can't be imported.
         """
@@ -83,7 +83,7 @@ class Runtime:
 def run(
     artifact: Path, handler: str, environment: Mapping[str, str], log: Path, wrapper: Sequence[str] = ()
 ) -> Iterator[Runtime]:
-    """Run a handler of an artifact until the block ends; `wrapper` is a command to run the runtime under.
+    """Run a handler of an artifact until the block ends; `wrapper` is a command that runs the runtime.
 
     Raises RuntimeFailedError when the emulator does not come up.
     """

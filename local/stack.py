@@ -1,4 +1,4 @@
-"""Build the application and deploy its own template to the local cloud, by the same commands as to AWS."""
+"""Build the application and deploy its template to the local cloud, with the same commands as for AWS."""
 
 import atexit
 import functools
@@ -22,10 +22,10 @@ from local.emulator.process import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What `sam build` makes of the function that live events start.
+# The output of `sam build` for the function of live events.
 BUILD = REPOSITORY / ".aws-sam" / "build"
 ARTIFACT = BUILD / "StartExecutionFunction"
-# src/shared/domain/packed.py as an application without route files has it.
+# src/shared/domain/packed.py of an application without route files.
 NO_ROUTES = "ROUTES = ()\n"
 SAM = REPOSITORY / ".venv" / "sam" / "bin" / "sam"
 PACKAGES = REPOSITORY / ".venv" / "dev" / "lib" / "python3.13" / "site-packages"
@@ -34,11 +34,11 @@ PATH = f"{REPOSITORY / '.venv' / 'dev' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
 
 class SamError(RuntimeError):
-    """A SAM command failed; the message holds the end of what it printed."""
+    """A SAM command failed; the message has the end of its output."""
 
 
 class Where(Protocol):
-    """Where a stack lives: the local cloud, or an account that boto3 finds by itself."""
+    """The place of a stack: the local cloud, or an account that boto3 finds itself."""
 
     @property
     def endpoint_url(self) -> str | None:
@@ -103,10 +103,9 @@ def deploy(
     *more: str,
     routes: str = NO_ROUTES,
 ) -> Stack:
-    """Run `sam deploy` against the local cloud and return what the stack says of itself.
+    """Run `sam deploy` on the local cloud and return the stack with its outputs.
 
-    Whatever is in src/routes/, the stack has the routes of a module (artifact.route_files.packed_module), by default
-    none.
+    The stack has the routes of a module (artifact.route_files.packed_module), by default none, not those of src/routes/.
     Raises SamError.
     """
     template = ["--template-file", str(zipped(with_routes(routes, name)))]
@@ -118,7 +117,7 @@ def deploy(
 
 
 def again(first: Stack, name: str, parameters: "Mapping[str, str]", **tags: str) -> Stack:
-    """Deploy once more what `sam deploy` has packaged for a stack, under another name, with other parameters and tags.
+    """Deploy the package of a stack again, under another name, with other parameters and tags.
 
     It takes a change of CloudFormation's and no SAM CLI, which needs some seconds to start.
     """
@@ -157,7 +156,7 @@ def with_routes(module: str, name: str) -> Path:
     os.link(BUILD / "template.yaml", copy / "template.yaml")
     packed = copy / ARTIFACT.name / "shared" / "domain" / "packed.py"
     bytecode = Path(importlib.util.cache_from_source(str(packed), optimization=""))
-    # Writing into a link would change what was built.
+    # Writing into a link would change the build.
     packed.unlink()
     bytecode.unlink(missing_ok=True)
     packed.write_text(module)
@@ -169,7 +168,7 @@ def with_routes(module: str, name: str) -> Path:
 
 
 def add_native_modules(artifact: Path) -> None:
-    """Add this machine's native modules to those of Lambda's, where they differ: on macOS functions run here, too.
+    """Add this machine's native modules to Lambda's, if they differ: on macOS functions run here, too.
 
     They come from the developer's environment, which holds the same versions (tests/test_make.py).
     """
@@ -180,18 +179,18 @@ def add_native_modules(artifact: Path) -> None:
 
 
 def zipped(build: Path) -> Path:
-    """Zip the functions' one artifact once; return a template of this build in which all functions have that zip.
+    """Zip the functions' artifact once; return a template of this build in which all functions use that zip.
 
     `sam deploy` would zip the same files again for each function, which takes half of its time.
     """
     template = build / "template.yaml"
     folder, archive = build / ARTIFACT.name, build / "functions.zip"
-    # As small as it gets would take twice as long.
+    # The best compression would take twice as long.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as written:
         for path in sorted(one for one in folder.rglob("*") if one.is_file()):
             written.write(path, path.relative_to(folder))
     text = re.sub(r"(?m)^( +CodeUri: )\w+Function$", rf"\g<1>{archive.name}", template.read_text())
-    # Writing into a link would change what was built.
+    # Writing into a link would change the build.
     template.unlink()
     template.write_text(text)
     return template
@@ -214,7 +213,7 @@ def make_alias(cloud: Where, machine: str) -> str:
 
 
 def start_trail(deployed: Stack, name: str) -> None:
-    """Log S3 data events of the stack's bucket, so that its uploads are announced by CloudTrail too."""
+    """Log S3 data events of the stack's bucket: CloudTrail then announces its uploads too."""
     trails, bucket = deployed.client("cloudtrail"), deployed.outputs["SourceBucketName"]
     resources = [{"Type": "AWS::S3::Object", "Values": [f"arn:aws:s3:::{bucket}/"]}]
     trails.create_trail(Name=name, S3BucketName=bucket)
@@ -225,7 +224,7 @@ def start_trail(deployed: Stack, name: str) -> None:
 
 
 def subscribe_queue(deployed: Stack, name: str, *topics: str) -> str:
-    """Make a queue that gets what some of the stack's topics, by logical id, are told; give its URL."""
+    """Make a queue that gets the messages of some of the stack's topics, by logical id; return its URL."""
     sqs, sns = deployed.client("sqs"), deployed.client("sns")
     url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

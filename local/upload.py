@@ -1,6 +1,6 @@
 """Upload a green_tripdata.csv: `python -m local.upload BUCKET`.
 
-It talks to whatever AWS_ENDPOINT_URL names, or to AWS.
+It uses the endpoint of AWS_ENDPOINT_URL, or AWS.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The local cloud: ministack, with the gaps closed that the integration tests of this application need closed.
+"""The local cloud: ministack, without the gaps that matter to the integration tests of this application.
 
-The rule: a seam stays only if it lets the integration tests catch a mistake in `src/`, `statemachine/`, `glue/` or
-`template.yaml` that no cheaper test catches. docs/local-cloud.md lists what is emulated and what is not.
+The rule: keep a seam only if the integration tests catch a mistake with it that no cheaper test catches, in `src/`,
+`statemachine/`, `glue/` or `template.yaml`. docs/local-cloud.md has a list of the emulated parts and of the others.
 
-`python -m local.emulator` is the server, and runs in the environment that holds ministack; `process.py` starts it from
-any other. One module a gap: its docstring says what AWS does and what ministack does not. Nothing here is proof of what
-AWS does, only of what the application does when AWS behaves as documented. Only the local cloud can show that the
-template, the definitions, the roles and the code fit together.
+`python -m local.emulator` is the server, and runs in the environment with ministack; `process.py` starts it from any
+other. Each module closes one gap: its docstring has the behaviour of AWS and of ministack. Nothing here proves how AWS
+behaves. The local cloud shows how the application behaves if AWS behaves as documented: template, definitions, roles and
+code together.
 """

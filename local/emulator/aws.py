@@ -10,7 +10,7 @@ from ministack.core.responses import get_account_id, get_region, set_request_acc
 
 type Json = dict[str, Any]
 type Response = tuple[int, dict[str, str], bytes]
-"""Status, headers and body: what every handler of ministack returns."""
+"""Status, headers and body: the result of every handler of ministack."""
 
 
 def body(response: Response) -> Json:
@@ -37,8 +37,7 @@ def arn(service: str, resource: str) -> str:
 def as_service[**P, R](act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Act in the account and region of the request, but not as its caller.
 
-    What a service does because of a request, it does with its own permissions; ministack would go on checking those of
-    whoever sent the request.
+    After a request, a service acts with its own permissions; ministack would go on checking those of the request's sender.
     """
     account, region = get_account_id(), get_region()
 
@@ -51,7 +50,7 @@ def as_service[**P, R](act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
 
 
 def in_background[**P](act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Do the same in a thread that nobody waits for."""
+    """Do the same in a thread of its own, without a wait."""
     # The context is taken here: a thread starts without one.
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(lambda: as_service(act, *args, **kwargs),), daemon=True).start()

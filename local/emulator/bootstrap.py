@@ -47,7 +47,7 @@ def main() -> None:
     sys.path.insert(0, function["code_dir"])
     try:
         handler = getattr(importlib.import_module(function["module"]), function["handler"])
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the invocation must hear of it
+    except BaseException as error:  # noqa: BLE001 - the invocation must get any exception
         traceback.print_exc()
         kind = "Runtime.ImportModuleError" if isinstance(error, ImportError) else f"Runtime.{type(error).__name__}"
         _answer(
@@ -86,7 +86,7 @@ def _invoke(handler: Callable[[Any, Context], Any], event: object, context: Cont
 
 
 def _described(error: Exception, context: Context) -> dict[str, Any]:
-    """Log the error as the runtime does, and return what it answers."""
+    """Log the error as the runtime does, and return its answer."""
     kind, message = type(error).__name__, str(error)
     # The first frame is ours.
     stack = traceback.format_tb(error.__traceback__)[1:]

@@ -1,9 +1,9 @@
-"""Resource types that ministack's CloudFormation does not know, or takes without looking.
+"""Resource types that ministack's CloudFormation does not know, or takes without a check.
 
 AWS: `AWS::Events::Archive` and `AWS::Logs::QueryDefinition` are made like all others. A rule whose pattern is invalid
 fails the stack, as PutRule would refuse it.
-ministack: refuses a template that holds either of the two, and takes any pattern. What a saved query holds is checked
-by nobody here: nothing reads it but people.
+ministack: refuses a template that has either of the two, and takes any pattern. The content of a saved query is not
+checked here: only people read it.
 """
 
 import json

@@ -1,9 +1,9 @@
 """Data events of a trail, on the event bus.
 
-AWS: while a trail whose selectors name S3 objects logs, each upload is also `AWS API Call via CloudTrail` on the
-default bus, minutes later; failed calls too, with an `errorCode`. ministack: never sends one.
+AWS: while a trail with selectors for S3 objects logs, each upload is also `AWS API Call via CloudTrail` on the default
+bus, minutes later; failed calls too, with an `errorCode`. ministack: never sends one.
 
-A failed browser upload is left out: its key is in the form, which nobody here reads.
+A failed browser upload is left out: its key is in the form, which this code does not read.
 """
 
 import json

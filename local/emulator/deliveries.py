@@ -1,11 +1,11 @@
 """Delivery of an event to the target of a rule.
 
-AWS: EventBridge invokes a function asynchronously, so that Lambda retries, and only if the function's policy names the
-rule; it publishes to a topic only if the topic's policy lets it without a condition. What cannot be delivered goes to
-the target's dead-letter queue, if the queue's policy lets it, with the cause in the message's attributes. No rule of
-ours has a state machine for a target, and schedules are left to ministack.
+AWS: EventBridge invokes a function asynchronously, so Lambda retries, and only if the function's policy names the rule.
+It publishes to a topic only if the topic's policy allows it without a condition. An event that cannot be delivered goes
+to the target's dead-letter queue, if the queue's policy allows it, with the cause in the message's attributes. No rule of
+ours has a state machine as its target, and ministack itself runs schedules.
 
-ministack: calls the function once, asks no policy, and has no dead letters.
+ministack: calls the function once, checks no policy, and has no dead letters.
 """
 
 import contextvars
@@ -37,7 +37,7 @@ _current: contextvars.ContextVar[Delivery | None] = contextvars.ContextVar("deli
 
 @seams.replaces(eventbridge, "_invoke_target")
 def invoke_target(original: Callable[..., None], target: Json, event: Json, rule: Json, view: object = None) -> None:
-    """Remember the delivery while the target is invoked, as the service and not as whoever caused the event."""
+    """Remember the delivery while the target is invoked by the service, not by the caller who caused the event."""
 
     def deliver() -> None:
         # ministack hands schedules over as rules.

@@ -1,12 +1,12 @@
 """Distributed Map: batches, results in S3, and the role.
 
-AWS: with an `ItemBatcher` a child execution gets a batch of items; with a `ResultWriter` what the children returned is
-exported to S3, and the state returns only where. The state machine's role starts the children, and reads and writes the
-bucket. `WriterConfig` says how: https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
+AWS: with an `ItemBatcher` a child execution gets a batch of items. With a `ResultWriter` the outputs of the children go
+to S3, and the state returns only their place. The state machine's role starts the children, and reads and writes the
+bucket. `WriterConfig` sets the format: https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
 
-ministack: one child per item; batcher, writer and role are ignored. So it is given batches in place of items, and
-what it returns is exchanged for the manifest. Its limits stay: tolerated failures are counted in children, no redrive,
-no JSONata in this state. Left out: result files beyond the first of a kind.
+ministack: one child per item; batcher, writer and role are ignored. So it gets batches in place of items, and the
+manifest replaces its result. Its limits stay: it counts tolerated failures in children, and has no redrive and no JSONata
+in this state. Result files beyond the first of a kind are left out.
 """
 
 import itertools
@@ -139,7 +139,7 @@ def _export(run: str, writer: Json, effective: object, execution: Json, context:
 
 
 def _results(children: list[Json], transformation: str) -> list[Any]:
-    """Return what a file holds of children that ended alike; those that failed are never transformed."""
+    """Return the content of a file for children of one status; failed ones are never transformed."""
     if transformation == "NONE" or children[0]["status"] != "SUCCEEDED":
         return [_exported(child) for child in children]
     outputs = [json.loads(child["output"]) for child in children]

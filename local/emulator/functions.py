@@ -1,16 +1,16 @@
-"""Functions: asynchronous invocation, errors, logs, and how many run at once.
+"""Functions: asynchronous invocation, errors, logs, and the number that run at once.
 
-AWS: an event is tried three times under one request id, a throttle is tried again until the event is too old, and what
-then remains goes to the `OnFailure` destination with the function's role. An error carries the exception's name and
-stack and is logged; the environment survives it, but not a crash or a timeout.
+AWS: an event is tried three times under one request id, and a throttled one until it is too old. Then it goes to the
+`OnFailure` destination with the function's role. An error has the exception's name and stack and is logged; the
+environment survives it, but not a crash or a timeout.
 
 ministack: counts a throttle as an attempt, always says three attempts, leaves out version, timestamp and request id,
 calls every error `Runtime.HandlerError`, ends the environment after each, may lose the last log lines, and starts as
 many processes as there are events. Functions see the packages of the emulator. It unpacks the code for every
-environment, which takes longer than all the rest.
+environment, which takes longer than everything else.
 
-Beyond `LAMBDA_MAX_WORKERS` at once invocations wait, which AWS calls concurrency and does not do: a function that
-invokes functions synchronously could wait for ever.
+If more than `LAMBDA_MAX_WORKERS` run at once, further invocations wait. AWS would throttle them instead. A function that
+invokes functions synchronously could wait for ever here.
 """
 
 import contextvars

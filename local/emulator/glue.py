@@ -1,15 +1,14 @@
 """Glue job runs that a workflow starts.
 
-AWS: Step Functions starts a run with `glue:startJobRun` and, with `.sync`, waits for its end; a run that ends badly is
-`States.TaskFailed` with the run as JSON for a cause. A job has at most `MaxConcurrentRuns` at a time, one by default,
-and refuses what comes on top. No run is queued: the template turns `JobRunQueuingEnabled` off.
+AWS: Step Functions starts a run with `glue:startJobRun` and, with `.sync`, waits for its end. A failed run is
+`States.TaskFailed`, and its cause is the run as JSON. A job has at most `MaxConcurrentRuns` at a time, one by default,
+and refuses further starts. No run is queued: the template turns `JobRunQueuingEnabled` off.
 
 ministack: knows no `glue:startJobRun`, forgets the limit, and its runs take no time.
 
-With the setting `GLUE_RUNS=spark` the job's script runs (`spark_runs.py`). Otherwise it is never read, but a run looks
-at its source as the script would: when nothing lies under `--BUCKET_NAME` and `--SRC_PREFIX`, it fails with Spark's
-message. It takes `GLUE_RUN_SECONDS`, or what the source object's own metadata asks for as `run-seconds`: so a test
-decides what happens while a run lasts.
+With the setting `GLUE_RUNS=spark` the job's script runs (`spark_runs.py`). Without it the script is not read, but a run
+looks for its source: if nothing is under `--BUCKET_NAME` and `--SRC_PREFIX`, it fails with Spark's message. A run takes
+`GLUE_RUN_SECONDS`, or the `run-seconds` in the source object's own metadata, so a test can act during a run.
 """
 
 import json
@@ -52,7 +51,7 @@ def start_job_run(_original: object, data: Json) -> Response:
 
 
 def start_from_workflow(resource: str, parameters: Json) -> Json:
-    """Do what the task `glue:startJobRun` or `glue:startJobRun.sync` does."""
+    """Run the task `glue:startJobRun` or `glue:startJobRun.sync`."""
     try:
         run = _start(parameters)
     except RefusedError as refused:
@@ -147,7 +146,7 @@ def job_fields(original: Callable[[Json], Json], properties: Json) -> Json:
 
 @seams.replaces(glue, "_create_job")
 def create_job(original: Callable[[Json], Response], data: Json) -> Response:
-    """Keep what ministack forgets of a new job."""
+    """Keep the property of a new job that ministack forgets."""
     response = original(data)
     _keep(data["Name"], data)
     return response
@@ -155,7 +154,7 @@ def create_job(original: Callable[[Json], Response], data: Json) -> Response:
 
 @seams.replaces(glue, "_update_job")
 def update_job(original: Callable[[Json], Response], data: Json) -> Response:
-    """Keep what ministack forgets of a changed job."""
+    """Keep the property of a changed job that ministack forgets."""
     response = original(data)
     _keep(data["JobName"], data["JobUpdate"])
     return response

@@ -117,7 +117,7 @@ def start(
 
 
 def free_port() -> int:
-    """Return a port that nobody uses at the moment, and that no outgoing connection is given before it is used.
+    """Return a port that is free now, and that no outgoing connection gets before it is used.
 
     Linux takes those from 32768 on: https://docs.kernel.org/networking/ip-sysctl.html
     """
@@ -129,7 +129,7 @@ def free_port() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Return the caller's, without what would change the emulator's."""
+    """Return the caller's variables, without those that would change the emulator's."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON", "COV_"))}
 
 

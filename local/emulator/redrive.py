@@ -1,11 +1,11 @@
 """RedriveExecution: an execution that failed goes on at the step that failed, under its own name.
 
-AWS: https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html. DescribeExecution says whether it
-may.
+AWS: https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html. DescribeExecution says whether a
+redrive is possible.
 
-ministack: has none of it. It walks a definition from its `StartAt` with the execution's input, so a redriven execution
-gets both of the step that failed for the moment in which ministack reads them. A Map that failed runs all its children
-again.
+ministack: has no redrive. It walks a definition from its `StartAt` with the execution's input. So a redriven execution
+gets the failed step as its `StartAt`, and that step's input, while ministack reads the two. A Map that failed runs all
+its children again.
 """
 
 import json

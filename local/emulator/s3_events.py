@@ -1,4 +1,4 @@
-"""Object events from S3 to EventBridge, and what a read of the object then says.
+"""Object events from S3 to EventBridge, and the answers to reads of the object.
 
 AWS: `version-id` is there for an object in a versioned bucket and absent otherwise, also while versioning is suspended;
 the events are archived like all others. A HEAD of an object without a version says
@@ -35,7 +35,7 @@ def fire_s3_event(original: Callable[..., None], *args: Any, version_id: str | N
 
 @seams.replaces(eventbridge, "_dispatch_event")
 def dispatch_event(original: Callable[..., None], event: Json, view: object = None) -> None:
-    """Complete and archive what comes from S3; a replayed event is neither completed nor archived again."""
+    """Complete and archive an event of S3; a replayed event is neither completed nor archived again."""
     new_from_s3 = event.get("Source") == "aws.s3" and "ReplayName" not in event and isinstance(event["Time"], str)
     if not new_from_s3:
         original(event, view)
@@ -55,7 +55,7 @@ def _completed(text: str) -> str:
 
 @seams.replaces(s3, "_head_object")
 def head_object(original: Callable[..., Response], bucket: str, key: str, *args: Any, **kwargs: Any) -> Response:
-    """Name the version `null` where AWS does, and hide what is missing from those who may not list."""
+    """Name the version `null` as AWS does, and answer 403 for a missing key to callers who may not list."""
     response = original(bucket, key, *args, **kwargs)
     if response[0] == 200 and s3._bucket_versioning.get(bucket):  # noqa: PLR2004
         response[1].setdefault("x-amz-version-id", "null")
@@ -64,7 +64,7 @@ def head_object(original: Callable[..., Response], bucket: str, key: str, *args:
 
 @seams.replaces(s3, "_get_object")
 def get_object(original: Callable[..., Response], bucket: str, key: str, *args: Any, **kwargs: Any) -> Response:
-    """Hide what is missing from those who may not list."""
+    """Answer 403 for a missing key to callers who may not list."""
     return _hidden(bucket, original(bucket, key, *args, **kwargs))
 
 

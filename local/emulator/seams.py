@@ -1,7 +1,7 @@
 """The private names of ministack that this package replaces.
 
-They are private, so any release may move them: the version is pinned exactly, and the server does not start when one
-of them is missing. A replacement takes the original as its first argument, so that it can add to it.
+They are private, so any release may move them: the version is pinned exactly, and the server does not start if one of
+them is missing. A replacement gets the original as its first argument, so it can call it.
 """
 
 import functools
@@ -63,7 +63,7 @@ def sets(owner: ModuleType, name: str, value: object) -> None:
 
 
 def check() -> list[Seam]:
-    """Return the seams, or say what differs from the ministack that they were written for."""
+    """Return the seams, or raise an error that names the differences from the expected ministack."""
     installed = version("ministack")
     if installed != MINISTACK_VERSION:
         raise SeamError(f"ministack {installed} is installed, but this package extends exactly {MINISTACK_VERSION}")

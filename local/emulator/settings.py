@@ -50,7 +50,7 @@ FIXED = {
 
 
 def configure(port: int, scratch: Path) -> None:
-    """Set what ministack needs; of the defaults, what is already set wins."""
+    """Set ministack's variables and our defaults; variables that are already set keep their values."""
     # A profile or a session of the developer's must not reach the functions.
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "PYTHONPATH", "SERVICES"):
         os.environ.pop(name, None)
@@ -71,7 +71,7 @@ def text(name: str) -> str:
 
 
 def function_python() -> str:
-    """Return the interpreter for functions: one that holds nothing, so that whatever the artifact lacks is missed."""
+    """Return the interpreter for functions: it has no packages, so one that the artifact lacks makes an error."""
     own = os.environ.get("LAMBDA_PYTHON")
     bare = REPOSITORY / ".venv" / "lambda" / "bin" / "python"
     return own or (str(bare) if bare.exists() else sys.executable)

@@ -1,13 +1,13 @@
-"""Glue job runs for real: the job's own script on Spark, with the permissions of the job's role.
+"""Real Glue job runs: the job's own script on Spark, with the permissions of the job's role.
 
-AWS: a run fetches the script from `ScriptLocation` and runs it with the job's arguments and the run's over them, as the
-job's role. What goes wrong is its `ErrorMessage`; past `Timeout` minutes it is stopped. What the script prints is in
-the log group /aws-glue/jobs/output, what Spark and Glue's logger say in /aws-glue/jobs/error, under RUN_ID-driver:
-https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
+AWS: a run gets the script from `ScriptLocation` and runs it with the job's role. The run's arguments replace those of the
+job. The error is the run's `ErrorMessage`; after `Timeout` minutes the run is stopped. The log group
+/aws-glue/jobs/output has the script's output, /aws-glue/jobs/error the lines of Spark and of Glue's logger, both under
+RUN_ID-driver: https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
 
-One Spark serves all runs, one after the other: to start one takes some ten seconds. Each run is a process of its own.
-Not proven: the words of an ErrorMessage are a script's own exception, or the innermost one in Java. Glue's has a
-category in front.
+One Spark serves all runs, one after the other, because its start takes some ten seconds. Each run is a process of its own.
+Not proven: the text of an ErrorMessage is the script's own exception, or the innermost one in Java. Glue puts a category
+in front.
 """
 
 import json
@@ -35,7 +35,7 @@ _turn = threading.Lock()
 
 
 class _Spark:
-    """A Spark that is up, and what it logged."""
+    """A running Spark, and its log."""
 
     def __init__(self) -> None:
         """Start it; returns when it is warm."""
@@ -54,7 +54,7 @@ class _Spark:
         self.log.extend(stream)
 
     def cancel(self) -> None:
-        """Stop what a run has left behind in it."""
+        """Stop the leftovers of a run in it."""
         assert self.process.stdin is not None
         self.process.stdin.write("cancel\n")
         self.process.stdin.flush()
@@ -71,7 +71,7 @@ def _spark() -> _Spark:
 
 
 def start_early() -> None:
-    """Start Spark while nobody waits for it yet."""
+    """Start Spark before the first run needs it."""
 
     def start() -> None:
         with _turn:
@@ -118,7 +118,7 @@ def carry_out(job: Json, run: Json) -> End:
 
 
 def _start(command: list[str | Path], environment: dict[str, str], **streams: int | IO[str]) -> subprocess.Popen[str]:
-    """Start one of Spark's processes; of our own environment it gets what any program needs."""
+    """Start one of Spark's processes; it gets only the variables of our environment that any program needs."""
     base = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "TZ") if name in os.environ},
         "LC_ALL": "C.UTF-8",

@@ -1,6 +1,6 @@
-"""What a workflow's task may do.
+"""Permissions of a workflow's tasks.
 
-AWS: a task acts with the state machine's role; what the role may not do fails with the service's own error.
+AWS: a task acts with the state machine's role; a call that the role may not make fails with the service's own error.
 
 ministack: enforces no role. It also ignores `JitterStrategy` and `MaxDelaySeconds` and waits a minute at most between
 two attempts, scaled by `SFN_WAIT_SCALE` like every wait; that stays.
@@ -48,7 +48,7 @@ def invoke_resource(original: Callable[..., object], resource: str, parameters: 
 
 
 def _needs(service: str, parameters: Json) -> Iterator[tuple[str, str, str]]:
-    """Yield error, action and resource of what a task does; any other service is not checked."""
+    """Yield error, action and resource of each call of a task; calls to other services are not checked."""
     if service.startswith("glue:startJobRun"):
         job = aws.arn("glue", f"job/{parameters.get('JobName', '')}")
         yield "Glue.AccessDeniedException", "glue:StartJobRun", job

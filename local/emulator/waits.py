@@ -1,9 +1,9 @@
 """Waits until a moment.
 
-AWS: a Wait until a timestamp ends then, and Step Functions cuts the timestamp to whole seconds.
+AWS: a Wait until a timestamp ends at that moment, and Step Functions cuts the timestamp to whole seconds.
 
-ministack: scales what is left of it, as it does durations (SFN_WAIT_SCALE), so that the Wait ends before its moment.
-The window machine waits until a time that arrivals count on:
+ministack: scales the remaining time as it does durations (SFN_WAIT_SCALE), so the Wait ends before its moment.
+Arrivals rely on the moment until which the window machine waits:
 https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
 """
 
@@ -18,6 +18,6 @@ from local.emulator import seams
 
 @seams.replaces(stepfunctions, "_sleep_until")
 def sleep_until(_original: Callable[[str], None], timestamp: str) -> None:
-    """Sleep until the whole second that a timestamp names, whatever the scale of durations."""
+    """Sleep until the whole second of a timestamp, without the scale of durations."""
     moment = datetime.fromisoformat(timestamp).replace(microsecond=0)
     time.sleep(max(0.0, (moment - datetime.now(UTC)).total_seconds()))

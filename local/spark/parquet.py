@@ -1,4 +1,4 @@
-"""What Parquet files hold, as JSON: `python -m local.spark.parquet LINES FILE…`, without Spark."""
+"""Print the content of Parquet files as JSON: `python -m local.spark.parquet LINES FILE…`, without Spark."""
 
 import json
 import sys

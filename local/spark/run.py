@@ -1,7 +1,7 @@
 """One job run, in a process of its own: `python -m local.spark.run SCRIPT_LOCATION ERROR_FILE ARGUMENT…`.
 
-The environment names the Spark to use, the endpoint, and the credentials of the job's role. What the run prints goes to
-its standard output and error; why it failed, in the words of a job run's ErrorMessage, to the file.
+The environment names the Spark, the endpoint, and the credentials of the job's role. The run prints to its standard
+output and error. If it fails, the file gets the text of a job run's ErrorMessage.
 """
 
 import os
@@ -33,7 +33,7 @@ def main() -> int:
             if ended.code in {None, 0}:
                 return 0
             message = f"SystemExit: {ended.code}"
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is why the run failed
+        except BaseException as error:  # noqa: BLE001 - any exception fails the run
             traceback.print_exc()
             message = describe(error)
         else:
@@ -43,14 +43,14 @@ def main() -> int:
 
 
 def take_abbreviations() -> None:
-    """Let `--SRC` mean SRC_PREFIX, as Glue 5.0's getResolvedOptions does; that of awsglue 6.0 no longer does."""
+    """Let `--SRC` set SRC_PREFIX, as Glue 5.0's getResolvedOptions does; the one of awsglue 6.0 no longer does."""
     from awsglue.utils import getResolvedOptions  # noqa: PLC0415 - engine prepares its import
 
     getResolvedOptions.__defaults__ = (True,)
 
 
 def fetch(location: str, folder: Path) -> Path:
-    """Download the script with the job's role; what S3 refuses is a RuntimeError."""
+    """Download the script with the job's role; a refusal of S3 is a RuntimeError."""
     parts = urlsplit(location)
     bucket, key = parts.netloc, parts.path.removeprefix("/")
     script = folder / (Path(key).name or "script")
@@ -62,11 +62,11 @@ def fetch(location: str, folder: Path) -> Path:
 
 
 class FetchError(Exception):
-    """The script is not where the job says, or the job's role may not read it."""
+    """The script is not in the job's place, or the job's role may not read it."""
 
 
 def describe(error: BaseException) -> str:
-    """Return an exception as a job run's ErrorMessage tells it: of one in Java, the innermost cause."""
+    """Return an exception as the text of a job run's ErrorMessage: for one in Java, the innermost cause."""
     if isinstance(error, FetchError):
         return f"LAUNCH ERROR | {error}"
     if isinstance(error, Py4JJavaError):

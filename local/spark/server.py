@@ -1,7 +1,7 @@
 """A Spark that outlives its runs: `python -m local.spark.server ENDPOINT REGION`.
 
-Prints where its gateway is, as one line of JSON. A line to its standard input cancels whatever runs in it, and the end
-of that input ends it.
+It prints the address of its gateway as one line of JSON. A line to its standard input cancels all runs in it, and the
+end of that input ends it.
 """
 
 import json
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def warm_up(spark: SparkSession, folder: Path) -> None:
-    """Do once what jobs do: the first time takes seconds."""
+    """Do the work of a job once: the first time takes seconds."""
     folder.mkdir()
     (folder / "in.csv").write_text("a,b\n1,x\n")
     lines = spark.read.text(str(folder / "in.csv"))
