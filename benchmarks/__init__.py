@@ -1,1 +1,1 @@
-"""How fast the function is, beside its peers."""
+"""Measurements of the function, beside its peers."""

@@ -1,8 +1,8 @@
 """Measure the function beside its peers, in Lambda's own runtime, all in one interleaved run.
 
-Cold is the CPU from the start of the runtime to the end of the first event, warm the CPU of each event after it. Both
-are read from the kernel, and contenders take turns, batch by batch, so that a noisy neighbour meets all of them; quote
-the ratios. Instructions, counted under valgrind where it is installed, do not depend on neighbours at all.
+Cold is the CPU from the start of the runtime to the end of the first event, warm the CPU of each later event. The kernel
+counts both. Contenders take turns, batch by batch, so other work on the machine slows all of them; quote the ratios. If
+valgrind is installed, it counts instructions, which do not depend on other work.
 """
 
 import argparse
@@ -37,7 +37,7 @@ ROUTE = {
     "RESULTS_BUCKET_NAME": "glueworkshop-results",
     "POWERTOOLS_SERVICE_NAME": "glueworkshop",
     "PYDANTIC_DISABLE_PLUGINS": "__all__",
-    # Without X-Ray's header, which only AWS sends, the peer's Tracer would do nothing but warn.
+    # Only AWS sends X-Ray's header; without it, the peer's Tracer would only warn.
     "POWERTOOLS_TRACE_DISABLED": "true",
 }
 BATCH = 20
@@ -108,18 +108,18 @@ def measure(contenders: list[Contender], environment: Mapping[str, str], scratch
 
 
 def count_instructions(contender: Contender, environment: Mapping[str, str], scratch: Path) -> tuple[float, float]:
-    """Count those of a cold start with its first event, and those of a warm event, in millions."""
+    """Count the instructions of a cold start with its first event, and of a warm event, in millions."""
     report = scratch / "instructions"
     counts = []
     for events in (1, 1 + COUNTED_EVENTS):
         wrapper = gauges.counting_instructions(report)
-        # Hashes decide the order of sets, and with it the work.
+        # Hashes decide the order of sets, and the order decides the work.
         with start(contender, {**environment, "PYTHONHASHSEED": "0"}, scratch / "counted.log", wrapper) as one:
             for _ in range(events):
                 invoke(one)
             process = one.process()
             os.kill(process, signal.SIGTERM)
-            # It writes its report when it ends, and the emulator would give it no time for that.
+            # valgrind writes its report when it ends, and the emulator would give it no time.
             while procfs.alive(process):
                 time.sleep(0.05)
         counts.append(gauges.instructions(report))
@@ -135,14 +135,14 @@ def start(
 
 
 def invoke(one: Runtime) -> None:
-    """Send the event and see that it started the execution."""
+    """Send the event and check that it started the execution."""
     answer = one.invoke(EVENT)
     if not str(answer.get("execution_arn")).startswith(stub.EXECUTIONS):
         raise RuntimeError(answer)
 
 
 def say(progress: str) -> None:
-    """Show what is being done, in the place of what was."""
+    """Show the present step in place of the last one."""
     print(f"{progress:<79}", end="\r", file=sys.stderr, flush=True)
 
 
@@ -164,7 +164,7 @@ def table_of_time(contenders: list[Contender]) -> str:
 
 
 def table_of_size(contenders: list[Contender], scratch: Path) -> str:
-    """Write as Markdown what does not depend on the machine's neighbours."""
+    """Write as Markdown the figures that do not depend on other work of the machine."""
     peer = contenders[1]
     lines = [
         "| | instructions, cold | warm event | peak memory | unzipped | zip | AWS calls/event |",

@@ -16,7 +16,7 @@ REQUIREMENTS = REPOSITORY / "requirements"
 
 @dataclass
 class Contender:
-    """An artifact, its handler, and what was measured: one number a round, or one an event for `latency`."""
+    """An artifact, its handler, and its figures: one for each round, or for `latency` one for each event."""
 
     name: str
     artifact: Path
@@ -41,7 +41,7 @@ class Contender:
 
 
 def prepare(scratch: Path) -> list[Contender]:
-    """Make the artifacts; the second contender is the one to compare with: it makes the same two calls."""
+    """Make the artifacts; compare with the second contender, which makes the same two calls."""
     pins = scratch / "pins.txt"
     lines = (REQUIREMENTS / "peers.txt").read_text().splitlines()
     pins.write_text("\n".join(line.removesuffix(" \\") for line in lines if line[:1].isalpha()))

@@ -1,4 +1,4 @@
-"""What is read of a running process: CPU, memory, instructions, and the durations Lambda's runtime reports."""
+"""Read a running process: CPU, memory, instructions, and the durations that Lambda's runtime reports."""
 
 import os
 import re
@@ -20,19 +20,19 @@ def cpu(process: int) -> float:
 
 
 def cpu_ever(process: int) -> float:
-    """Return the CPU that all threads have used, also those that have ended; in milliseconds, in ticks of ten."""
+    """Return the CPU of all threads, also of ended ones; in milliseconds, in ticks of ten."""
     user, system = procfs.stat(process)[11:13]
     return (int(user) + int(system)) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def peak_memory(process: int) -> float:
-    """Return the most memory it ever held, in MB."""
+    """Return the peak memory of the process, in MB."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def durations(log: Path) -> tuple[float, list[float]]:
-    """Read how long init and then each event took, in milliseconds, from the log of the runtime interface emulator."""
+    """Read the durations of init and of each event, in milliseconds, from the log of the runtime interface emulator."""
     said = log.read_text(errors="replace")
     [init] = re.findall(r"\(rapid\) INIT REPORT\(durationMs: ([\d.]+)\)", said)
     events = re.findall(r"\(rapid\) INVOKE RTDONE\(status: success, .*duration: ([\d.]+)ms\)", said)
@@ -54,6 +54,6 @@ def counting_instructions(report: Path) -> tuple[str, ...]:
 
 
 def instructions(report: Path) -> float:
-    """Read how many millions it counted."""
+    """Read its count, in millions."""
     [count] = re.findall(r"I\s+refs:\s+([\d,]+)", report.read_text())
     return int(count.replace(",", "")) / 1e6

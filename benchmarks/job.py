@@ -1,8 +1,7 @@
 """The Glue job beside the naive one: `.venv/spark/bin/python -m benchmarks.job`, with the sizes in MB to measure.
 
-Both run on one Spark, in turn, on files of green trips: plain ones, and ones in which a quoted value goes over two
-lines. Passes are the bytes that Hadoop read, by the size of the file. Seconds depend on the machine, so quote the
-ratio.
+Both run on one Spark, in turns, on files of green trips: plain ones, and ones with a line break in a quoted value.
+Passes are the bytes that Hadoop read, divided by the size of the file. Seconds depend on the machine, so quote the ratio.
 """
 
 import argparse
@@ -31,7 +30,7 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, default=[10, 100, 400], help="in MB (10 100 400)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (%(default)s)")
     arguments = parser.parse_args()
-    cloudpickle.register_pickle_by_value(job)  # as the main program that it is in Glue
+    cloudpickle.register_pickle_by_value(job)  # in Glue the job is the main program
     spark = SparkSession(engine.start("http://127.0.0.1:1", "us-east-2"))
     print(
         "| file | naive: seconds | passes | the job: seconds | passes | job / naive |",
@@ -47,7 +46,7 @@ def main() -> None:
 
 
 def write_trips(file: Path, size: int, *, broken: bool) -> None:
-    """Write trips until the file is so large; where it is broken, one value in each has a line break."""
+    """Write trips until the file is so large; if it is broken, one value in each trip has a line break."""
     header, _, trips = green_trips(ROWS, seed=1).partition("\n")
     if broken:
         trips = trips.replace(",N,", ',"N\n",')
@@ -55,7 +54,7 @@ def write_trips(file: Path, size: int, *, broken: bool) -> None:
         stream.write(header + "\n")
         while stream.tell() < size:
             left = size - stream.tell()
-            # A trip that was begun is ended: it begins with a digit, and its second line does not.
+            # The last trip must be complete: a trip begins with a digit, and its second line does not.
             end = len(trips) if left >= len(trips) else re.compile(r"\n(?=[0-9])").search(trips, left).end()  # type: ignore[union-attr]
             stream.write(trips[:end])
 
@@ -88,14 +87,14 @@ def row(spark: SparkSession, file: Path, rounds: int, *, broken: bool) -> str:
 
 
 def measure(spark: SparkSession, run: Callable[[], None]) -> tuple[float, int]:
-    """Return how long it takes, and the bytes that Hadoop reads."""
+    """Return the duration, and the bytes that Hadoop reads."""
     before, start = bytes_read(spark), time.monotonic()
     run()
     return time.monotonic() - start, bytes_read(spark) - before
 
 
 def bytes_read(spark: SparkSession) -> int:
-    """Return what Hadoop has read of local files."""
+    """Return the bytes that Hadoop has read from local files."""
     statistics_of_all: Any = spark._jvm.org.apache.hadoop.fs.FileSystem.getAllStatistics()  # noqa: SLF001 - no public way
     return sum(one.getBytesRead() for one in statistics_of_all if one.getScheme() == "file")
 

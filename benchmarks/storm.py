@@ -1,12 +1,12 @@
-"""What a storm of files does: StartExecution's bucket, Lambda's concurrency, and everybody's retries; no AWS needed.
+"""Simulate a storm of files: StartExecution's bucket, Lambda's concurrency, and all retries; this needs no AWS.
 
-Files arrive as fast as S3 takes them under one prefix. Each is an event in Lambda's own queue; an environment takes it,
-asks S3, and calls StartExecution. Numbers are from AWS's documentation where it has them:
+Files arrive at the rate of S3 under one prefix. Each is an event in Lambda's own queue; an environment takes it, asks S3,
+and calls StartExecution. If AWS documents a number, it is from there:
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html,
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html.
 
-Not modelled: Lambda's pauses after it throttled itself (1 second to 5 minutes) and the time it takes to make
-environments, which make a storm longer, and cost no try; other users of the same two limits.
+The model leaves out Lambda's pauses after its own throttle (1 second to 5 minutes), and the time to make environments.
+Both make a storm longer, and cost no try. It also leaves out other users of the same two limits.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from random import Random
 
 STARTED, FAILURE_QUEUE = "started", "failure queue"
 
-# Seconds that one call takes, an assumption: HeadObject, and up to three StartExecution.
+# The seconds of one call, an assumption: HeadObject, and up to three StartExecution.
 CALL = 0.05
 # The SDK's tries ("standard" mode), and its pauses: a random part of 1 second, then of 2.
 CALLS = 3
@@ -28,9 +28,9 @@ CALLS = 3
 QUOTA, RETRY = 500, 5
 # Lambda's tries of an event, and the seconds before the second and the third.
 TRIES, PAUSES = 3, (60, 120)
-# Seconds after which Lambda gives an event up, however little it was tried.
+# After so many seconds Lambda gives up an event, even after few tries.
 OLDEST = 6 * 3600
-# Files a second: what S3 takes under one prefix.
+# Files a second: the rate of S3 under one prefix.
 UPLOADS = 3_500
 SIZES = (1_000, 10_000, 50_000, 100_000)
 
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Where each file ended, `started` or `failure queue`, and the seconds until the last one did."""
+    """The end of each file, `started` or `failure queue`, and the seconds until the last end."""
 
     ends: list[str]
     seconds: float
@@ -74,11 +74,11 @@ class Bucket:
 
 
 class Simulation:
-    """One storm, event by event; an act is a function of the time it happens at."""
+    """One storm, event by event; an act is a function of its time."""
 
     def __init__(self, files: int, limits: Limits, seed: int) -> None:
         self.random, self.bucket = Random(seed), Bucket(limits)  # noqa: S311 - repeatable is the point
-        # What is left of each free environment's retry quota: the last one that came back is used first.
+        # The remaining retry quota of each free environment: the last one that came back is used first.
         self.free = [QUOTA] * limits.environments
         self.waiting: deque[int] = deque()
         self.ends: list[str | None] = [None] * files
@@ -101,7 +101,7 @@ class Simulation:
         heapq.heappush(self.agenda, (moment, next(self.order), act))
 
     def invoke(self, file: int, now: float) -> None:
-        """Hand an event to an environment; where none is free, it waits, which costs no try."""
+        """Give an event to an environment; if none is free, it waits, which costs no try."""
         if now > OLDEST:
             self.end(file, FAILURE_QUEUE, now)
         elif self.free:
@@ -132,7 +132,7 @@ class Simulation:
             self.invoke(self.waiting.popleft(), now)
 
     def end(self, file: int, where: str, now: float) -> None:
-        """Note where a file ends, which it does once."""
+        """Note the one end of a file."""
         assert self.ends[file] is None, file  # noqa: S101 - the point of the simulation
         self.ends[file], self.last = where, now
 
@@ -159,7 +159,7 @@ def table() -> str:
 
 def main() -> None:
     """Print the table, or one storm of your own."""
-    parser = argparse.ArgumentParser(prog="benchmarks.storm", description="What a storm of files ends in.")
+    parser = argparse.ArgumentParser(prog="benchmarks.storm", description="Simulate a storm of files.")
     parser.add_argument("--files", type=int, help="files; without it the table is printed")
     parser.add_argument("--bucket", type=int, default=800, help="StartExecution's bucket (default: %(default)s)")
     parser.add_argument("--refill", type=int, default=150, help="and its refill a second (default: %(default)s)")

@@ -1,6 +1,6 @@
 """S3 and Step Functions that answer at once with constants, and count the calls.
 
-Only they can show the function's own time: any other stand-in takes some itself.
+Only they can show the function's own time: any other stand-in takes time itself.
 """
 
 import json
@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
                 "ETag": '"5219b9e8d359c0a39aa3ecbbabb92b82"',
                 "Last-Modified": "Tue, 24 Nov 2026 05:20:00 GMT",
                 "Content-Length": "6748219",
-                # The others that S3 sends: every client parses them.
+                # The other headers of S3: every client parses them.
                 "x-amz-id-2": "8dtVMVlVGbI9IhnSGHYwbCbaoBWyoXZCHAUH+Y3mDfh0RRIMC5Th6ZcXKiBQcXJxdqxZSBOFlcM=",
                 "x-amz-request-id": "5WBEQGZB7ZR1XRQB",
                 "x-amz-server-side-encryption": "AES256",

@@ -1,7 +1,7 @@
 """Bursts of files on the local cloud, from the first upload to the last execution.
 
-It measures emulator and function together on one machine, so only the growth from burst to burst means something, and
-who used the processors meanwhile.
+It measures emulator and function together on one machine. So only the growth from burst to burst matters, and the share
+of each process in the CPU.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def burst(deployed: Stack, cloud: int, size: int, patience: float, wait: Callable[..., tuple[int, int]]) -> str:
-    """Upload the files, wait for their executions, and write what it took as a row of the table."""
+    """Upload the files, wait for their executions, and write the figures as a row of the table."""
     s3, bucket = deployed.client("s3"), deployed.outputs["SourceBucketName"]
     folder = f"input/lab2/eventdriven/burst-{size}/"
 

@@ -4,9 +4,8 @@
 # ///
 """Draw the dashboard of template.yaml over made-up data, as docs/dashboard.png.
 
-A tool of the docs only: `PYTHONPATH=. uv run docs/render_dashboard.py` in the repository's root makes the environment that
-the lines above ask for. The layout, titles, metrics and labels are the template's;
-the numbers are invented.
+Run it in the repository's root with `PYTHONPATH=. uv run docs/render_dashboard.py`, which makes the environment of the
+lines above. The layout, titles, metrics and labels are the template's; the numbers are invented.
 """
 
 import json
@@ -31,8 +30,8 @@ COLUMNS, CELL = 24, 0.7  # of the dashboard's grid, and inches a cell
 COLORS = ["#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b"]
 RED, GREEN, GREY = "#d62728", "#1d8102", "#687078"
 
-# A made-up morning: two bursts, a throttled event that came through at last, one that didn't, a file that the job could
-# not read, and two uploads that only the backfill saw.
+# An invented morning: two bursts, a throttled event that succeeded at last and one that didn't, a file that the job could
+# not read, and two uploads that only the backfill found.
 LEVELS = {
     "Started": 9.0,
     "Duplicates": 7.0,
@@ -63,13 +62,13 @@ SUMS = {
     "ServiceIntegrationsFailed": ("ExecutionsFailed",),
 }
 DELAYED = {"ExecutionsSucceeded", "ServiceIntegrationsSucceeded"}
-# Nobody asked for windows or sets.
+# There are no windows and no sets.
 IDLE = ("WindowStateMachine", "CollectWindowFunction")
 IN_ALARM = ("BackfilledAlarm", "ExecutionsFailedAlarm")
 
 
 def read_widgets() -> list[dict[str, Any]]:
-    """Read the dashboard's widgets as a stack of the name glueworkshop has them, with every alarm."""
+    """Read the dashboard's widgets of a stack with the name glueworkshop, with every alarm."""
     body = deployed(NoArrivalHours=1)["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
     return list(json.loads(body)["widgets"])
 
@@ -139,7 +138,7 @@ def draw_numbers(axes: Any, properties: dict[str, Any]) -> None:
 
 
 def draw_lines(axes: Any, properties: dict[str, Any]) -> None:
-    """Draw metrics over time, with the second axis where one asks for it."""
+    """Draw metrics over time, with the second axis if a metric uses it."""
     minutes = [point * 5 for point in range(POINTS)]
     right = None
     for label, color, values, on_the_right in lines(properties["metrics"]):
@@ -169,7 +168,7 @@ DRAW = {"singleValue": draw_numbers, "timeSeries": draw_lines}
 
 
 def main() -> None:
-    """Draw every widget where the dashboard has it."""
+    """Draw every widget in its place on the dashboard."""
     widgets = read_widgets()
     rows = max(widget["y"] + widget["height"] for widget in widgets)
     figure = plt.figure(figsize=(COLUMNS * CELL, rows * CELL), facecolor="#f2f3f3")

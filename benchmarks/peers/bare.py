@@ -9,7 +9,7 @@ sfn = boto3.client("stepfunctions")
 
 
 def handler(event, _context):
-    """Start the workflow with whatever the event says."""
+    """Start the workflow with the event's own values."""
     found = event["detail"]["object"]
     started = sfn.start_execution(
         stateMachineArn=os.environ["STATE_MACHINE_ARN"],

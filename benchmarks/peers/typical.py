@@ -1,4 +1,4 @@
-"""What a Powertools user typically writes: decorators, an envelope, the Tracer (which the benchmark switches off)."""
+"""A typical handler with Powertools: decorators, an envelope, the Tracer (which the benchmark switches off)."""
 
 import json
 import os
