@@ -1,4 +1,4 @@
-"""What a deployed stack says of itself: outputs, resources, and its function's settings, code and routes."""
+"""Read a deployed stack: outputs, resources, and its function's settings, code and routes."""
 
 import ast
 import io
@@ -22,8 +22,8 @@ from tools.cloud import Cloud, NotKnownError
 PATIENCE = 60
 PACKED = "shared/domain/packed.py"
 OTHER_VERSION = (
-    "The stack was deployed from another version of this project than this command: {names} differ. What is computed here "
-    "(names, routes, skips) may not be what the stack does. Use the version that was deployed."
+    "The stack was deployed from another version of this project than this command: {names} differ. So names, routes and "
+    "skips may be wrong here. Use the version that was deployed."
 )
 
 
@@ -44,7 +44,7 @@ class Opened:
     def output(self, name: str) -> str:
         """Return an output.
 
-        Raises NotKnownError where the stack is not this application's.
+        Raises NotKnownError if the stack is not this application's.
         """
         if name not in self.outputs:
             raise NotKnownError(f"Stack {self.name!a} has no output {name}: it is not this application's.")
@@ -53,7 +53,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A stack with its function's settings and routes; `notes` say why answers that rest on them may be wrong."""
+    """A stack with its function's settings and routes; `notes` say why answers from them may be wrong."""
 
     opened: Opened
     stack: Stack
@@ -63,7 +63,7 @@ class Deployed:
 def open_stack(cloud: Cloud) -> Opened:
     """Read outputs, parameters and resources.
 
-    Raises NotKnownError where there is no such stack.
+    Raises NotKnownError if there is no such stack.
     """
     formation = cloud.client("cloudformation")
     try:
@@ -72,7 +72,7 @@ def open_stack(cloud: Cloud) -> Opened:
         if "does not exist" not in str(error):
             raise
         raise NotKnownError(
-            f"No stack {cloud.stack!a} in {cloud.session.region_name}: say --stack, --region or --profile."
+            f"No stack {cloud.stack!a} in {cloud.session.region_name}: give --stack, --region or --profile."
         ) from error
     pages = formation.get_paginator("list_stack_resources").paginate(StackName=cloud.stack)
     resources = [one for page in pages for one in page["StackResourceSummaries"] if one.get("PhysicalResourceId")]
@@ -89,7 +89,7 @@ def open_stack(cloud: Cloud) -> Opened:
 
 
 def read_deployed(cloud: Cloud, routes: Path | None = None) -> Deployed:
-    """Read a stack and what its function runs; with a folder of route files, those are taken for what was deployed.
+    """Read a stack and the code of its function; a folder of route files replaces the deployed ones.
 
     Raises NotKnownError, SettingsError and RouteFileError.
     """
@@ -103,7 +103,7 @@ def read_deployed(cloud: Cloud, routes: Path | None = None) -> Deployed:
     else:
         try:
             table = RouteTable(read_packed(code))
-            # What was packed by another version may not be readable at all.
+            # This version may be unable to read the routes that another version packed.
             _ = table.routes
         except (KeyError, SyntaxError, TypeError, ValueError) as error:
             raise NotKnownError(
@@ -122,12 +122,12 @@ def read_code(location: str) -> zipfile.ZipFile:
             return zipfile.ZipFile(io.BytesIO(answer.read()))
     except (OSError, zipfile.BadZipFile) as error:
         raise NotKnownError(
-            f"The function's code can't be fetched ({error}), and with it its routes: try again, or say --routes FOLDER."
+            f"The function's code can't be fetched ({error}), so its routes are not known: try again, or give --routes FOLDER."
         ) from error
 
 
 def differing(code: zipfile.ZipFile) -> list[str]:
-    """Return which modules of the decision differ from this command's own, the routes aside."""
+    """Return the modules of the decision that differ from this command's own, without the routes."""
     mine = {f"shared/domain/{path.name}": path.read_bytes() for path in Path(shared.domain.__path__[0]).glob("*.py")}
     theirs = {
         name: code.read(name)
@@ -139,7 +139,7 @@ def differing(code: zipfile.ZipFile) -> list[str]:
 
 
 def read_packed(code: zipfile.ZipFile) -> tuple[Any, ...]:
-    """Return the routes that the build wrote into the code, without running any of it.
+    """Return the routes that the build wrote into the code; none of the code is run.
 
     Raises KeyError, SyntaxError or ValueError.
     """

@@ -1,4 +1,4 @@
-"""Executions of the stack's state machines: which ones failed, why, and whether they can be redriven."""
+"""Find the failed executions of the stack's state machines, their errors, and whether they can be redriven."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from tools.deployed import Opened
 from tools.reading import dig, read_json
 
 UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
-# Executions of one machine and status that are described: DescribeExecution has a rate of 15 a second, or more.
+# The most executions of one machine and status: DescribeExecution has a rate of 15 a second, or more.
 MOST = 50
 CONSOLES = {
     "aws": "console.aws.amazon.com",
     "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
-# What would only fail again: a Fail state is where the first one ends, and the second one is what was asked for.
+# Errors that a redrive would only repeat: the first ends in a Fail state, and the second was asked for.
 FINAL = {
     "SomeObjectsFailed": "its batches are done; run the backfill again",
     "MalformedEventError": "its request was refused",
@@ -30,7 +30,7 @@ FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An execution that did not succeed; `subject` is the key, folder or prefix that it is about."""
+    """An execution that did not succeed; `subject` is its key, folder or prefix."""
 
     kind: str
     name: str
@@ -40,7 +40,7 @@ class Ended:
     subject: str
     error: str
     cause: str
-    # Empty where a redrive helps.
+    # Empty if a redrive helps.
     not_redrivable: str
 
     @property
@@ -50,7 +50,7 @@ class Ended:
 
 
 def machines(opened: Opened) -> dict[str, str]:
-    """Return what each state machine of the stack is for, by its ARN without a version or alias."""
+    """Return the purpose of each state machine of the stack, by its ARN without a version or alias."""
     found = {opened.output("StateMachineArn"): "workflow"}
     found |= dict.fromkeys(filter(None, opened.parameters.get("RouteStateMachineArns", "").split(",")), "workflow")
     found[opened.resources["WindowStateMachine"]] = "window"
@@ -102,9 +102,9 @@ def describe(sfn: Any, arn: str, kind: str) -> Ended:
 
 
 def find_by_name(cloud: Cloud, opened: Opened, name: str) -> Ended:
-    """Return the execution of that name, or ARN, on whichever machine it is.
+    """Return the execution of that name or ARN, on any machine.
 
-    Raises NotKnownError where there is none, or where it has not ended badly.
+    Raises NotKnownError if there is none, or if it has not failed.
     """
     sfn, known = cloud.client("stepfunctions"), machines(opened)
     for machine, kind in known.items():
@@ -131,7 +131,7 @@ def execution_arn(machine: str, name: str) -> str:
 
 
 def reason(error: str, cause: str) -> str:
-    """Return error and cause in a line; of a Glue run the message, which is one field of many."""
+    """Return error and cause in one line; for a Glue run, only its message."""
     said = read_json(cause)
     return ": ".join(filter(None, (error, dig(said, "ErrorMessage") or dig(said, "errorMessage") or cause)))
 

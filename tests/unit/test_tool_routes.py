@@ -101,7 +101,7 @@ def test_the_stacks_prefix_bounds_a_key(ask: Ask) -> None:
 
 def test_without_files_the_parameters_are_the_route(ask: Ask, tmp_path: Path) -> None:
     """Of the template's defaults."""
-    assert "the template's parameters make" in ask(*question("input/lab2/eventdriven/a.csv"), routes=tmp_path)[1]
+    assert "that of the template's parameters" in ask(*question("input/lab2/eventdriven/a.csv"), routes=tmp_path)[1]
     row = ask("routes", routes=tmp_path)[1].splitlines()[1]
     expected = "(parameters) input/lab2/eventdriven/… ny-taxi-transformed-console-jb target/event-transformed -"
     assert expected.split() == row.split()
@@ -155,4 +155,4 @@ def test_without_a_checkout_it_says_so(ask: Ask, monkeypatch: pytest.MonkeyPatch
     code, printed = ask("routes")
 
     assert 2 == code
-    assert "say --stack NAME" in printed
+    assert "give --stack NAME" in printed
