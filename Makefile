@@ -1,13 +1,13 @@
-# The task file. `make demo` and `make test` set up whatever they need.
+# The task file. `make demo` and `make test` set up their environments themselves.
 PYTHON ?= python3.13
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
 
-# One environment per concern: SAM CLI and the local cloud pin botocore versions of their own, and the Lambda
-# runtime must hold nothing but the runtime client, so that whatever the artifact lacks is missed. Most modules are never
+# One environment per concern: SAM CLI and the local cloud pin botocore versions of their own. The one of the Lambda
+# runtime has only the runtime client, so a package that the artifact lacks makes an error. Most modules are never
 # imported; Python compiles the others when they are.
 dev := .venv/dev/bin
-# The one that takes longest comes first.
+# The slowest one comes first.
 envs := .venv/spark/.ready .venv/sam/.ready .venv/dev/.ready .venv/cloud/.ready .venv/lambda/.ready
 
 .venv/dev/.ready: src/requirements.txt
@@ -18,7 +18,7 @@ envs := .venv/spark/.ready .venv/sam/.ready .venv/dev/.ready .venv/cloud/.ready 
 	.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes $(options) -r $<
 	touch $@
 
-# The command from this checkout. No build and no absolute path: the script finds its checkout by where it lies.
+# The command from this checkout. It needs no build and no absolute path: the script finds its checkout by its own path.
 $(dev)/arrivals: tools/arrivals .venv/dev/.ready
 	install -m 755 $< $@
 
@@ -65,11 +65,11 @@ integration: build $(envs) $(dev)/arrivals  ## The deployed template on the loca
 stack = $${STACK:+--stack "$$STACK"} $${ROUTES:+--routes "$$ROUTES"}
 
 .PHONY: why
-why: $(dev)/arrivals  ## What became of an object: make why KEY=… STACK=glueworkshop; or KEY='…' make why
+why: $(dev)/arrivals  ## The story of an object: make why KEY=… STACK=glueworkshop; or KEY='…' make why
 	@$(dev)/arrivals why $(stack) -- "$$KEY" || test $$? -eq 1
 
 .PHONY: expected
-expected: $(dev)/arrivals  ## What should have come by now, and what has: make expected STACK=glueworkshop
+expected: $(dev)/arrivals  ## The data that should have come by now, and its arrival: make expected STACK=glueworkshop
 	@$(dev)/arrivals expected $(stack) || test $$? -eq 1
 
 .PHONY: spark
@@ -77,22 +77,22 @@ spark: build $(envs)  ## The Glue job on a real Spark, alone and as the local cl
 	.venv/spark/bin/python -m pytest tests/glue
 
 .PHONY: route
-route: $(dev)/arrivals  ## Which route takes a key: make route KEY=… SIZE=bytes; or KEY='…' make route
+route: $(dev)/arrivals  ## The route that takes a key: make route KEY=… SIZE=bytes; or KEY='…' make route
 	@$(dev)/arrivals route $(stack) $${SIZE:+--size "$$SIZE"} -- "$$KEY" || test $$? -eq 1
 
 .PHONY: routes
-routes: $(dev)/arrivals  ## All routes: what they match, run and write; of a deployed stack with STACK=…
+routes: $(dev)/arrivals  ## All routes with match, job and target; of a deployed stack with STACK=…
 	@$(dev)/arrivals routes $(stack)
 
 .PHONY: resolved
-resolved: .venv/dev/.ready  ## Write the reviewed stack of tests/unit/reviewed/ again, after a meant change of the template.
+resolved: .venv/dev/.ready  ## Write the reviewed stack of tests/unit/reviewed/ again, after an intended change of the template.
 	$(dev)/python -m tests.unit.resolved
 
 .PHONY: simulate
 simulate: .venv/dev/.ready  ## Run the simulation at length.
 	$(dev)/python -m tests.simulation
 
-# What needs the local cloud is marked local_only.
+# Tests that need the local cloud are marked local_only.
 E2E ?= $(addprefix tests/integration/test_,arrivals.py failures.py roles.py second_chances.py why.py)
 .PHONY: e2e
 e2e: $(dev)/arrivals  ## The integration tests on a stack in your account: make e2e STACK=glueworkshop-e2e, then YES=1
@@ -107,7 +107,7 @@ bench: $(envs)  ## Measure the function beside its peers; takes some minutes.
 
 lists := src/requirements $(addprefix requirements/,dev sam cloud lambda peers spark)
 .PHONY: lock
-lock:  ## Pin again what requirements/*.in and src/requirements.in ask for; one list: ONLY=cloud. Needs uv.
+lock:  ## Pin the packages of requirements/*.in and src/requirements.in again; one list: ONLY=cloud. Needs uv.
 	for name in $(if $(ONLY),requirements/$(ONLY),$(lists)); do \
 		uv pip compile --quiet --upgrade --generate-hashes --python-version 3.13 --no-emit-index-url \
 			--no-emit-find-links --custom-compile-command "make lock" $$name.in -o $$name.txt || exit 1; done
