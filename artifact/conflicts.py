@@ -291,7 +291,7 @@ class _StepSearch:
             if op.key:
                 reading, lesser = _read_on(self.atoms, reading, lesser, character, inside=state.inside)
                 if reading in lesser and self.careful:
-                    continue  # whatever this reading matches, a lesser one does
+                    continue  # a lesser reading matches all that this one matches
                 key_taken = _advance(self.key_takers, key_taken, character)
             afters: Iterable[int] = (state.after,)
             written_taken = state.written_taken
@@ -426,7 +426,7 @@ class _UnreadSearch:
             if op.key:
                 key = _read_on(self.atoms, *key, character, inside=state.inside)
                 if key[0] in key[1]:
-                    continue  # whatever this reading matches, a lesser one does
+                    continue  # a lesser reading matches all that this one matches
             if op.written and made[1] is not LOST:
                 place = made[0] if not state.inside else made[0] - 1
                 fits = takes(self.others[place], character)

@@ -1245,7 +1245,7 @@ def output_of(file: File) -> tuple[str, Any]:
     return file.way, StructType(fields)
 
 
-def frame_of(  # noqa: PLR0913 - what a group of files is
+def frame_of(  # noqa: PLR0913 - all properties of a group of files
     spark: "SparkSession", way: str, schema: Any, files: Sequence[File], options: Options, *, marked: bool
 ) -> "DataFrame":
     """Return the rows of files that are read in one way."""

@@ -59,7 +59,7 @@ def _extend() -> None:
 
 
 async def _serve(port: int, *, exit_with_parent: bool) -> None:
-    from hypercorn.asyncio import serve  # noqa: PLC0415, RUF100 - ministack and what it brings read the environment
+    from hypercorn.asyncio import serve  # noqa: PLC0415, RUF100 - ministack and its packages read the environment
     from hypercorn.config import Config  # noqa: PLC0415, RUF100
     from ministack.app import app  # noqa: PLC0415, RUF100
     from ministack.core import lambda_runtime  # noqa: PLC0415, RUF100

@@ -33,7 +33,7 @@ ERROR = re.compile(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)
 
 
 def recording(app: App) -> App:
-    """Wrap the server so that it records what it answers."""
+    """Wrap the server so that it records its answers."""
 
     async def recorded(scope: Message, receive: Receive, send: Send) -> None:
         call = _upload(scope) if scope["type"] == "http" and scope["method"] in {"PUT", "POST"} else None
@@ -84,7 +84,7 @@ def _decoded(headers: Any) -> dict[str, str]:
 
 
 def _record(call: Json, status: int) -> None:
-    """Announce the call, if it is known on what object and a trail asks for it."""
+    """Announce the call, if its object is known and a trail logs it."""
     if call["name"] == "PostObject":
         call["key"] = urllib.parse.unquote(urllib.parse.urlparse(call["answer"].get("location", "")).path[1:])
     if call["key"] and _is_logged(call):

@@ -59,7 +59,7 @@ def run_distributed_map(
 
 @seams.replaces(stepfunctions, "_map_run_view")
 def map_run_view(original: Callable[[Json], Json], run: Json) -> Json:
-    """Describe a Map Run: of items, what is in the batches; ministack's are batches."""
+    """Describe a Map Run by the items in its batches; ministack's own items are the batches."""
     viewed = original(run)
     counts = dict.fromkeys(viewed["itemCounts"], 0)
     for child in [one for one in stepfunctions._executions.values() if one.get("mapRunArn") == run["mapRunArn"]]:

@@ -164,7 +164,7 @@ def execute_function_warm(original: Callable[..., Json], function: Json, event: 
 
 
 def _environment_error(message: str, request_id: str) -> tuple[str, str]:
-    """Return type and message of what did not come from the handler itself."""
+    """Return type and message of an error that did not come from the handler itself."""
     if "Task timed out" in message:
         return "Sandbox.Timedout", f"RequestId: {request_id} Error: {message}"
     if message.startswith("Worker init failed: "):

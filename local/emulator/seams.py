@@ -20,7 +20,7 @@ class SeamError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """A name in a ministack module, or of a class in it, and what stands there instead.
+    """A name in a ministack module, or of a class in it, and its replacement.
 
     With a key the name is that of a table, to which an entry is added. What replaces a constant is a value.
     """

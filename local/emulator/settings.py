@@ -33,7 +33,7 @@ FIXED = {
     "MINISTACK_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
     "AWS_REGION": REGION,
-    # The key `test` is root. Everyone else, first of all the function's role, may do what its policies say.
+    # The key `test` is root. Policies decide for everyone else, above all for the function's role.
     "AUTH": "true",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -41,7 +41,7 @@ FIXED = {
     "IOT_MTLS_ENABLED": "0",
     "SFTP_ENABLED": "0",
     "LAMBDA_EXECUTOR": "local",
-    # No bound: what waits for one of LAMBDA_MAX_WORKERS counts as running, and a burst would become a storm of
+    # No bound: an event that waits for one of LAMBDA_MAX_WORKERS counts as running, and a burst would become a storm of
     # throttles.
     "LAMBDA_ACCOUNT_CONCURRENCY": "0",
     "PERSIST_STATE": "0",

@@ -49,7 +49,7 @@ def plan_arrival(gates: Gates, created: ObjectCreated, stack: Stack, reprocess: 
     if isinstance(choice, Skip):
         return choice
     with _about(choice.name):
-        # A collect looks at what is current, so the event of an overwritten version speaks for the newer one.
+        # A collect sees only current objects, so the event of an overwritten version counts for the newer one.
         gathered = bool(choice.route.window_seconds or choice.route.set)
         stored = gates.read_object(created._replace(version_id=None) if gathered else created)
         if stored is None:
@@ -82,7 +82,7 @@ def start(gates: Gates, planned: Plan) -> Outcome:
 
 
 def foresee(gates: Gates, planned: Plan) -> Outcome:
-    """Return what carrying out a plan would do, without starting anything.
+    """Return the outcome that a plan would have, without starting anything.
 
     Raises PermanentCallError or RetryableCallError.
     """

@@ -104,7 +104,7 @@ def list_page(s3: "S3Client", listing: "Listing", token: str | None) -> tuple[li
 
     Raises PermanentCallError or RetryableCallError.
     """
-    from shared.domain.windows import File  # noqa: PLC0415 - only what gathers lists
+    from shared.domain.windows import File  # noqa: PLC0415 - only windows and sets list
 
     how = {**({} if listing.deep else {"Delimiter": "/"}), **({"ContinuationToken": token} if token else {})}
     with call("ListObjectsV2", f"s3://{listing.bucket}/{listing.prefix!a}"):
