@@ -1,4 +1,4 @@
-"""What the replacements share: the shapes of ministack's answers, and acting as a service rather than as a caller."""
+"""Code that the replacements share: the shapes of ministack's answers, and acting as a service, not as a caller."""
 
 import contextvars
 import json

@@ -164,7 +164,7 @@ def _error(body: bytes, status: int) -> Json:
 
 
 def _identity(access_key: str) -> Json:
-    """Describe the caller as far as it matters to anybody: who it is, not how it came by its session."""
+    """Describe the caller's identity, without the history of its session."""
     who = iam_evaluator.resolve_credential(access_key or "test", settings.ACCOUNT)
     if isinstance(who, iam_evaluator.CredentialResolutionError):
         return {"type": "AWSAccount", "accountId": "ANONYMOUS_PRINCIPAL"}

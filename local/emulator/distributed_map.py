@@ -24,7 +24,7 @@ FIELDS = {
     "ItemBatcher": {"MaxItemsPerBatch", "MaxInputBytesPerBatch", "BatchInput"},
     "ResultWriter": {"Resource", "Parameters", "WriterConfig"},
 }
-# What happens before the children and after them is done here.
+# The steps before and after the children are done here.
 OURS = {"ItemReader", "ItemSelector", "ItemBatcher", "ResultWriter", "ResultSelector", "ResultPath", "OutputPath"}
 
 

@@ -1,8 +1,8 @@
 """Starting executions, also by version or alias.
 
 AWS: the name of a Standard execution is an idempotency key. The same name with the same input, while the first one
-runs, answers with the first one; any other reuse is `ExecutionAlreadyExists`. Names and inputs are validated. Whoever
-starts by version or alias needs the permission for the unqualified machine.
+runs, returns the first one; any other reuse is `ExecutionAlreadyExists`. Names and inputs are validated. A start by
+version or alias needs the permission for the unqualified machine.
 
 ministack: refuses every reuse, checks no name and no input, may start two executions of one name when two threads ask
 at once, and asks for a permission on the version or alias. A stopped execution whose task then fails turns FAILED.
@@ -78,7 +78,7 @@ def resource_arn(
 
 @seams.replaces(stepfunctions, "_fail_execution")
 def fail_execution(original: Callable[..., None], execution: Json, error: str, cause: str) -> None:
-    """Leave an execution alone that was stopped while its task ran."""
+    """Keep the status of an execution that was stopped while its task ran."""
     if execution["status"] == "RUNNING":
         original(execution, error, cause)
 

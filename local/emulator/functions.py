@@ -36,7 +36,7 @@ from local.emulator.aws import Json
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 END_OF_LOG = "\x1e"
-"""What the bootstrap prints after the last line of an invocation."""
+"""The line that the bootstrap prints after the last line of an invocation."""
 
 _request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 _environments = threading.Semaphore(int(settings.number("LAMBDA_MAX_WORKERS")))

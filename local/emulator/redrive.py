@@ -20,7 +20,7 @@ from local.emulator import aws, seams
 from local.emulator.aws import Json, Response
 
 UNSUCCESSFUL = {"FAILED", "TIMED_OUT", "ABORTED"}
-# What an execution has only while ministack reads where to begin.
+# The values that an execution has only while ministack reads its start.
 OWN = "_before_redrive"
 
 
@@ -43,7 +43,7 @@ def redrive(data: Json) -> Response:
         return _error("ExecutionNotRedrivable", f"Execution is {execution['status']} and cannot be redriven")
     machine = stepfunctions._state_machines[execution["stateMachineArn"]]
     definition = json.loads(machine["definition"])
-    # What was stopped at once has entered none.
+    # An execution that was stopped at once has entered no state.
     entered = {"name": definition["StartAt"], "input": execution["input"]}
     for event in execution["events"]:
         entered = event.get("stateEnteredEventDetails", entered)

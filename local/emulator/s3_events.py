@@ -2,10 +2,10 @@
 
 AWS: `version-id` is there for an object in a versioned bucket and absent otherwise, also while versioning is suspended;
 the events are archived like all others. A HEAD of an object without a version says
-`null` once its bucket has ever been versioned. A missing object is a 403 to whom may not list the bucket.
+`null` once its bucket has ever been versioned. A missing object is a 403 for callers who may not list the bucket.
 
 ministack: never sends a `version-id`, archives no S3 event, and dates them in a form that a replay cannot compare. A
-missing object is a 404 to everybody.
+missing object is a 404 for everybody.
 """
 
 import contextvars

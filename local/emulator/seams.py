@@ -22,7 +22,7 @@ class SeamError(RuntimeError):
 class Seam:
     """A name in a ministack module, or of a class in it, and its replacement.
 
-    With a key the name is that of a table, to which an entry is added. What replaces a constant is a value.
+    With a key the name is that of a table, which gets an entry. The replacement of a constant is a value.
     """
 
     owner: ModuleType | type

@@ -11,19 +11,19 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 DEFAULTS = {
     "LOG_LEVEL": "INFO",
-    # A tenth of the time, not none of it: without any, a Retry is used up before its cause can go away.
+    # A tenth of the time; with none, a Retry would end before its cause can go away.
     "SFN_WAIT_SCALE": "0.1",
     "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
     # `spark` runs the job's script; `simulated` takes so many seconds and looks at the source only.
     "GLUE_RUNS": "simulated",
     "GLUE_RUN_SECONDS": "0.3",
-    # What a run's timeout counts as a minute.
+    # The seconds of a minute in a run's timeout.
     "GLUE_SECONDS_A_MINUTE": "60",
     # The most that runs at once on a small machine.
     "LAMBDA_MAX_WORKERS": "4",
     # On AWS it is minutes.
     "CLOUDTRAIL_DELAY_SECONDS": "0.5",
-    # A second address to answer at, for containers on this machine.
+    # A second address, for containers on this machine.
     "ALSO_LISTEN_ON": "",
 }
 
