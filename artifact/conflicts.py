@@ -5,11 +5,11 @@ more characters. Both questions are searches for a shortest string that two auto
 
 **Overlap** is decided exactly.
 
-**A loop** is a circle of steps. There is a step from one route to another if the first takes some key, its job may write
-some object for this key, and the second takes that object. A step is decided exactly, with all its conditions: a key has
-one reading, which captures as little as possible from the left; a route with a higher priority may take the key or the
-object; markers are skipped. Two things are assumed to be possible without proof. So a circle may be refused that could
-never close, but no loop is accepted:
+**A loop** is a circle of steps. There is a step from one route to another if the first takes some key, its job may
+write some object for this key, and the second takes that object. A step is decided exactly, with all its conditions: a
+key has one reading, which captures as little as possible from the left; a route with a higher priority may take the key
+or the object; markers are skipped. Two things are assumed to be possible without proof. So a circle may be refused that
+could never close, but no loop is accepted:
 - If a target has a placeholder twice, or in another order than the match, it may stand there for any text that it could
   capture. (With two copies of a capture, the keys that a job writes are no regular language.)
 - The steps of a circle are decided one by one. The search does not ask whether the object of one step can be the key of
@@ -66,8 +66,8 @@ class Shape:
 
     head: str
     tail: str
-    # The segments from the left and from the right: of each the head, the tail, and the whole text if it has no capture.
-    # A deep capture ends both lists, because it can take any number of segments.
+    # The segments from the left and from the right: of each the head, the tail, and the whole text if it has no
+    # capture. A deep capture ends both lists, because it can take any number of segments.
     left: tuple[tuple[str, str, str | None], ...]
     right: tuple[tuple[str, str, str | None], ...]
     deep: bool

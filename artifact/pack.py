@@ -11,7 +11,7 @@ from artifact.conflicts import LONGEST_KEY, MARKERS, Shape
 from shared.domain.pattern import Pattern
 from shared.domain.routes import Route, pack_value
 
-# A segment that all keys of a route have at one place. The place counts from the left, or from the right (-1: the last).
+# A segment that all keys of a route have at one place, counted from the left, or from the right (-1: the last).
 type Place = tuple[int, str]
 
 

@@ -1,8 +1,8 @@
 """Read src/routes/*.toml, refuse routes that can't work, and pack the others, when the application is built.
 
-The functions never import this module. `sam build` runs it with the python3.13 on the PATH, so it uses only the standard
-library. One exception is [expect]: it needs the functions' own packages, which artifact/build.py has staged before.
-Every refusal is a RouteFileError. Its message names the file, the field, and the remedy.
+The functions never import this module. `sam build` runs it with the python3.13 on the PATH, so it uses only the
+standard library. One exception is [expect]: it needs the functions' own packages, which artifact/build.py has staged
+before. Every refusal is a RouteFileError. Its message names the file, the field, and the remedy.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Measure the function beside its peers, in Lambda's own runtime, all in one interleaved run.
 
-Cold is the CPU from the start of the runtime to the end of the first event, warm the CPU of each later event. The kernel
-counts both. Contenders take turns, batch by batch, so other work on the machine slows all of them; quote the ratios. If
-valgrind is installed, it counts instructions, which do not depend on other work.
+Cold is the CPU from the start of the runtime to the end of the first event, warm the CPU of each later event. The
+kernel counts both. Contenders take turns, batch by batch, so other work on the machine slows all of them; quote the
+ratios. If valgrind is installed, it counts instructions, which do not depend on other work.
 """
 
 import argparse

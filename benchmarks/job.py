@@ -1,7 +1,8 @@
 """The Glue job beside the naive one: `.venv/spark/bin/python -m benchmarks.job`, with the sizes in MB to measure.
 
 Both run on one Spark, in turns, on files of green trips: plain ones, and ones with a line break in a quoted value.
-Passes are the bytes that Hadoop read, divided by the size of the file. Seconds depend on the machine, so quote the ratio.
+Passes are the bytes that Hadoop read, divided by the size of the file. Seconds depend on the machine, so quote the
+ratio.
 """
 
 import argparse

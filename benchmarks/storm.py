@@ -1,7 +1,7 @@
 """Simulate a storm of files: StartExecution's bucket, Lambda's concurrency, and all retries; this needs no AWS.
 
-Files arrive at the rate of S3 under one prefix. Each is an event in Lambda's own queue; an environment takes it, asks S3,
-and calls StartExecution. If AWS documents a number, it is from there:
+Files arrive at the rate of S3 under one prefix. Each is an event in Lambda's own queue; an environment takes it, asks
+S3, and calls StartExecution. If AWS documents a number, it is from there:
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html,
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html.
 

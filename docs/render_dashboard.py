@@ -30,8 +30,8 @@ COLUMNS, CELL = 24, 0.7  # of the dashboard's grid, and inches a cell
 COLORS = ["#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b"]
 RED, GREEN, GREY = "#d62728", "#1d8102", "#687078"
 
-# An invented morning: two bursts, a throttled event that succeeded at last and one that didn't, a file that the job could
-# not read, and two uploads that only the backfill found.
+# An invented morning: two bursts, a throttled event that succeeded at last and one that didn't, a file that the job
+# could not read, and two uploads that only the backfill found.
 LEVELS = {
     "Started": 9.0,
     "Duplicates": 7.0,

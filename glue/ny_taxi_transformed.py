@@ -21,8 +21,8 @@ glob characters in keys, and with a job bookmark skips a source that it has seen
 """
 
 # ruff: noqa: PLC0415, SLF001
-# Spark, Arrow and Glue are imported in functions, because tests of the paths run without them. PySpark has no public way
-# to Hadoop's file systems.
+# Spark, Arrow and Glue are imported in functions, because tests of the paths run without them. PySpark has no public
+# way to Hadoop's file systems.
 import csv
 import hashlib
 import json
@@ -616,7 +616,7 @@ def behind_header(tally: Tally, lines: Any) -> Any:
 
 
 def physical(lines: Iterable[Any], encoding: str) -> Iterator[str]:
-    """Return the lines of a text file, each with its end; a lone CR is an end too. Raise a LineError if it is no text."""
+    """Return the lines of a text file, each with its end; a lone CR is an end too. Raise a LineError for other files."""
     number = 0
     for line in lines:
         try:
@@ -661,7 +661,7 @@ class Counter:
 
 
 def strict_rows(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Return each row and the line it begins in, without blank lines; raise a LineError where the strict reader fails."""
+    """Return each row and the line it begins in, without blank lines; raise a LineError if the strict reader fails."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     while True:
@@ -889,7 +889,7 @@ def find_misfit(plans: Mapping[int, Plan], batches: Iterable[Any]) -> Iterator[A
     yield told(found.values())
 
 
-# ---------------------------------------------------------------------------------------------------------- Spark's side
+# --------------------------------------------------------------------------------------------------------- Spark's side
 
 
 @dataclass
@@ -1348,7 +1348,7 @@ def stage(spark: "SparkSession", files: Sequence[File], options: Options, stagin
 
 
 def staged_files(spark: "SparkSession", files: Sequence[File], staging: str) -> dict[str, list[Any]]:
-    """Return the written files of each target; raise a RuntimeError if they don't have the number of rows counted before."""
+    """Return the written files of each target; raise a RuntimeError if their rows are not those counted before."""
     expected: dict[str, int] = defaultdict(int)
     for file in files:
         expected[file.target] += file.rows

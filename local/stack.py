@@ -105,7 +105,8 @@ def deploy(
 ) -> Stack:
     """Run `sam deploy` on the local cloud and return the stack with its outputs.
 
-    The stack has the routes of a module (artifact.route_files.packed_module), by default none, not those of src/routes/.
+    The stack has the routes of a module (artifact.route_files.packed_module), by default none, not those of
+    src/routes/.
     Raises SamError.
     """
     template = ["--template-file", str(zipped(with_routes(routes, name)))]

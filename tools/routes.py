@@ -1,7 +1,7 @@
 """Find the route of a key, and list all routes: `arrivals route KEY [--size]` and `arrivals routes`.
 
-For a checkout they read src/routes/*.toml and the defaults of template.yaml, without any call. For a deployed stack they
-read the code of its function.
+For a checkout they read src/routes/*.toml and the defaults of template.yaml, without any call. For a deployed stack
+they read the code of its function.
 """
 
 import json

@@ -37,7 +37,7 @@ def arn(service: str, resource: str) -> str:
 def as_service[**P, R](act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Act in the account and region of the request, but not as its caller.
 
-    After a request, a service acts with its own permissions; ministack would go on checking those of the request's sender.
+    After a request, a service acts with its own permissions; ministack would check those of the request's sender.
     """
     account, region = get_account_id(), get_region()
 

@@ -1,8 +1,8 @@
 """The runtime of a function: runs in the function's interpreter and speaks ministack's protocol.
 
-Each message is one JSON line. In: the handler's place, then an event and its context for each invocation. Out: `ready` or
-`error`, then a result for each. The function's output goes to standard error, where a mark ends each invocation.
-It may import only Python 3.13's standard library.
+Each message is one JSON line. In: the handler's place, then an event and its context for each invocation. Out: `ready`
+or `error`, then a result for each. The function's output goes to standard error, where a mark ends each invocation. It
+may import only Python 3.13's standard library.
 """
 
 import importlib

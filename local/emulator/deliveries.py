@@ -2,8 +2,8 @@
 
 AWS: EventBridge invokes a function asynchronously, so Lambda retries, and only if the function's policy names the rule.
 It publishes to a topic only if the topic's policy allows it without a condition. An event that cannot be delivered goes
-to the target's dead-letter queue, if the queue's policy allows it, with the cause in the message's attributes. No rule of
-ours has a state machine as its target, and ministack itself runs schedules.
+to the target's dead-letter queue, if the queue's policy allows it, with the cause in the message's attributes. No rule
+of ours has a state machine as its target, and ministack itself runs schedules.
 
 ministack: calls the function once, checks no policy, and has no dead letters.
 """

@@ -5,8 +5,8 @@ to S3, and the state returns only their place. The state machine's role starts t
 bucket. `WriterConfig` sets the format: https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
 
 ministack: one child per item; batcher, writer and role are ignored. So it gets batches in place of items, and the
-manifest replaces its result. Its limits stay: it counts tolerated failures in children, and has no redrive and no JSONata
-in this state. Result files beyond the first of a kind are left out.
+manifest replaces its result. Its limits stay: it counts tolerated failures in children, and has no redrive and no
+JSONata in this state. Result files beyond the first of a kind are left out.
 """
 
 import itertools

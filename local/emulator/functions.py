@@ -9,8 +9,8 @@ calls every error `Runtime.HandlerError`, ends the environment after each, may l
 many processes as there are events. Functions see the packages of the emulator. It unpacks the code for every
 environment, which takes longer than everything else.
 
-If more than `LAMBDA_MAX_WORKERS` run at once, further invocations wait. AWS would throttle them instead. A function that
-invokes functions synchronously could wait for ever here.
+If more than `LAMBDA_MAX_WORKERS` run at once, further invocations wait. AWS would throttle them instead. A function
+that invokes functions synchronously could wait for ever here.
 """
 
 import contextvars

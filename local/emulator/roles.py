@@ -2,8 +2,8 @@
 
 AWS starts a workflow's tasks with the role of the state machine, a schedule's target with the role of the schedule, and
 delivers an OnFailure record with the role of the function. ministack checks only the callers of its API, so a missing
-permission in one of these roles would first be found on AWS. Its wildcards stop at the end of a line, so it denies a key
-with a line feed to everybody but root; IAM's wildcards match line feeds.
+permission in one of these roles would first be found on AWS. Its wildcards stop at the end of a line, so it denies a
+key with a line feed to everybody but root; IAM's wildcards match line feeds.
 """
 
 import re

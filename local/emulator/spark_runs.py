@@ -1,13 +1,14 @@
 """Real Glue job runs: the job's own script on Spark, with the permissions of the job's role.
 
-AWS: a run gets the script from `ScriptLocation` and runs it with the job's role. The run's arguments replace those of the
-job. The error is the run's `ErrorMessage`; after `Timeout` minutes the run is stopped. The log group
+AWS: a run gets the script from `ScriptLocation` and runs it with the job's role. The run's arguments replace those of
+the job. The error is the run's `ErrorMessage`; after `Timeout` minutes the run is stopped. The log group
 /aws-glue/jobs/output has the script's output, /aws-glue/jobs/error the lines of Spark and of Glue's logger, both under
 RUN_ID-driver: https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
 
-One Spark serves all runs, one after the other, because its start takes some ten seconds. Each run is a process of its own.
-Not proven: the text of an ErrorMessage is the script's own exception, or the innermost one in Java. Glue puts a category
-in front.
+One Spark serves all runs, one after the other, because its start takes some ten seconds. Each run is a process of its
+own.
+Not proven: the text of an ErrorMessage is the script's own exception, or the innermost one in Java. Glue puts a
+category in front.
 """
 
 import json

@@ -21,7 +21,8 @@ class Upload:
     # An error: the one with which the event of such a key fails.
     planned: Execution | Skip | Waiting | ArrivalError
     execution: dict[str, Any] | None
-    # With windows, the generation that gathered it: the plan is the run on its manifest, or the window if none is stored.
+    # With windows, the generation that gathered it: the plan is the run on its manifest, or the window if none is
+    # stored.
     window: Generation[Any] | None = None
     manifest: str | None = None
     # With sets, each member with the time since which it is there (None: missing).

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Source(StrEnum):
-    """The origin of an announcement: the values of the metric dimension `source`. A route's `source` is another thing."""
+    """The origin of an announcement: the values of the metric dimension `source`, which is no route's `source`."""
 
     NATIVE = "native"
     CLOUDTRAIL = "cloudtrail"

@@ -116,7 +116,7 @@ def check_values(key: str, choice: Choice) -> None:
 
 def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
     """Return name and value of an argument that begins with a dash, if there is one."""
-    # This is enough for nearly every key. Only a capture can begin a parameter with a dash: the build refuses text that does.
+    # This is enough for nearly every key. Only a capture can begin a parameter with a dash: the build refuses such text.
     if not (key.startswith("-") or target.startswith("-") or any(one[0] == "-" for one in choice.captures.values())):
         return None
     arguments = {"SRC_PREFIX": source_of(key, choice), "TRG_PREFIX": target, **choice.parameters}
@@ -124,7 +124,7 @@ def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
 
 
 def source_of(key: str, choice: Choice) -> str:
-    """Return SRC_PREFIX, the place that the job reads: the route's source, the key, or the folder of a window or set."""
+    """Return SRC_PREFIX, which the job reads: the route's source, the key, or the folder of a window or set."""
     if choice.route.set and choice.route.source is None:
         return common_folder([fill(match.tokens, choice.captures) for match in choice.route.match])
     return folder_of(key, choice) if choice.route.window_seconds else choice.source(key)
@@ -152,8 +152,8 @@ def own_folder(key: str) -> str:
 def choose_listed(key: str, size: int, stack: Stack) -> Choice | None:
     """Return the route of an object's own arrival, paused or not; None if the arrival would start nothing.
 
-    This is for objects that are listed because another one arrived: the files of a window, the members of a set. Size in
-    bytes.
+    This is for objects that are listed because another one arrived: the files of a window, the members of a set. Size
+    in bytes.
     """
     try:
         choice = choose(ObjectCreated(stack.source_bucket_name, key, None, stack.account_id), stack, even_paused=True)

@@ -1,9 +1,9 @@
 """Expectations: the deadlines of data, and whether the data has come. There is no clock: `now` is an argument.
 
 A deadline has two times. Its `wall` is the local time as the cron has it; the data's date is made from it. Its `at` is
-the moment of that local time. If the zone skips the local time in spring, `at` is the first moment after the gap; if the
-local time comes twice in autumn, `at` is the first. If the cron's minute or hour begins with a star, the cron runs in
-real time, as in cronsim: an hour that comes twice has two deadlines, and a skipped hour has none.
+the moment of that local time. If the zone skips the local time in spring, `at` is the first moment after the gap; if
+the local time comes twice in autumn, `at` is the first. If the cron's minute or hour begins with a star, the cron runs
+in real time, as in cronsim: an hour that comes twice has two deadlines, and a skipped hour has none.
 
 Data has arrived if its objects exist: objects that the route takes, with the expected captures.
 """
@@ -44,8 +44,8 @@ class Deadline(NamedTuple):
 class Due(NamedTuple):
     """The data that one route should have by one deadline, as in the input of its incident.
 
-    `deadline` is in UTC, `data` is the data's date in `zone`. Only objects that were modified after `after` count; None:
-    all count.
+    `deadline` is in UTC, `data` is the data's date in `zone`. Only objects that were modified after `after` count;
+    None: all count.
     """
 
     route: str
@@ -111,7 +111,7 @@ def due(route: Route, now: datetime) -> Due | None:
 
 
 def _wanted(route: Route, expect: Expectation) -> int:
-    """Return the number of objects that must be there; for a set all members, because its captures name one instance."""
+    """Return the number of objects that must be there; for a set all members: its captures name one instance."""
     if route.set is None:
         return expect.at_least
     return len(route.match) if route.set.at_least is None else route.set.at_least

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Gathering(NamedTuple):
-    """The plan to bring an upload into its window or set: the machine that collects it, and the bucket of its manifests.
+    """The plan to bring an upload into its window or set: the machine that collects it, the bucket of its manifests.
 
     `run` is the execution on a set's content; it is known before there is a manifest.
     """

@@ -23,9 +23,9 @@ class Opened(NamedTuple):
 class Memory:
     """The start dates and the manifests of windows that this environment has seen.
 
-    Both are safe to keep, because neither ever changes. If S3 had an upload before the deadline of a started window, the
-    upload is in that window's manifest. If the window was stopped, it is in the manifest of a later generation, which
-    lists later. The memory never keeps that a manifest is *absent*: it may be there by now.
+    Both are safe to keep, because neither ever changes. If S3 had an upload before the deadline of a started window,
+    the upload is in that window's manifest. If the window was stopped, it is in the manifest of a later generation,
+    which lists later. The memory never keeps that a manifest is *absent*: it may be there by now.
     """
 
     def __init__(self) -> None:

@@ -31,8 +31,8 @@ class SetCondition(NamedTuple):
 class Expectation(NamedTuple):
     """The deadlines of a route; shared.domain.expectations computes with them, which no arrival needs.
 
-    `captures` has formats of the data's date by capture, `by` is the cron of the deadlines in `zone`. The data's date is
-    the deadline's less `lag_hours`. `since` is a date, YYYY-MM-DD: no deadline before it counts.
+    `captures` has formats of the data's date by capture, `by` is the cron of the deadlines in `zone`. The data's date
+    is the deadline's less `lag_hours`. `since` is a date, YYYY-MM-DD: no deadline before it counts.
     """
 
     captures: tuple[tuple[str, str], ...]

@@ -9,11 +9,11 @@ Why exactly one execution runs on each content that has settled:
 
 - The target is named after the content without the generation. A content that has a manifest is never collected again,
   even if Step Functions has forgotten its name.
-- A collect that finds another content stores nothing and starts nothing: the arrival that changed the set brings the new
-  content.
+- A collect that finds another content stores nothing and starts nothing: the arrival that changed the set brings the
+  new content.
 - An arrival counts as brought only if it saw the content before the deadline of a running execution, because that one
-  looks later. Otherwise it opens the next *generation*: an earlier one may have seen a changed set and ended, before the
-  same content came back (a restored object has its old version).
+  looks later. Otherwise it opens the next *generation*: an earlier one may have seen a changed set and ended, before
+  the same content came back (a restored object has its old version).
 - A look is not one moment, but each member that it saw was there at some time after it began. If a content was complete
   only in parts, each at another time, the collect's own look finds it changed.
 

@@ -1,8 +1,8 @@
 """Windows: a storm of files is one run. The whole protocol, without a client and without a clock of its own.
 
 Uploads of one folder whose `LastModified` is in one slot share a window. The first arrival starts an execution of the
-window machine. It waits until the window is over, lists the folder, stores a manifest of the slot's files and starts the
-target once, on that manifest. An upload that is too late for a window opens the next *generation* of the slot.
+window machine. It waits until the window is over, lists the folder, stores a manifest of the slot's files and starts
+the target once, on that manifest. An upload that is too late for a window opens the next *generation* of the slot.
 
 Why each upload is in exactly one manifest:
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from shared.domain.plan import Execution
 
-# The seconds by which this clock may differ from the service's. Two deliveries closer than that, or one that comes during
-# a retry of the other's call, may both be counted as started; there is still only one execution.
+# The seconds by which this clock may differ from the service's. Two deliveries closer than that, or one that comes
+# during a retry of the other's call, may both be counted as started; there is still only one execution.
 CLOCK_TOLERANCE = 0.1
 
 
