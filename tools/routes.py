@@ -145,10 +145,10 @@ def capacity(choice: Choice, stack: Stack) -> str:
     """Return the capacity in words, all steps of the ladder."""
     rungs = choice.route.capacity
     if not rungs:
-        return f"{stack.glue_max_capacity_dpus} DPUs, whatever the size"
+        return f"{stack.glue_max_capacity_dpus} DPUs for any size"
     *bounded, last = rungs
     steps = [f"{rung.dpus} DPUs up to {rung.up_to:,} bytes" for rung in bounded]
-    return "; ".join([*steps, f"{last.dpus} DPUs above" if steps else f"{last.dpus} DPUs, whatever the size"])
+    return "; ".join([*steps, f"{last.dpus} DPUs above" if steps else f"{last.dpus} DPUs for any size"])
 
 
 def show_table(stack: Stack, last: dict[str, Last] | None = None) -> Answer:

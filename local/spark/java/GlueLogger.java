@@ -3,7 +3,7 @@ package com.amazonaws.services.glue.log;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Glue's logger: what a script logs is in the driver's log. */
+/** Glue's logger: it writes a script's lines to the driver's log. */
 public class GlueLogger {
     private final Logger logger = LoggerFactory.getLogger("GlueLogger");
 

@@ -39,8 +39,8 @@ import org.w3c.dom.NodeList;
 /**
  * s3://bucket/key by S3's own API at fs.s3.endpoint, with the credentials fs.s3.access.key, .secret.key and .session.token.
  *
- * As EMRFS and S3A do: a folder is whatever has keys below it, a rename copies and deletes, nothing is visible before it is
- * closed. Not as they do: what is written is held in memory as a whole, and mkdirs leaves no marker.
+ * As in EMRFS and S3A, a folder exists if keys are below it, a rename copies and deletes, and nothing is visible before it
+ * is closed. Other than in these, a file is held in memory as a whole until then, and mkdirs leaves no marker.
  *
  * Janino compiles this: casts where a generic method returns, and no lambdas.
  */
@@ -182,7 +182,7 @@ public class S3FileSystem extends FileSystem {
         return new FileStatus(0, true, 1, 0, 0, makeQualified(path));
     }
 
-    /** List keys, or with a folder the statuses of what lies in it; the folder's own marker counts as a key only. */
+    /** List keys, or with a folder the statuses of its content; the folder's own marker counts only as a key. */
     private List list(Path path, String prefix, String delimiter, Path folder, int most) throws IOException {
         List found = new ArrayList();
         String token = "";

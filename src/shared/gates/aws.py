@@ -1,4 +1,4 @@
-"""The clients for S3 and Step Functions, and the meaning of their errors: can a retry help, and what is the remedy."""
+"""The clients for S3 and Step Functions, and the meaning of their errors: whether a retry can help, and the remedy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
