@@ -11,12 +11,10 @@ ALPHABET = "ab/"
 
 
 def parsed(text: str) -> Template:
-    """Parse a match."""
     return parse_template(text, deep_allowed=True)
 
 
 def keys(longest: int = 8) -> st.SearchStrategy[str]:
-    """Keys of the alphabet and one character more."""
     return st.text(ALPHABET + "x", min_size=1, max_size=longest)
 
 

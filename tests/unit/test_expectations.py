@@ -54,7 +54,7 @@ CALENDAR = {
     "twice in the gap": ("0,30 2 * * *", ZURICH, "2026-03-28T01:00 2026-03-28T01:30 2026-03-29T01:00 2026-03-30T00:00"),
     "in the gap, after it": ("0 2,3 * * *", ZURICH, "2026-03-28T02:00 2026-03-29T01:00 2026-03-30T00:00"),
     "autumn, the first": ("30 2 * * *", ZURICH, "2026-10-24T00:30 2026-10-25T00:30 2026-10-26T01:30"),
-    "two hours back": ("30 1 * * *", "Antarctica/Troll", "2026-10-23T23:30 2026-10-24T23:30 2026-10-26T01:30"),
+    "two hours back": ("50 2 * * *", "Antarctica/Troll", "2026-10-24T00:50 2026-10-25T00:50 2026-10-26T02:50"),
     "hourly, both 02:15": ("15 * * * *", ZURICH, "2026-10-24T23:15 2026-10-25T00:15 2026-10-25T01:15 2026-10-25T02:15"),
     "every two hours, gap": ("30 */2 * * *", ZURICH, "2026-03-28T23:30 2026-03-29T02:30 2026-03-29T04:30"),
     "half hours, gap": ("*/30 2 * * *", ZURICH, "2026-03-28T01:00 2026-03-28T01:30 2026-03-30T00:00"),
@@ -110,6 +110,7 @@ def test_a_deadline_is_of_a_partition(why: str) -> None:
         # A date of the zone, where it is the 24th before it is so in UTC; of the deadline and not of the data.
         ("15 0 * * *", "2026-11-24", "2026-11-23T23:15", "2026-11-23T23:15", "2026-11-24T23:15"),
         ("45 23 * * *", "2026-11-24", "2026-11-23T22:45", None, "2026-11-24T22:45"),
+        ("45 23 * * *", "2026-11-24", "2026-11-23T22:44", None, "2026-11-24T22:45"),
         ("15 * * * *", "2026-12-24", "2026-11-24T05:30", None, "2026-12-23T23:15"),
     ],
 )
@@ -137,7 +138,7 @@ EACH = route(captures=(("day", DAY),))._replace(
     match=tuple(Pattern((f"raw/{name}_", Capture("day"), ".csv")) for name in ("orders", "lines")),
     set=SetCondition(None, 30),
 )
-COUNTED = route()._replace(source=("raw/sales/dt=", Capture("dt"), "/"), set=Complete(2, 30))
+COUNTED = route()._replace(source=("raw/sales/dt=", Capture("dt"), "/"), set=SetCondition(2, 30))
 ORDERS = file("orders_2026-11-23.csv")
 
 
@@ -210,7 +211,7 @@ def test_one_failure_holds_nobody_up_and_what_came_is_not_asked_again() -> None:
             raise ValueError(one.name)
         return one.name == "here"
 
-    memory = expectations.Memory()
+    memory = expectations.Known()
     for now in ("2026-11-24T06:00", "2026-11-24T06:05", "2026-11-25T06:00"):
         found = expectations.check(routes, moment(now), memory, look, lambda overdue: told.append(overdue.due.name))
         assert ["ValueError", "Overdue"] == [type(one).__name__ for one in found]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -23,17 +24,12 @@ SLIM = {
     "detail": {"bucket": {"name": BUCKET, "new": 1}, "object": {"key": KEY, "new": []}, "reason": "Teleport"},
 }
 ARRIVALS: list[tuple[object, str, str | None]] = [
-    (event("object-created-put"), "native", None),
+    (event(), "native", None),
     (event("object-created-put-versioned"), "native", "0jhWJlTPTYpQHbxVSOBaXu24ymxmDmWl"),
-    (event("object-created-complete-multipart-upload"), "native", None),
-    (event("object-created-post-object"), "native", None),
-    (event("object-created-copy-object"), "native", "VK33xJ8vPmp8mptTRVMsl3igUO1CmU0I"),
-    (event("object-created-replayed"), "native", None),
     (SLIM, "native", None),
     *((event(detail__object={"key": KEY, "version-id": absent}), "native", None) for absent in ("", "null", None)),
     (event("cloudtrail-put-object-console"), "cloudtrail", None),
     (event("cloudtrail-complete-multipart-upload"), "cloudtrail", "QTwUkrZkDoqdlaeDVHfZXEYDijrnfeLT"),
-    (event("cloudtrail-copy-object"), "cloudtrail", None),
     *(
         (event(RECORDED, detail__eventName=call), "cloudtrail", None)
         for call in ("PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload")
@@ -42,15 +38,16 @@ ARRIVALS: list[tuple[object, str, str | None]] = [
 
 
 def parse_event(payload: object) -> ObjectCreated | Skip:
-    """Parse a payload, as the handler does."""
     return parse_announcement(read_announcement(payload))
 
 
 @pytest.mark.parametrize(("payload", "source", "version_id"), ARRIVALS)
 def test_an_arrival_is_parsed_from_both_sources(payload: object, source: str, version_id: str | None) -> None:
-    """All four ways of creating an object come out alike, with the version where the event names one."""
+    """All four ways of creating an object come out alike, with the version where the event names one; the log says so."""
+    described = describe(read_announcement(payload))
+
     assert ObjectCreated(BUCKET, KEY, version_id, ACCOUNT) == parse_event(payload)
-    assert source == read_announcement(payload).source.value
+    assert {"source": source, "bucket": BUCKET, "key": KEY}.items() <= described.items()
 
 
 HARD = 'input/lab2/eventdriven/dt=2026-11-24/run=05:20/it\'s a "green" + yellow 100%25 (été) 🚕.csv'
@@ -60,10 +57,9 @@ HARD = 'input/lab2/eventdriven/dt=2026-11-24/run=05:20/it\'s a "green" + yellow 
 def test_a_key_is_taken_verbatim(key: str) -> None:
     """Nothing is decoded and nothing stripped: S3 keeps a plus, a %25 and a blank at either end."""
     recorded = event(RECORDED, detail__requestParameters={"bucketName": BUCKET, "key": key})
+    found = [getattr(parse_event(one), "key", None) for one in (event(detail__object={"key": key}), recorded)]
 
-    assert [key, key] == [
-        getattr(parse_event(one), "key", None) for one in (event(detail__object={"key": key}), recorded)
-    ]
+    assert [key, key] == found
 
 
 DENIED = "cloudtrail-put-object-access-denied"
@@ -102,8 +98,6 @@ ENVELOPE = "`source` and `detail-type` must be non-empty strings"
     ("broken", "field"),
     [
         (None, ENVELOPE),
-        ([], ENVELOPE),
-        ("text", ENVELOPE),
         (event(source=""), ENVELOPE),
         (event("malformed-no-key", id="e1"), "Event 'e1' (Object Created) can't be acted on. detail.object.key: "),
         (CROSSED, "detail.object.key"),
@@ -123,19 +117,15 @@ ENVELOPE = "`source` and `detail-type` must be non-empty strings"
 )
 def test_what_lacks_a_needed_field_is_malformed(broken: object, field: str) -> None:
     """A guess would start the wrong thing, so it is an error that says which event and which field."""
-    with pytest.raises(MalformedEventError) as caught:
+    with pytest.raises(MalformedEventError, match=re.escape(field)):
         parse_event(broken)
-
-    assert field in str(caught.value)
 
 
 def queued(message: object) -> dict[str, Any]:
-    """Wrap a message as SQS hands it to a function."""
     return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(message)}]}
 
 
 def published(message: object) -> dict[str, Any]:
-    """Wrap a message as SNS hands it to a function."""
     return {"Records": [{"EventSource": "aws:sns", "Sns": {"Type": "Notification", "Message": json.dumps(message)}}]}
 
 
@@ -166,29 +156,18 @@ HINTED: dict[str, list[object]] = {
 @pytest.mark.parametrize("hint", HINTED)
 def test_what_is_no_event_is_told_what_it_looks_like(hint: str) -> None:
     """With what to do: only a classic notification is a reason to turn on EventBridge."""
-    told = []
     for payload in HINTED[hint]:
-        with pytest.raises(MalformedEventError) as caught:
+        with pytest.raises(MalformedEventError, match=hint):
             parse_event(payload)
-        told.append(str(caught.value))
-
-    assert [] == [one for one in told if hint not in one]
-
-
-NAMED = {"bucket": BUCKET, "key": KEY}
 
 
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        (event(), {"source": "native", **NAMED}),
-        (event(RECORDED), {"source": "cloudtrail", **NAMED}),
         (event("object-created-put-versioned"), {"version_id": "0jhWJlTPTYpQHbxVSOBaXu24ymxmDmWl"}),
-        (event("cloudtrail-complete-multipart-upload"), {"version_id": "QTwUkrZkDoqdlaeDVHfZXEYDijrnfeLT"}),
         (event("object-created-replayed"), {"replay_name": "after-the-outage-of-20-november"}),
-        (event("object-deleted"), {"source": "other", **NAMED}),
         (event("malformed-no-key"), {"source": "native", "bucket": BUCKET, "key": None}),
-        (event(RECORDED, source="my.own"), {"source": "other", **NAMED}),
+        (event(RECORDED, source="my.own"), {"source": "other", "bucket": BUCKET, "key": KEY}),
         (event(id="e", time="t"), {"event_id": "e", "event_time": "t"}),
         (event(id=7, time=None, detail="text"), {"event_id": None, "event_time": None, "bucket": None}),
         (event(detail__object={"key": ""}), {"key": None}),

@@ -12,35 +12,18 @@ from tests.unit.patterns import keys, parsed, patterns, readings
     ("match", "key", "captures"),
     [
         ("{a}-{b}", "x-y-z", {"a": "x", "b": "y-z"}),
-        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=2026-11-24/a.csv", {"dt": "2026-11-24", "file": "a"}),
-        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=1/a.csv.csv", {"dt": "1", "file": "a.csv"}),
-        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=1/x/a.csv", None),
-        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=1/.csv", None),
-        ("raw/sales/dt={dt}/{file}.csv", "raw/sales/dt=/a.csv", None),
-        ("{path...}/_SUCCESS", "a/b/_SUCCESS", {"path": "a/b"}),
-        ("{path...}/{file}", "a/b/c", {"path": "a/b", "file": "c"}),
+        ("raw/dt={dt}/{file}.csv", "raw/dt=2026-11-24/a.csv.csv", {"dt": "2026-11-24", "file": "a.csv"}),
+        ("raw/dt={dt}/{file}.csv", "raw/dt=1/.csv", None),
         ("{path...}/{file}", "a//c", {"path": "a/", "file": "c"}),
-        ("{first}/{rest...}", "a/b/c", {"first": "a", "rest": "b/c"}),
-        ("{a}{b}", "xyz", {"a": "x", "b": "yz"}),
-        ("{a}{b...}", "x/z", {"a": "x", "b": "/z"}),
-        ("{a...}{b}", "x/z", {"a": "x/", "b": "z"}),
-        ("{a}{b}", "x", None),
-        ("{a...}", "/", {"a": "/"}),
-        ("{a}", "/", None),
         ("a.c", "abc", None),
-        ("a.c", "a.c", {}),
         ("a*[b]?", "a*[b]?", {}),
         ("{{{a}}}", "{x}", {"a": "x"}),
         ("{a}🚕{b}", "é🚕🚕", {"a": "é", "b": "🚕"}),
         ("{a}\n{b}", "x\n\n", {"a": "x", "b": "\n"}),
         ("{a}ab{b}/{c}", "xababababab/z", {"a": "x", "b": "abababab", "c": "z"}),
         ("{a}-{b}_{c}", "é-é-é-é-é-é_x", {"a": "é", "b": "é-é-é-é-é", "c": "x"}),
-        ("{a}é{b}_{c}", "xéxéxéxéxéy_z", {"a": "x", "b": "xéxéxéxéy", "c": "z"}),
         ("{a}é🚕{b}", "xé🚕é🚕é🚕é🚕é🚕", {"a": "x", "b": "é🚕é🚕é🚕é🚕"}),
-        ("x{a}x", "x", None),
-        ("x{a}x", "xx", None),
-        ("aa{a}aa", "aaaaa", {"a": "a"}),
-        ("{a}aa{b}", "aaaab", {"a": "a", "b": "ab"}),
+        ("aa{a}aa", "aaaa", None),
     ],
 )
 def test_a_key_is_read_whole_and_from_the_left(match: str, key: str, captures: dict[str, str] | None) -> None:
@@ -75,17 +58,13 @@ def test_what_was_filled_in_matches(tokens: Template, data: st.DataObject) -> No
 @pytest.mark.parametrize(
     ("match", "prefix", "can"),
     [
-        ("raw/sales/{file}", "raw/", True),
-        ("raw/sales/{file}", "raw/sales/2026", True),
         ("raw/sales/{file}", "raw/sales/a/b", False),
         ("raw/sales/{file}", "raw/orders/", False),
-        ("{a}/in/{b...}", "x/in/y/z", True),
         ("{a}/in/{b...}", "x/out", False),
-        ("{a...}", "", True),
+        ("{a}/in/{b...}", "x/in/y/z", True),
     ],
 )
 def test_a_prefix_bounds_a_pattern(match: str, prefix: str, can: object) -> None:
-    """Whether any key under a prefix can match."""
     assert can == Pattern(parsed(match)).can_begin_with(prefix)
 
 

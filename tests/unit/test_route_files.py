@@ -7,7 +7,7 @@ import pytest
 
 from artifact.route_files import RouteFileError, packed_module, read_routes
 from shared.domain.pattern import Capture, Pattern
-from shared.domain.routes import Complete, Expectation, Route, RouteTable, Rung
+from shared.domain.routes import Expectation, Route, RouteTable, Rung, SetCondition
 from tests.unit.patterns import parsed
 
 PLAIN = {"match": '"raw/{day}/{file}.csv"', "job_name": '"j"', "target": '"out/{day}"'}
@@ -44,8 +44,8 @@ READ: list[tuple[str, dict[str, Any]]] = [
     ("paused = true", {"paused": True}),
     ('[parameters]\nDAY = "{day}"', {"parameters": (("DAY", (Capture("day"),)),)}),
     ('[parameters]\n_as-is = "{{}}"\nnone = ""', {"parameters": (("_as-is", ("{}",)), ("none", ()))}),
-    (EACH, {"match": matches("a/{day}", "b/{day}"), "set": Complete(None, 30)}),
-    (COUNTED, {"source": ("raw/", Capture("day"), "/"), "set": Complete(24, 3600)}),
+    (EACH, {"match": matches("a/{day}", "b/{day}"), "set": SetCondition(None, 30)}),
+    (COUNTED, {"source": ("raw/", Capture("day"), "/"), "set": SetCondition(24, 3600)}),
     (EXPECT, {"expect": EXPECTATION}),
     *(
         (EXPECT + more, {"expect": EXPECTATION._replace(**changed)})
