@@ -22,12 +22,10 @@ EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the clients try again at once."""
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
 def xml(code: str, _message: str = "", status: int = 400) -> AWSResponse:
-    """Make an answer in which S3 refuses a call."""
     return answer(status, f"<Error><Code>{code}</Code><Message>so it is</Message></Error>")
 
 
