@@ -33,9 +33,8 @@ def test_only_pinned_wheels_are_installed(monkeypatch: pytest.MonkeyPatch) -> No
     assert ([sys.executable, "-m", "pip", "install"], True) == (words[:4], check)
     assert {
         *("--require-hashes", "--only-binary=:all:", "--no-deps", "--implementation=cp", "--python-version=3.13"),
-        *("--platform=manylinux_2_17_aarch64", "--target=target", "--no-compile"),
-        *("--quiet", "--disable-pip-version-check", f"--requirement={SOURCE / 'requirements.txt'}"),
-    } == set(words[4:])
+        *("--platform=manylinux_2_17_aarch64", "--target=target", f"--requirement={SOURCE / 'requirements.txt'}"),
+    } == set(words[4:]) - {"--quiet", "--disable-pip-version-check", "--no-compile"}
 
 
 @pytest.fixture

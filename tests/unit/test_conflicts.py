@@ -8,16 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from artifact import conflicts
-from artifact.conflicts import (
-    Shape,
-    common_key,
-    find_loop,
-    find_overlap,
-    find_step,
-    find_unread,
-    near_pairs,
-    objects_of,
-)
+from artifact.conflicts import Shape, common_key, find_loop, find_step, find_unread, near_pairs, objects_of
 from artifact.pack import pack
 from shared.domain.pattern import Capture, Pattern, Template, fill
 from shared.domain.routes import Route, RouteTable
@@ -99,39 +90,31 @@ def steps_by_force(routes: list[Route]) -> set[tuple[str, str]]:
     }
 
 
-@settings(max_examples=30)
-@given(tables(in_order=True))
-def test_a_step_is_real(routes: list[Route]) -> None:
-    """Its key is the one route's, its object may be written for that very key, and is the other's; none is missed."""
-    table = RouteTable(pack(routes))
-    steps = [step for one, other in itertools.product(routes, routes) if (step := find_step(one, other, routes))]
+@settings(max_examples=50)
+@given(st.booleans().flatmap(lambda in_order: st.tuples(st.just(in_order), tables(in_order=in_order))))
+def test_no_step_is_missed_and_each_is_real(drawn: tuple[bool, list[Route]]) -> None:
+    """Its key is the one route's, its object may be written for that very key, and is the other's.
 
-    for step in steps:
-        taken = table.find(step.key)
+    With placeholders twice or out of order: rather a step too many than one too few.
+    """
+    in_order, routes = drawn
+    table = RouteTable(pack(routes))
+    with pytest.MonkeyPatch.context() as patch:
+        if not in_order:
+            patch.setattr(conflicts._shortest, "__defaults__", (5_000,))  # then it goes on with what is simpler
+        steps = [step for one, other in itertools.product(routes, routes) if (step := find_step(one, other, routes))]
+
+    assert steps_by_force(routes) <= {(step.route.name, step.next.name) for step in steps}
+    for step in steps if in_order else []:
+        taken, after = table.find(step.key), table.find(step.written)
         assert taken
-        assert taken.route == step.route
+        assert after
+        assert (step.route, step.next) == (taken.route, after.route)
         target = fill(conflicts._bare(step.route.target), taken.captures) + "/"
         assert step.written.startswith(target)
         assert step.written != target
-        after = table.find(step.written)
-        assert after
-        assert after.route == step.next
         written = Shape.of(objects_of(step.route, step.route.match[taken.number]))
         assert written.may_meet(Shape.of(step.next.match[after.number].tokens))
-    assert steps_by_force(routes) <= {(step.route.name, step.next.name) for step in steps}
-
-
-@settings(max_examples=20)
-@given(tables(in_order=False))
-def test_no_step_is_missed_whatever_the_target(routes: list[Route]) -> None:
-    """Placeholders twice or out of order: rather a step too many than one too few."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conflicts._shortest, "__defaults__", (5_000,))  # then it goes on with what is simpler
-        steps = {
-            (one.name, other.name) for one, other in itertools.product(routes, routes) if find_step(one, other, routes)
-        }
-
-    assert steps_by_force(routes) <= steps
 
 
 @given(patterns(4), st.randoms(use_true_random=False), st.booleans())
@@ -155,22 +138,6 @@ def test_an_unread_member_is_found_if_there_is_one(first: Template, dice: random
         assert taken is not None
         assert fill(second, taken) == found.made
         assert other.match(found.made) != taken
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "key"),
-    [
-        ("raw/{a}", "raw/{b}.csv", "raw/x.csv"),
-        ("{a...}/_SUCCESS", "old/{b} raw/{b}/{c}", "old/_SUCCESS"),
-        ("raw/{a}.csv", "raw/{b}.json", None),
-    ],
-)
-def test_an_overlap_is_shown(one: str, other: str, key: str | None) -> None:
-    """With a key that proves it."""
-    found = find_overlap([route("one", one), route("other", other)])
-
-    assert key == (found and found[2])
-    assert find_overlap([route("one", one), route("other", other, priority=1)]) is None
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from shared.domain.arrival import ObjectCreated, Skip, SkipReason
+from shared.domain.arrival import ObjectCreated, Skip
 from shared.domain.errors import MalformedEventError
 from shared.domain.parse import parse_announcement, read_announcement
 from shared.gates.telemetry import describe
@@ -63,40 +62,26 @@ def test_a_key_is_taken_verbatim(key: str) -> None:
 
 
 DENIED = "cloudtrail-put-object-access-denied"
-
-
-@pytest.mark.parametrize(
-    ("other", "reason", "why"),
-    [
-        (event("object-deleted"), "not_an_arrival", "'Object Deleted' from 'aws.s3' announces no new object"),
-        (event(source="my.own"), "not_an_arrival", "'Object Created' from 'my.own'"),
-        (event(detail_type="Object Annotation Created"), "not_an_arrival", "'Object Annotation Created' from"),
-        (event(RECORDED, detail__eventName="DeleteObject"), "not_an_arrival", "'DeleteObject' on"),
-        (event(RECORDED, detail__eventName="UploadPart"), "not_an_arrival", "'UploadPart' on 's3.amazonaws.com' creates"),
-        (event(RECORDED, detail__eventSource="ec2.amazonaws.com"), "not_an_arrival", "'PutObject' on 'ec2.amazonaws.com'"),
-        # The code is there only when the call failed, whatever it says; such a call may lack its object.
-        (event(DENIED), "failed_call", "PutObject failed with 'AccessDenied': nothing was uploaded"),
-        (event(DENIED, detail__requestParameters=None), "failed_call", "PutObject failed with 'AccessDenied'"),
-        (event(RECORDED, detail__errorCode=""), "failed_call", "PutObject failed with ''"),
-        (event(RECORDED, detail__errorCode=0), "failed_call", "PutObject failed with 0"),
-    ],
-)  # fmt: skip
-def test_what_announces_no_object_is_skipped(other: object, reason: str, why: str) -> None:
-    """Other events and failed calls are skips with a reason, in the words of the event."""
-    skip = parse_event(other)
-
-    assert isinstance(skip, Skip)
-    assert (SkipReason(reason), why) == (skip.reason, skip.why[: len(why)])
-
-
 # A key where CloudTrail has it is not the key of a native event's object.
 CROSSED = event("malformed-no-key", detail__requestParameters={"bucketName": BUCKET, "key": KEY})
 ENVELOPE = "`source` and `detail-type` must be non-empty strings"
 
 
 @pytest.mark.parametrize(
-    ("broken", "field"),
+    ("payload", "said"),
     [
+        # Other events and failed calls are skips with a reason, in the words of the event.
+        (event("object-deleted"), "not_an_arrival: 'Object Deleted' from 'aws.s3' announces no new object"),
+        (event(source="my.own"), "not_an_arrival: 'Object Created' from 'my.own'"),
+        (event(detail_type="Object Annotation Created"), "not_an_arrival: 'Object Annotation Created' from"),
+        (event(RECORDED, detail__eventName="UploadPart"), "not_an_arrival: 'UploadPart' on 's3.amazonaws.com' creates"),
+        (event(RECORDED, detail__eventSource="ec2.amazonaws.com"), "not_an_arrival: 'PutObject' on 'ec2.amazonaws"),
+        # The code is there only when the call failed, whatever it says; such a call may lack its object.
+        (event(DENIED), "failed_call: PutObject failed with 'AccessDenied': nothing was uploaded"),
+        (event(DENIED, detail__requestParameters=None), "failed_call: PutObject failed with 'AccessDenied'"),
+        (event(RECORDED, detail__errorCode=""), "failed_call: PutObject failed with ''"),
+        (event(RECORDED, detail__errorCode=0), "failed_call: PutObject failed with 0"),
+        # A guess would start the wrong thing, so it is an error that says which event and which field.
         (None, ENVELOPE),
         (event(source=""), ENVELOPE),
         (event("malformed-no-key", id="e1"), "Event 'e1' (Object Created) can't be acted on. detail.object.key: "),
@@ -105,7 +90,6 @@ ENVELOPE = "`source` and `detail-type` must be non-empty strings"
         (event(detail="text"), "detail.object.key"),
         (event(account=...), "account"),
         (event(account=123456789012), "account"),
-        (event(detail__bucket=...), "detail.bucket.name"),
         (event(detail__bucket={"name": ""}), "detail.bucket.name"),
         (event(detail__object={"key": ""}), "detail.object.key"),
         (event(detail__object={"key": 7}), "detail.object.key"),
@@ -115,10 +99,15 @@ ENVELOPE = "`source` and `detail-type` must be non-empty strings"
         (event(RECORDED, detail__eventName=...), "detail.eventName: Field required."),
     ],
 )
-def test_what_lacks_a_needed_field_is_malformed(broken: object, field: str) -> None:
-    """A guess would start the wrong thing, so it is an error that says which event and which field."""
-    with pytest.raises(MalformedEventError, match=re.escape(field)):
-        parse_event(broken)
+def test_what_announces_no_object_is_a_skip_or_malformed(payload: object, said: str) -> None:
+    try:
+        skip = parse_event(payload)
+        assert isinstance(skip, Skip), skip
+        told = f"{skip.reason.value}: {skip.why}"
+    except MalformedEventError as error:
+        told = str(error)
+
+    assert said in told
 
 
 def queued(message: object) -> dict[str, Any]:
