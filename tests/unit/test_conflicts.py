@@ -14,14 +14,10 @@ from shared.domain.pattern import Capture, Pattern, Template, fill
 from shared.domain.routes import Route, RouteTable
 from tests.unit.patterns import ALPHABET, parsed, patterns
 
-
-def words(longest: int) -> list[str]:
-    """Return all texts over the alphabet, and one character more, up to a length."""
-    return ["".join(word) for length in range(longest) for word in itertools.product(ALPHABET + "x", repeat=length + 1)]
-
-
-WORDS, KEYS = words(5), words(4)
-OBJECTS = [word for word in words(2) if not word.endswith("/")]
+# All texts over the alphabet, and one character more, up to a length.
+WORDS = ["".join(word) for length in range(1, 6) for word in itertools.product(ALPHABET + "x", repeat=length)]
+KEYS = [word for word in WORDS if len(word) <= 4]
+OBJECTS = [word for word in WORDS if len(word) <= 2 and not word.endswith("/")]
 
 
 def route(name: str, match: str, target: str = "out", priority: int = 0) -> Route:

@@ -25,7 +25,6 @@ WINDOW = "window_seconds = 60"
 
 
 def in_window(key: str, deployed: Stack) -> bool:
-    """Return whether the window of the key's folder has it."""
     window = Window("one" if deployed.table else "job:out", BUCKET, key[: key.rfind("/") + 1], 0, 60, None)
     return belongs(File(key, 5, "e", 5), window, deployed)
 
@@ -41,7 +40,6 @@ HIDDEN = [
     ("", "", ".hidden", ".hidden"),
     ("", "", "_a/b=c.csv", "_a"),
     ("raw/", "", "raw/_year=2026/a.csv", None),
-    ("raw/", "", "raw/_a=b", None),
     ("raw/", "", "raw/a_b/a.b._COPYING", None),
     ("raw/", "", "raw/x._COPYING_.csv", None),
     # What the prefix writes out whole is meant, and no more of it.

@@ -2,7 +2,6 @@
 
 import json
 import re
-from copy import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -116,9 +115,11 @@ def test_what_makes_another_name(
         # A target below the source prefix would loop.
         ("out/x", {"source_prefix": "", "target_prefix": "out"}, "target_prefix"),
         ("in/x", {"source_prefix": "", "target_prefix": "out/"}, None),
+        # With route files it is the target of the stack's own job only.
+        ("out/x", {"source_prefix": "", "target_prefix": "out", "table": table(all='match = "in/{a}"')}, None),
     ],
 )
-def test_the_key_alone_can_be_reason_to_skip(key: str, settings: dict[str, str], reason: str | None) -> None:
+def test_the_key_alone_can_be_reason_to_skip(key: str, settings: dict[str, Any], reason: str | None) -> None:
     skip = screen(created(key=key), stack(**settings))
 
     assert reason == (skip and skip.reason.value)
@@ -153,7 +154,6 @@ DAYS = "raw/sales/dt=2026-11-24/a.csv"
 
 
 def routed(**files: str) -> Stack:
-    """Describe a stack with route files."""
     return stack(source_prefix="raw/", table=table(**files))
 
 
@@ -220,13 +220,6 @@ def test_where_a_key_goes(key: str, size: int, expected: dict[str, object] | str
     given = json.loads(found.input) | {"machine": found.state_machine_arn}
     machine = MACHINE.replace("glueworkshop", "others") if given["route"] == "others" else MACHINE
     assert {"machine": machine, **expected} == {name: given[name] for name in ("machine", *expected)}
-
-
-def test_with_files_the_stacks_own_target_is_no_reason() -> None:
-    """It is the target of the stack's own job only."""
-    files = replace(routed(all='match = "target/{all...}"\ntarget = "elsewhere"\nsource = "x"'), source_prefix="")
-
-    assert isinstance(planned("target/event-transformed/x", files), Execution)
 
 
 @pytest.mark.parametrize(

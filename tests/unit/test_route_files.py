@@ -8,8 +8,7 @@ import pytest
 
 from artifact.route_files import RouteFileError, packed_module, read_routes
 from shared.domain.pattern import Capture, Pattern
-from shared.domain.routes import Expectation, Route, RouteTable, Rung, SetCondition
-from tests.unit.patterns import parsed
+from shared.domain.routes import Complete, Expectation, Route, RouteTable, Rung
 
 PLAIN = {"match": '"raw/{day}/{file}.csv"', "job_name": '"j"', "target": '"out/{day}"'}
 EACH = 'match = ["a/{day}", "b/{day}"]\n[set]\neach = true\n'
@@ -27,14 +26,10 @@ def folder(tmp_path: Path, **files: str) -> Path:
     return tmp_path
 
 
-def matches(*texts: str) -> tuple[Pattern, ...]:
-    return tuple(Pattern(parsed(text)) for text in texts)
-
-
 EXPECTATION = Expectation((("day", "%Y-%m-%d"),), "30 6 * * MON-FRI")
 READ: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
-    ('match = ["in/{day...}/x", "{day}.d"]', {"match": matches("in/{day...}/x", "{day}.d")}),
+    ('match = ["in/{day...}/x"]', {"match": (Pattern(("in/", Capture("day", deep=True), "/x")),)}),
     ('source = "raw/{day}/"', {"source": ("raw/", Capture("day"), "/")}),
     ('state_machine_arn = "orders-v2"', {"state_machine_arn": "orders-v2"}),
     (f'state_machine_arn = "{ARN}"', {"state_machine_arn": ARN}),
@@ -45,8 +40,8 @@ READ: list[tuple[str, dict[str, Any]]] = [
     ("paused = true", {"paused": True}),
     ('[parameters]\nDAY = "{day}"', {"parameters": (("DAY", (Capture("day"),)),)}),
     ('[parameters]\n_as-is = "{{}}"\nnone = ""', {"parameters": (("_as-is", ("{}",)), ("none", ()))}),
-    (EACH, {"match": matches("a/{day}", "b/{day}"), "set": SetCondition(None, 30)}),
-    (COUNTED, {"source": ("raw/", Capture("day"), "/"), "set": SetCondition(24, 3600)}),
+    (EACH, {"match": (Pattern(("a/", Capture("day"))), Pattern(("b/", Capture("day")))), "set": Complete(None, 30)}),
+    (COUNTED, {"source": ("raw/", Capture("day"), "/"), "set": Complete(24, 3600)}),
     (EXPECT, {"expect": EXPECTATION}),
     *(
         (EXPECT + more, {"expect": EXPECTATION._replace(**changed)})
