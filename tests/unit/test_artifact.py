@@ -107,7 +107,7 @@ def test_what_no_function_reads_is_cut_away(tmp_path: Path) -> None:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
-    """Return what builds, as SAM calls it, with a folder of route files; of dependencies, which take a download, one."""
+    """Return what builds, as SAM calls it, with a folder of route files; of the dependencies, a download, only one."""
     (tmp_path / "stage").mkdir()
     (tmp_path / "stage" / "dependency.py").write_text("")
     monkeypatch.setattr(build, "dependencies", lambda: tmp_path / "stage")
@@ -122,7 +122,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Pa
 
 
 def test_code_and_route_files_are_packed_and_compiled(make: Callable[[Path], Path]) -> None:
-    """Both packages whole, with the dependencies; bytecode of this Python that nobody checks, under Lambda's own paths."""
+    """Both packages whole, with the dependencies; bytecode of this Python that nobody checks, under Lambda's paths."""
     made = make(EXAMPLES)
     sources = {path.relative_to(SOURCE) for name in ("handlers", "shared") for path in (SOURCE / name).rglob("*.py")}
     packed: dict[str, Any] = {}

@@ -26,7 +26,7 @@ def route(name: str, match: str, target: str = "out", priority: int = 0) -> Rout
 
 @st.composite
 def tables(draw: st.DrawFn, *, in_order: bool) -> list[Route]:
-    """Make up to three routes, of one or two matches; their targets use each capture once and in the first's order, or any."""
+    """Make up to three routes, of one or two matches; targets use each capture once and in its order, or any."""
     routes = []
     for number in range(draw(st.integers(1, 3))):
         match = draw(patterns(3))
@@ -113,8 +113,8 @@ def test_no_step_is_missed_and_each_is_real(drawn: tuple[bool, list[Route]]) -> 
         assert written.may_meet(Shape.of(step.next.match[after.number].tokens))
 
 
-@given(patterns(4), st.randoms(use_true_random=False), st.booleans())
-def test_an_unread_member_is_found_if_there_is_one(first: Template, dice: random.Random, in_order: bool) -> None:  # noqa: FBT001
+@given(first=patterns(4), dice=st.randoms(use_true_random=False), in_order=st.booleans())
+def test_an_unread_member_is_found_if_there_is_one(first: Template, dice: random.Random, *, in_order: bool) -> None:
     """By brute force: exactly with placeholders in one order; otherwise rather one refused too many."""
     names = [one.name for one in first if isinstance(one, Capture)]
     others = list(names) if in_order else dice.sample(names, len(names))

@@ -42,7 +42,7 @@ def parse_event(payload: object) -> ObjectCreated | Skip:
 
 @pytest.mark.parametrize(("payload", "source", "version_id"), ARRIVALS)
 def test_an_arrival_is_parsed_from_both_sources(payload: object, source: str, version_id: str | None) -> None:
-    """All four ways of creating an object come out alike, with the version where the event names one; the log says so."""
+    """All ways of creating an object come out alike, with the version where the event names one; the log says so."""
     described = describe(read_announcement(payload))
 
     assert ObjectCreated(BUCKET, KEY, version_id, ACCOUNT) == parse_event(payload)

@@ -145,8 +145,8 @@ def test_an_execution_knows_its_arn(qualifier: str) -> None:
 
 SALES = 'match = "raw/sales/dt={dt}/{file}.csv"\ntarget = "curated/sales/dt={dt}"\n'
 LADDER = 'capacity = [{ up_to = "100 B", dpus = 5 }, { dpus = 9 }]\n'
-MARKER = 'match = "raw/orders/{day...}/_SUCCESS"\nsource = "raw/orders/{day}/"\naccept_empty = true\ntarget = "curated/{day}"\n'
-OTHERS = 'match = "raw/{all...}"\npriority = -1\naccept_empty = true\nstate_machine_arn = "others"\ntarget = "misc"\n[parameters]\nALL = "{all}"\n'
+MARKER = 'match = "raw/o/{day...}/_SUCCESS"\nsource = "raw/o/{day}/"\naccept_empty = true\ntarget = "curated/{day}"\n'
+OTHERS = 'match = "raw/{all...}"\npriority = -1\nstate_machine_arn = "others"\n[parameters]\nALL = "{all}"\n'
 LISTS = 'match = ["raw/l/{day}/{kind}.csv", "raw/l/{kind}/{day}.csv.gz", "raw/l/{day...}"]\ntarget = "out/{day}"\n'
 # A pause comes before what is hidden or unsafe.
 PAUSED = 'paused = true\nmatch = "raw/p/{path...}/{file}"\ntarget = "out/{path}"\n'
@@ -157,7 +157,9 @@ def routed(**files: str) -> Stack:
     return stack(source_prefix="raw/", table=table(**files))
 
 
-ROUTES = routed(sales=SALES + LADDER, orders=MARKER, others=OTHERS, lists=LISTS, tenants=PAUSED)
+ROUTES = routed(
+    sales=SALES + LADDER, orders=MARKER, others="accept_empty = true\n" + OTHERS, lists=LISTS, tenants=PAUSED
+)
 
 
 def planned(key: str = DAYS, routes: Stack = ROUTES, **changes: Any) -> Execution | Skip:
@@ -196,7 +198,7 @@ def test_a_route_makes_the_input_and_the_name() -> None:
     ("key", "size", "expected"),
     [
         # The marker is empty; the job reads the folder.
-        ("raw/orders/2026/11/_SUCCESS", 0, {"SRC_PREFIX": "raw/orders/2026/11/", "TRG_PREFIX": "curated/2026/11"}),
+        ("raw/o/2026/11/_SUCCESS", 0, {"SRC_PREFIX": "raw/o/2026/11/", "TRG_PREFIX": "curated/2026/11"}),
         ("raw/else/x", 1, {"route": "others", "parameters": {"ALL": "else/x"}, "glue_max_capacity_dpus": 2}),
         (DAYS, 101, {"route": "sales", "glue_max_capacity_dpus": 9}),
         # The first match that fits, with captures of its own, of which the route uses what they share.

@@ -208,7 +208,7 @@ REFUSED = [
     ),
     (
         'match = "raw/{day}-{file}.csv"\n' + EXPECT,
-        "expect.captures.day: it would never be found: of 'raw/2026-12-31-x.csv', match captures '2026' as {day}, not '2026-",
+        "expect.captures.day: it would never be found: of 'raw/2026-12-31-x.csv', match captures '2026' as {day}, not",
     ),
 ]
 

@@ -36,7 +36,7 @@ def test_a_key_is_read_whole_and_from_the_left(match: str, key: str, captures: d
 
 @given(patterns(), keys())
 def test_the_reading_is_the_first_of_all_readings(tokens: Template, key: str) -> None:
-    """Of all readings, listed by force, the one that captures least from the left; a key that matches begins as it may."""
+    """Of all readings, listed by force, the one that captures least from the left; a key that matches may begin so."""
     pattern = Pattern(tokens)
     found = pattern.match(key)
 
