@@ -20,7 +20,6 @@ def keys(longest: int = 8) -> st.SearchStrategy[str]:
 
 @st.composite
 def patterns(draw: st.DrawFn, longest: int = 5) -> Template:
-    """Return a match whose texts are made from the alphabet."""
     tokens: list[Token] = []
     for number in range(draw(st.integers(1, longest))):
         if draw(st.booleans()) and not (tokens and isinstance(tokens[-1], str)):

@@ -106,16 +106,12 @@ def test_a_route_that_no_arrival_can_take_is_named(match: str, names: list[str])
     assert names == RouteTable(pack([route(match)])).unreachable("input/lab2/")
 
 
-@pytest.mark.parametrize(
-    ("targets", "unsafe"),
-    [
-        (["out/..", "out/../x", "out/./x", "out//x", "..", "out//", "out/"], True),
-        (["out", "out/..x", "out/dt=..", "out/a..b/..."], False),
-    ],
-)
-def test_a_target_that_would_leave_its_place_is_seen(targets: list[str], *, unsafe: bool) -> None:
+def test_a_target_that_would_leave_its_place_is_seen() -> None:
     """Jobs resolve segments that are empty, one dot or two; dots in a name are only dots."""
-    assert dict.fromkeys(targets, unsafe) == {target: is_unsafe(target) for target in targets}
+    unsafe = ["out/..", "out/../x", "out/./x", "out//x", "..", "out//", "out/"]
+    safe = ["out", "out/..x", "out/dt=..", "out/a..b/..."]
+
+    assert unsafe == [target for target in unsafe + safe if is_unsafe(target)]
 
 
 @pytest.mark.parametrize(
