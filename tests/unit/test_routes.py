@@ -27,6 +27,8 @@ from tests.unit.patterns import keys, parsed, patterns, readings
         ("{a}-{b}_{c}", "é-é-é-é-é-é_x", {"a": "é", "b": "é-é-é-é-é", "c": "x"}),
         ("{a}é🚕{b}", "xé🚕é🚕é🚕é🚕é🚕", {"a": "x", "b": "é🚕é🚕é🚕é🚕"}),
         ("aa{a}aa", "aaaa", None),
+        ("{a}aa{b}", "aaaab", {"a": "a", "b": "ab"}),
+        ("{a...}/{b}é{c}", "é/é/éé/éé🚕", {"a": "é/é/éé", "b": "é", "c": "🚕"}),
     ],
 )
 def test_a_key_is_read_whole_and_from_the_left(match: str, key: str, captures: dict[str, str] | None) -> None:
