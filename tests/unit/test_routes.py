@@ -126,6 +126,7 @@ def test_a_target_that_would_leave_its_place_is_seen() -> None:
         ("raw/{a}-{deep...}.csv", []),
         ("raw-{deep...}.csv", []),
         ("{a}{deep...}", []),
+        ("{a}/{deep...}/x-{more...}", ["a"]),
         ("{a}{deep...}/x={b}/{file}", ["a", "deep", "b"]),
     ],
 )
