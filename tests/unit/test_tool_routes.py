@@ -53,7 +53,7 @@ CLOSE = "Set       one of each: raw/close/1/orders.csv, raw/close/1/lines.csv, r
         # Without a size every step is told, and the object is not taken for an empty one.
         (SALES, "", [f"Capacity  {LADDER}", "; 40 DPUs above", f'"glue_max_capacity_dpus": "{LADDER}', '"(its size)"']),
         (SALES, "0", ["Starts    nothing: empty_object"]),
-        ("raw/orders/d/_SUCCESS", "0", ["Captures  day = d", '"SRC_PREFIX": "raw/orders/d/"']),
+        ("raw/orders/d/_SUCCESS", "0", ["Captures  day = d", '"SRC_PREFIX": "raw/orders/d/"', '"size": 0']),
         ("raw/tenants/acme/invoices/1.xml", "1", ["Route     tenants-acme"]),
         ("raw/tenants/acme/invoices/1.json", "1", ["Route     tenants (", '"TENANT": "acme"', '"KIND": "invoices"']),
         ("curated/sales/x.parquet", "1", ["Starts    sales-scoring"]),
