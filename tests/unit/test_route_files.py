@@ -8,7 +8,7 @@ import pytest
 
 from artifact.route_files import RouteFileError, packed_module, read_routes
 from shared.domain.pattern import Capture, Pattern
-from shared.domain.routes import Complete, Expectation, Route, RouteTable, Rung
+from shared.domain.routes import Expectation, Route, RouteTable, Rung, SetCondition
 
 PLAIN = {"match": '"raw/{day}/{file}.csv"', "job_name": '"j"', "target": '"out/{day}"'}
 EACH = 'match = ["a/{day}", "b/{day}"]\n[set]\neach = true\n'
@@ -26,11 +26,12 @@ def folder(tmp_path: Path, **files: str) -> Path:
     return tmp_path
 
 
+DAY = Capture("day")
 EXPECTATION = Expectation((("day", "%Y-%m-%d"),), "30 6 * * MON-FRI")
 READ: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
     ('match = ["in/{day...}/x"]', {"match": (Pattern(("in/", Capture("day", deep=True), "/x")),)}),
-    ('source = "raw/{day}/"', {"source": ("raw/", Capture("day"), "/")}),
+    ('source = "raw/{day}/"', {"source": ("raw/", DAY, "/")}),
     ('state_machine_arn = "orders-v2"', {"state_machine_arn": "orders-v2"}),
     (f'state_machine_arn = "{ARN}"', {"state_machine_arn": ARN}),
     (f"capacity = {SIZES}", {"capacity": (Rung(0, 2), Rung(512 * 1024**2, 5), Rung(2 * 1000**3, 7), Rung(None, 299))}),
@@ -38,27 +39,25 @@ READ: list[tuple[str, dict[str, Any]]] = [
     ("priority = -3", {"priority": -3}),
     ("window_seconds = 3600", {"window_seconds": 3600}),
     ("paused = true", {"paused": True}),
-    ('[parameters]\nDAY = "{day}"', {"parameters": (("DAY", (Capture("day"),)),)}),
+    ('[parameters]\nDAY = "{day}"', {"parameters": (("DAY", (DAY,)),)}),
     ('[parameters]\n_as-is = "{{}}"\nnone = ""', {"parameters": (("_as-is", ("{}",)), ("none", ()))}),
-    (EACH, {"match": (Pattern(("a/", Capture("day"))), Pattern(("b/", Capture("day")))), "set": Complete(None, 30)}),
-    (COUNTED, {"source": ("raw/", Capture("day"), "/"), "set": Complete(24, 3600)}),
+    (EACH, {"match": (Pattern(("a/", DAY)), Pattern(("b/", DAY))), "set": SetCondition(None, 30)}),
+    (COUNTED, {"source": ("raw/", DAY, "/"), "set": SetCondition(24, 3600)}),
     (EXPECT, {"expect": EXPECTATION}),
-    *(
-        (EXPECT + more, {"expect": EXPECTATION._replace(**changed)})
-        for more, changed in (
-            ('zone = "Europe/Zurich"\nlag = "P1D"', {"zone": "Europe/Zurich", "lag_hours": 24}),
-            ('lag = "P2DT6H"\nat_least = 24', {"lag_hours": 54, "at_least": 24}),
-            ('lag = "PT36H"\nsince = 2026-12-01', {"lag_hours": 36, "since": "2026-12-01"}),
-        )
+    (
+        EXPECT + 'zone = "Europe/Zurich"\nlag = "P1D"',
+        {"expect": EXPECTATION._replace(zone="Europe/Zurich", lag_hours=24)},
     ),
+    (EXPECT + 'lag = "P2DT6H"\nat_least = 24', {"expect": EXPECTATION._replace(lag_hours=54, at_least=24)}),
+    (EXPECT + 'lag = "PT36H"\nsince = 2026-12-01', {"expect": EXPECTATION._replace(lag_hours=36, since="2026-12-01")}),
 ]
 
 
 @pytest.mark.parametrize(("text", "changed"), READ)
 def test_a_field_is_read(tmp_path: Path, text: str, changed: dict[str, Any]) -> None:
     """All others have their defaults; the module in the artifact holds the same."""
-    match = Pattern(("raw/", Capture("day"), "/", Capture("file"), ".csv"))
-    plain = Route("sales", (match,), job_name="j", target=("out/", Capture("day")))
+    match = Pattern(("raw/", DAY, "/", Capture("file"), ".csv"))
+    plain = Route("sales", (match,), job_name="j", target=("out/", DAY))
     routes = read_routes(folder(tmp_path, sales=text))
     module: dict[str, Any] = {}
     exec(compile(packed_module(routes), "packed.py", "exec"), module)  # noqa: S102 - what the artifact imports
