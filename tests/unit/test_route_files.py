@@ -27,7 +27,7 @@ def folder(tmp_path: Path, **files: str) -> Path:
 
 
 DAY = Capture("day")
-EXPECTATION = Expectation((("day", "%Y-%m-%d"),), "30 6 * * MON-FRI")
+EXPECTED = Expectation((("day", "%Y-%m-%d"),), "30 6 * * MON-FRI")
 READ: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
     ('match = ["in/{day...}/x"]', {"match": (Pattern(("in/", Capture("day", deep=True), "/x")),)}),
@@ -43,13 +43,11 @@ READ: list[tuple[str, dict[str, Any]]] = [
     ('[parameters]\n_as-is = "{{}}"\nnone = ""', {"parameters": (("_as-is", ("{}",)), ("none", ()))}),
     (EACH, {"match": (Pattern(("a/", DAY)), Pattern(("b/", DAY))), "set": SetCondition(None, 30)}),
     (COUNTED, {"source": ("raw/", DAY, "/"), "set": SetCondition(24, 3600)}),
-    (EXPECT, {"expect": EXPECTATION}),
-    (
-        EXPECT + 'zone = "Europe/Zurich"\nlag = "P1D"',
-        {"expect": EXPECTATION._replace(zone="Europe/Zurich", lag_hours=24)},
-    ),
-    (EXPECT + 'lag = "P2DT6H"\nat_least = 24', {"expect": EXPECTATION._replace(lag_hours=54, at_least=24)}),
-    (EXPECT + 'lag = "PT36H"\nsince = 2026-12-01', {"expect": EXPECTATION._replace(lag_hours=36, since="2026-12-01")}),
+    (EXPECT, {"expect": EXPECTED}),
+    (EXPECT + 'zone = "Europe/Zurich"', {"expect": EXPECTED._replace(zone="Europe/Zurich")}),
+    (EXPECT + 'lag = "P1D"\nat_least = 24', {"expect": EXPECTED._replace(lag_hours=24, at_least=24)}),
+    (EXPECT + 'lag = "P2DT6H"', {"expect": EXPECTED._replace(lag_hours=54)}),
+    (EXPECT + 'lag = "PT36H"\nsince = 2026-12-01', {"expect": EXPECTED._replace(lag_hours=36, since="2026-12-01")}),
 ]
 
 
