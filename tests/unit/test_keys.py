@@ -73,8 +73,9 @@ def test_a_hidden_file_is_no_arrival(prefix: str, match: str, key: str, name: st
     if name is None:
         assert isinstance(found, Choice), found
     else:
-        why = f"{name!a} is the name of a hidden or unfinished file or folder: jobs pass over it"
-        assert ("hidden_file", why) == (found[0], found[1])
+        why = f"{name!a} is the name of a hidden or unfinished file or folder"
+        assert isinstance(found, Skip), found
+        assert f"hidden_file {why}" == f"{found.reason.value} {found.why}".partition(":")[0]
     assert (name is None) == in_window(key, routed(prefix, *fields, WINDOW) if match else routed(prefix))
 
 

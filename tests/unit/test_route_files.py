@@ -117,7 +117,7 @@ REFUSED = [
     ('[parameters]\nsrc = "x"', "parameters.src: Glue takes the beginning of a name for the name, here for SRC_PREFIX"),
     ('[parameters]\nENABLE_METRICS = ""', "parameters.ENABLE_METRICS: Glue takes enable-metrics for itself"),
     ("[parameters]\nDAYS = 3", "parameters.DAYS: 3 must be text"),
-    ('[parameters]\nDAY = "-1"', "parameters.DAY: '-1' begins with '-', so that a job would take it for an option"),
+    ('[parameters]\nDAY = "-1"', "parameters.DAY: '-1' begins with '-': a job would take it for an option"),
     ('target = "-y/{day}"', "target: '-y/{day}' begins with '-'"),
     ('source = "-raw/{day}/"', "source: '-raw/{day}/' begins with '-'"),
     ('job_name = "-j"', "job_name: '-j' is not the name of one job"),
@@ -126,7 +126,7 @@ REFUSED = [
     ('target = ""', "target: it is empty"),
     ('target = "/y"', "target: it must not begin with a slash"),
     ('target = "y/../z"', "target: 'y/../z' has an empty, '.' or '..' segment"),
-    ('match = "data/{path...}"\ntarget = "data/out"', "target: what the job writes can start bad again"),
+    ('match = "data/{path...}"\ntarget = "data/out"', "target: the job's output can start bad again"),
     ('state_machine_arn = "a b"', "state_machine_arn: 'a b' is not the ARN"),
     ('state_machine_arn = "arn:aws:sqs:us-east-2:123456789012:q"', "state_machine_arn: 'arn:aws:sqs"),
     # The ladder.
@@ -145,7 +145,7 @@ REFUSED = [
     ('window_seconds = 60\n[parameters]\nF = "{file}"', "parameters.F: {file} differs from file to file"),
     ('match = ["i/{day}/x/{f}", "i/{day}-y/{b}/{f}"]\nwindow_seconds = 60', "target: {day} differs from file to file"),
     *(
-        (f"{fields}\nwindow_seconds = 60", "source: with window_seconds it is the folder")
+        (f"{fields}\nwindow_seconds = 60", "source: with window_seconds it must be a folder")
         for fields in (
             'source = "raw/2026-"\nmatch = "raw/2026-{day}/{file}"',
             'source = "raw/{day}/{file}.csv"',
@@ -166,22 +166,22 @@ REFUSED = [
     (EACH.replace("b/{day}", "b/{day}/{h}"), "match, template 2: it captures {day}, {h}, and template 1 {day}. With"),
     ('match = ["raw/{day}/{f}", "raw/{day}/{g}.x"]\n' + COUNTED, "match, template 2: template 1 takes the key 'raw/"),
     ('source = "a/"\n' + EACH, "source: with set.each the members are read"),
-    (COUNTED.replace('source = "raw/{day}/"', ""), "source: with set.at_least it is the folder"),
-    ('match = ["raw/{day}/{f}", "on/{day}/{f}"]\n' + COUNTED, "source: with set.at_least it is"),
+    (COUNTED.replace('source = "raw/{day}/"', ""), "source: with set.at_least it must be a folder"),
+    ('match = ["raw/{day}/{f}", "on/{day}/{f}"]\n' + COUNTED, "source: with set.at_least it must be"),
     ('target = "out/{file}"\n' + COUNTED, "target: {file} differs from member to member"),
     (COUNTED + '[parameters]\nF = "{file}"', "parameters.F: {file} differs from member to member"),
     (
         'match = ["a/{day}-{r}", "b/{day}_{r}"]\n[set]\neach = true',
-        "match, template 2: what template 1 captures of 'a/x_-x' makes 'b/x__x', of which this template captures",
+        "match, template 2: the captures of template 1 from 'a/x_-x' make 'b/x__x', from which this template captures",
     ),
-    (EACH.replace("a/{day}", "a/{day...}"), "match, template 2: what template 1 captures of 'a//' makes"),
+    (EACH.replace("a/{day}", "a/{day...}"), "match, template 2: the captures of template 1 from 'a//' make"),
     # What is expected.
     (EXPECT + "until = 1", "expect.until: there is no such field. Fields are captures, by, zone, lag, at_least, since"),
     ("[expect]\n", "expect.by: it is missing"),
     (EXPECT.replace("30 6", "0 30 6"), "expect.by: '0 30 6 * * MON-FRI' is no cron: it has 6 fields"),
     (EXPECT.replace("30 6", "60 6"), "expect.by: '60 6 * * MON-FRI' is no cron: Bad minute"),
     (EXPECT.replace("* * MON", "L/2-1 * MON"), "expect.by: '30 6 L/2-1 * MON-FRI' is no cron"),
-    (EXPECT.replace("* * MON-FRI", "*/31 * SUN#2"), "expect.by: '30 6 */31 * SUN#2' never comes"),
+    (EXPECT.replace("* * MON-FRI", "*/31 * SUN#2"), "expect.by: '30 6 */31 * SUN#2' is never due"),
     (EXPECT + 'zone = "Asia/Tokio"', "expect.zone: 'Asia/Tokio' is no IANA time zone. Did you mean 'Asia/Tokyo'?"),
     (EXPECT + 'zone = "localtime"', "expect.zone: 'localtime' is no IANA time zone"),
     *((EXPECT + f'lag = "{lag}"', f"expect.lag: '{lag}' is no lag.") for lag in ("P1M", "-P1D", "P1DT", "P")),
@@ -196,18 +196,18 @@ REFUSED = [
     *((EXPECT.replace("%Y-%m-%d", one), f"expect.captures.day: '{one}' is no format of") for one in ("%Q", "%Y-%")),
     (EXPECT.replace("%Y-%m-%d", ""), "expect.captures.day: it is empty"),
     (EXPECT.replace("%Y-%m-%d", "%Y/%m"), "expect.captures.day: '%Y/%m' has a slash, which {day} never captures"),
-    (EACH + EXPECT + "at_least = 2", "expect.at_least: a set must be complete, which [set] says"),
+    (EACH + EXPECT + "at_least = 2", "expect.at_least: [set] says already when a set is complete"),
     (
         EACH.replace("{day}", "{day}/{r}") + EXPECT,
-        "expect.captures: they must be those that tell which set it is: day, ",
+        "expect.captures: they must be exactly those that identify the set: day, ",
     ),
     (
         COUNTED + EXPECT.replace("{ day", '{ file = "x", day'),
-        "expect.captures: they must be those that tell which set it",
+        "expect.captures: they must be exactly those that identify the set: day.",
     ),
     (
         'match = "raw/{day}-{file}.csv"\n' + EXPECT,
-        "expect.captures.day: it would never be found: of 'raw/2026-12-31-x.csv', match captures '2026' as {day}, not",
+        "expect.captures.day: no key can have it: from 'raw/2026-12-31-x.csv', match captures '2026' as {day}, not",
     ),
 ]
 

@@ -84,7 +84,7 @@ def test_a_key_is_explained(ask: Ask, key: str, size: str, said: list[str]) -> N
 def test_the_parameters_bound_a_key_and_without_files_are_the_route(ask: Ask, tmp_path: Path) -> None:
     """Of the template's defaults, or the environment's."""
     assert "nothing: wrong_prefix" in ask(*question(SALES), SOURCE_PREFIX="curated/")[1]
-    assert "the template's parameters make" in ask(*question("input/lab2/eventdriven/a.csv"), routes=tmp_path)[1]
+    assert "that of the template's parameters" in ask(*question("input/lab2/eventdriven/a.csv"), routes=tmp_path)[1]
     row = ask("routes", routes=tmp_path)[1].splitlines()[1]
     expected = "(parameters) input/lab2/eventdriven/… ny-taxi-transformed-console-jb target/event-transformed -"
     assert expected.split() == row.split()
@@ -135,4 +135,4 @@ def test_without_a_checkout_it_says_so(ask: Ask, monkeypatch: pytest.MonkeyPatch
 
     code, printed = ask("routes")
 
-    assert (2, True) == (code, "say --stack NAME" in printed), printed
+    assert (2, True) == (code, "give --stack NAME" in printed), printed
