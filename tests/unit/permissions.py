@@ -1,6 +1,6 @@
 """Role by role: what each must be able to do and what it must not, asked by tests/integration/test_roles.py.
 
-Resources are written as the resolver writes them: the name of a resource for its `Ref`, `Name.Attribute` for `Fn::GetAtt`.
+Resources are written as the resolver writes them: a resource's name for its `Ref`, `Name.Attribute` for `Fn::GetAtt`.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,9 @@
 """The stack that the template becomes, as reviewed files: `make resolved` writes them, test_resolved.py compares.
 
-`reviewed/defaults.yaml` is the stack without parameters. `reviewed/follows.yaml` is what follows from each parameter: what
-another value of it, alone, changes in that stack, and nothing besides.
-What is only copied, nobody reviews twice: descriptions, queries, and of a definition all but where a substitution lands.
+`reviewed/defaults.yaml` is the stack without parameters. `reviewed/follows.yaml` is what follows from each parameter:
+what another value of it, alone, changes in that stack, and nothing besides.
+Nobody reviews a thing twice. What stands there already is told by its place. Left out is what is only copied:
+descriptions, queries, and of a definition all but where a substitution lands.
 """
 
 import json
@@ -10,6 +11,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +80,26 @@ def stack(
     return resolved
 
 
+def takes(name: str, value: str) -> bool:
+    """Judge a value by the parameter's own constraints, as CloudFormation does before it makes anything."""
+    declared = PARAMETERS[name]
+    least, most = declared.get("MinValue"), declared.get("MaxValue")
+    return (
+        re.fullmatch(declared.get("AllowedPattern", ".*"), value) is not None
+        and value in map(str, declared.get("AllowedValues", [value]))
+        and (least is None or least <= int(value) <= (most or int(value)))
+    )
+
+
 def overrides(configuration: str) -> dict[str, str]:
     """Read the parameters that `sam deploy --config-env` sets."""
     given = CONFIGURATIONS[configuration]["deploy"]["parameters"].get("parameter_overrides", "")
     return dict(one.split("=", 1) for one in shlex.split(given))
+
+
+def written_out(value: str | int | list[str]) -> str:
+    """Return a value as it is given to a deployment."""
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _substituted(text: str, substitutions: Mapping[str, str]) -> str:
@@ -89,9 +107,9 @@ def _substituted(text: str, substitutions: Mapping[str, str]) -> str:
 
 
 def reviewed(resolved: dict[str, Any]) -> dict[str, Any]:
-    """Return what is reviewed of a stack: a resource's properties beside its type, a policy's statements by their Sid."""
-    shown: dict[str, Any] = _without_copies(resolved)
-    shown["Resources"] = {name: _resource(**one) for name, one in shown["Resources"].items()}
+    """Return what is reviewed: a resource's properties beside its type, a policy's statements by their Sid."""
+    resources = {name: _resource(**one) for name, one in resolved["Resources"].items()}
+    shown: dict[str, Any] = _told_once({**resolved, "Resources": resources}, {})
     return shown
 
 
@@ -100,7 +118,8 @@ def _resource(Type: str, Properties: dict[str, Any], **attributes: str) -> dict[
     if Type == "AWS::Serverless::StateMachine":
         shown["Substituted"] = _landed(shown.pop("DefinitionUri"), shown.pop("DefinitionSubstitutions"))
     if Type == "AWS::CloudWatch::Alarm":
-        shown["Dimensions"] = {one["Name"]: one["Value"] for one in shown["Dimensions"]}
+        watches = _words([shown.pop(name) for name in ("Namespace", "MetricName", "Dimensions")])
+        shown = {"Is": shown.pop("Is"), "Watches": watches, "Fires": _told_once(shown, {})}
     if Type == "AWS::CloudWatch::Dashboard":
         shown |= dict(map(_widget, shown.pop("DashboardBody")["widgets"]))
     if "Policies" in shown:
@@ -118,10 +137,10 @@ def _landed(uri: str, substitutions: dict[str, str]) -> dict[str, str]:
 
 def _widget(widget: dict[str, Any]) -> tuple[str, list[str]]:
     """Return the title of a widget, how it is drawn, and each metric: its name, whose, and what else is said of it."""
-    properties = widget["properties"]
-    rows = [[*row[1:2], *row[3:]] or row for row in properties.get("metrics", [])]
-    others = {name: value for name, value in {**widget, **properties}.items() if name not in {"properties", "metrics"}}
-    return others.pop("title"), [_words(others), *map(_words, rows)]
+    drawn = {**widget, **widget["properties"]}
+    rows = [[*row[1:2], *row[3:]] or row for row in drawn.pop("metrics", [])]
+    del drawn["properties"]
+    return drawn.pop("title"), [_words(drawn), *map(_words, rows)]
 
 
 def _words(node: Any) -> str:
@@ -129,12 +148,19 @@ def _words(node: Any) -> str:
     return " ".join(str(value) for _, value in leaves(node))
 
 
-def _without_copies(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_without_copies(one) for one in node]
-    return {k: _without_copies(v) for k, v in node.items() if k not in COPIED} if isinstance(node, dict) else node
+def _told_once(node: Any, told: dict[str, str], path: str = "") -> Any:
+    """Leave out what is only copied, and name the place where the same stands already, unless it is short."""
+    if not isinstance(node, dict | list):
+        return node
+    place = path.removeprefix(".").removeprefix("Resources.")
+    if len(list(leaves(node))) >= 3 and (first := told.setdefault(json.dumps(node), place)) != place:
+        return f"as {first}"
+    steps = dict(_children(node))
+    shown = {step: _told_once(one, told, path + step) for step, one in steps.items() if step[1:] not in COPIED}
+    return [*shown.values()] if isinstance(node, list) else {step[1:]: one for step, one in shown.items()}
 
 
+@cache
 def follows() -> dict[str, dict[str, Any]]:
     """Return, for each parameter, what its other value changes: the path, and what stands there now."""
     plain = reviewed(stack())
@@ -142,11 +168,6 @@ def follows() -> dict[str, dict[str, Any]]:
         f"{name}={written_out(value)}": dict(differences(plain, reviewed(stack(parameters={name: value}))))
         for name, value in OTHER.items()
     }
-
-
-def written_out(value: str | int | list[str]) -> str:
-    """Return a value as it is given to a deployment."""
-    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -185,35 +206,19 @@ def _label(item: Any, number: int) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes on one line, or wrapped, what is flat or short; text of several lines as such; what is repeated, again."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
+    """Writes on one line, or wrapped, what is short."""
 
     def represent_data(self, data: Any) -> yaml.Node:
         node = super().represent_data(data)
         if isinstance(node, yaml.CollectionNode):
-            text, flat = json.dumps(data), _depth(data) <= (2 if isinstance(data, dict) else 1)
-            flat = flat and not any(" " in str(one) for one in data if isinstance(data, list))
-            node.flow_style = "\\n" not in text and len(text) < (500 if flat else 240)
+            node.flow_style = len(json.dumps(data)) < 400
         return node
-
-
-def _depth(data: Any) -> int:
-    return 1 + max((_depth(one) for _, one in _children(data)), default=0) if isinstance(data, dict | list) else 0
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
 
 
 def written(content: Any) -> str:
     """Return the text of a reviewed file; HERE is the stack's own region and account."""
     content = json.loads(json.dumps(content).replace(":us-east-2:123456789012:", ":HERE:"))
-    dumped: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=112, allow_unicode=True)
+    dumped: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
     return f"# Written by `make resolved`: review each line that changes.\n{dumped}"
 
 
