@@ -32,16 +32,18 @@ LOG = f"{LOGS}:log-stream:jr_0123-driver"
 ARTIFACTS = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-abc"
 SCRIPT = f"{ARTIFACTS}/0123"
 ANY = "*"
+PARTS = ("ListMultipartUploadParts", "AbortMultipartUpload")
 # Role, and each action with what it is done to.
 type Table = dict[str, dict[str, list[str]]]
 DELIVERS = {"logs:CreateLogDelivery": [ANY], "xray:PutTraceSegments": [ANY]}
+DECIDES = {
+    "states:StartExecution": [MACHINE, WINDOWS],
+    "s3:GetObject": [FILE, MANIFEST, SET],
+    "s3:GetObjectVersion": [FILE],
+    "s3:ListBucket": [BUCKET, RESULTS_BUCKET],
+}
 MAY: Table = {
-    "StartExecutionFunction": {
-        "states:StartExecution": [MACHINE, WINDOWS],
-        "s3:GetObject": [FILE, MANIFEST, SET],
-        "s3:GetObjectVersion": [FILE],
-        "s3:ListBucket": [BUCKET, RESULTS_BUCKET],
-    },
+    "StartExecutionFunction": DECIDES,
     "WindowStateMachine": {"lambda:InvokeFunction": ["CollectWindowFunction.Arn"], **DELIVERS},
     "CollectWindowFunction": {
         "states:StartExecution": [MACHINE],
@@ -50,19 +52,12 @@ MAY: Table = {
         "s3:GetObject": [MANIFEST, SET, FILE],
     },
     "BackfillRequestFunction": {"s3:ListBucket": [BUCKET]},
-    "BackfillBatchFunction": {
-        "states:StartExecution": [MACHINE, WINDOWS],
-        "states:DescribeExecution": [EXECUTION, A_WINDOW],
-        "s3:GetObject": [FILE, MANIFEST, SET],
-        "s3:GetObjectVersion": [FILE],
-        "s3:ListBucket": [BUCKET, RESULTS_BUCKET],
-    },
+    "BackfillBatchFunction": {**DECIDES, "states:DescribeExecution": [EXECUTION, A_WINDOW]},
     "BackfillReportFunction": {"s3:GetObject": [RESULTS], "s3:ListBucket": [RESULTS_BUCKET]},
     "BackfillStateMachine": {
         "lambda:InvokeFunction": [f"Backfill{name}Function.Arn" for name in ("Request", "Batch", "Report")],
         "s3:ListBucket": [BUCKET],
-        **{f"s3:{call}": [RESULTS] for call in ("PutObject", "GetObject")},
-        **{f"s3:{call}": [RESULTS] for call in ("ListMultipartUploadParts", "AbortMultipartUpload")},
+        **{f"s3:{call}": [RESULTS] for call in ("PutObject", "GetObject", *PARTS)},
         "states:StartExecution": [BACKFILL],
         "states:DescribeExecution": [A_BATCH],
         "states:StopExecution": [A_BATCH],
@@ -87,7 +82,7 @@ MAY: Table = {
         # The whole bucket: route files may let it read elsewhere.
         "s3:GetObject": [FILE, TARGET, PARENT, f"{BUCKET}/input", SCRIPT, MANIFEST, SET],
         "s3:PutObject": [TARGET, MARKER],
-        **{f"s3:{call}": [TARGET] for call in ("DeleteObject", "AbortMultipartUpload", "ListMultipartUploadParts")},
+        **{f"s3:{call}": [TARGET] for call in ("DeleteObject", *PARTS)},
         **{f"s3:{call}": [BUCKET, RESULTS_BUCKET, ARTIFACTS] for call in ("ListBucket", "GetBucketLocation")},
         "logs:CreateLogGroup": [LOGS],
         "logs:CreateLogStream": [LOG],

@@ -20,36 +20,29 @@ from tests.unit.resolved import FUNCTIONS, GLOBALS
 COLD_START = 10
 
 
-class _Throttled:
-    """What botocore asks of an attempt: it was throttled, and S3 asked for a pause of a minute."""
-
-    http_response = SimpleNamespace(headers={"x-amz-retry-after": "60000"})
-
-    def __init__(self, attempt: int) -> None:
-        self.attempt_number = attempt
-
-    def is_throttling_error_from_context(self, _context: object) -> bool:
-        return True
-
-
 def longest(client: Any) -> float:
     """Return the seconds that one call takes at worst: all attempts in full, and the longest pauses between them."""
+
+    def throttled(attempt: int) -> Any:
+        """Be what botocore asks of an attempt: it was throttled, and S3 asked for a pause of a minute."""
+        response = SimpleNamespace(headers={"x-amz-retry-after": "60000"})
+        always = {"is_throttling_error_from_context": lambda _context: True}
+        return SimpleNamespace(attempt_number=attempt, http_response=response, **always)
+
     config = client.meta.config
     attempts: int = config.retries["total_max_attempts"]
     make: Any = ExponentialBackoff
-    backoff = make(random=lambda: 1, throttling_detector=_Throttled(0))
-    pauses = sum(backoff.delay_amount(_Throttled(attempt)) for attempt in range(1, attempts))
+    backoff = make(random=lambda: 1, throttling_detector=throttled(0))
+    pauses = sum(backoff.delay_amount(throttled(attempt)) for attempt in range(1, attempts))
     return float(attempts * (config.connect_timeout + config.read_timeout) + pauses)
 
 
 LIVE, SFN = start_execution.s3, start_execution.sfn
 # What a function calls at worst, one after the other.
 CALLS: dict[tuple[str, str], list[Any]] = {
-    ("StartExecution", "the current version, the announced one, the start"): [LIVE, LIVE, SFN],
-    # HeadObject of each, GetObject of the manifest, StartExecution, and both again for the next generation.
+    # HeadObject of each, GetObject of the manifest, StartExecution, and both again for the next generation. A single
+    # object, a close of a window, and a set in a folder (ten listings) take less.
     ("StartExecution", "a set of twenty"): [LIVE] * 20 + [LIVE, SFN] * 2,
-    ("StartExecution", "a set in a folder: the object, ten listings, the same"): [LIVE] * 11 + [LIVE, SFN] * 2,
-    ("StartExecution", "at a close: the object, a window, its manifest, the next window"): [LIVE, SFN, LIVE, SFN],
     ("BackfillRequest", "HeadBucket, and again where the bucket is"): [backfill_request.s3] * 2,
     # A batch that takes longer is tried again, and what it started is a duplicate then.
     ("BackfillBatch", "one object"): [backfill_batch.s3, backfill_batch.sfn],
@@ -64,6 +57,8 @@ ATTEMPTS = {
     **dict.fromkeys((backfill_batch, backfill_report, collect_window, look_again), 8),
 }
 
+RETRIES = ("mode", "total_max_attempts")
+
 
 def test_all_calls_end_inside_the_timeout() -> None:
     """At worst all of them fail; then there is still time to say so, and to say it of the right object."""
@@ -76,16 +71,13 @@ def test_all_calls_end_inside_the_timeout() -> None:
 def test_every_client_gives_up_in_time() -> None:
     """A hanging connection costs seconds, not the minute that botocore waits by itself; a backfill has more patience."""
     clients = {
-        (module, name): getattr(module, name).meta.config
-        for module in ATTEMPTS
+        f"{module.__name__}.{name}": (getattr(module, name).meta.config, attempts)
+        for module, attempts in ATTEMPTS.items()
         for name in ("s3", "sfn")
         if hasattr(module, name)
     }
 
-    assert {"file-arrival-trigger"} == {one.user_agent.split()[0] for one in clients.values()}
-    assert {(1, 3, "standard")} == {
-        (one.connect_timeout, one.read_timeout, one.retries["mode"]) for one in clients.values()
-    }
-    assert {f"{module.__name__}.{name}": ATTEMPTS[module] for module, name in clients} == {
-        f"{module.__name__}.{name}": one.retries["total_max_attempts"] for (module, name), one in clients.items()
+    assert {name: ("file-arrival-trigger", 1, 3, "standard", attempts) for name, (_, attempts) in clients.items()} == {
+        name: (one.user_agent.split()[0], one.connect_timeout, one.read_timeout, *map(one.retries.get, RETRIES))
+        for name, (one, _) in clients.items()
     }
