@@ -109,7 +109,8 @@ def _substituted(text: str, substitutions: Mapping[str, str]) -> str:
 def reviewed(resolved: dict[str, Any]) -> dict[str, Any]:
     """Return what is reviewed: a resource's properties beside its type, a policy's statements by their Sid."""
     resources = {name: _resource(**one) for name, one in resolved["Resources"].items()}
-    shown: dict[str, Any] = _told_once({**resolved, "Resources": resources}, {})
+    outputs = {name: one["Value"] for name, one in resolved["Outputs"].items()}
+    shown: dict[str, Any] = _told_once({**resolved, "Resources": resources, "Outputs": outputs}, {})
     return shown
 
 
@@ -164,10 +165,13 @@ def _told_once(node: Any, told: dict[str, str], path: str = "") -> Any:
 def follows() -> dict[str, dict[str, Any]]:
     """Return, for each parameter, what its other value changes: the path, and what stands there now."""
     plain = reviewed(stack())
-    return {
-        f"{name}={written_out(value)}": dict(differences(plain, reviewed(stack(parameters={name: value}))))
-        for name, value in OTHER.items()
-    }
+    return {f"{name}={written_out(value)}": _changes(plain, {name: value}) for name, value in OTHER.items()}
+
+
+def _changes(plain: dict[str, Any], parameters: Mapping[str, object]) -> dict[str, Any]:
+    changes = dict(differences(plain, reviewed(stack(parameters=parameters))))
+    gone = [path for path, now in changes.items() if now == GONE]
+    return {path: now for path, now in changes.items() if now != GONE} | ({GONE: gone} if gone else {})
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -206,12 +210,13 @@ def _label(item: Any, number: int) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes on one line, or wrapped, what is short."""
+    """Writes on one line, or wrapped, what is short or flat."""
 
     def represent_data(self, data: Any) -> yaml.Node:
         node = super().represent_data(data)
         if isinstance(node, yaml.CollectionNode):
-            node.flow_style = len(json.dumps(data)) < 400
+            flat = {path.count(".") + path.count("[") for path, _ in leaves(data)} == {0}
+            node.flow_style = len(json.dumps(data)) < (900 if flat else 400)
         return node
 
 
