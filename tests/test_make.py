@@ -3,21 +3,17 @@
 `make unit` and `make integration` both run this file: if a part of `make test` is left out, another part notices.
 """
 
-import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-MAKEFILE = (REPOSITORY / "Makefile").read_text()
+from tests.task_file import ENVIRONMENTS, MAKEFILE, REPOSITORY, commands
+
 CI = (REPOSITORY / ".ci" / "run").read_text()
 TESTS = REPOSITORY / "tests"
 # How pytest may be called: all else would leave tests out.
@@ -27,24 +23,7 @@ LINT = [
     ".venv/dev/bin/mypy src artifact benchmarks local tests tools",
     *(".venv/sam/bin/sam validate --lint", ".venv/dev/bin/codespell"),
 ]
-ENVIRONMENTS = re.findall(r"\.venv/(\w+)/", re.findall(r"^envs := (.*)$", MAKEFILE, re.MULTILINE)[0])
 INPUTS = [REPOSITORY / "src" / "requirements.in", *sorted((REPOSITORY / "requirements").glob("*.in"))]
-
-
-@cache
-def commands(*words: str, made: bool = True) -> list[str]:
-    """Return what `make` would run, in order; the environments count as made."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    old = [f"-o.venv/{name}/.ready" for name in ENVIRONMENTS if made]
-    ran = subprocess.run(
-        [shutil.which("make") or "make", "-n", "-o", "setup", *old, *words],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return ran.stdout.splitlines()
 
 
 def test_make_test_runs_every_test() -> None:

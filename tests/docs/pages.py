@@ -10,7 +10,6 @@ PAGES = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
     REPOSITORY / "examples" / "routes" / "README.md",
 ]
-MAKEFILE = (REPOSITORY / "Makefile").read_text()
 
 
 @cache

@@ -10,7 +10,8 @@ import pytest
 
 from shared.domain.arrival import SkipReason
 from shared.domain.backfill import read_request
-from tests.docs.pages import MAKEFILE, PAGES, blocks, read, section, without_blocks, words
+from tests.docs.pages import PAGES, blocks, read, section, without_blocks, words
+from tests.task_file import MAKEFILE
 from tests.unit.builders import REPOSITORY, stack
 from tests.unit.resolved import PARAMETERS, TEMPLATE
 
