@@ -14,7 +14,6 @@ PAGES = [
 
 @cache
 def read(page: str) -> str:
-    """Read a page, as it is written."""
     return (REPOSITORY / page).read_text()
 
 
@@ -29,13 +28,18 @@ def blocks(text: str, kind: str) -> list[str]:
 
 
 def without_blocks(text: str) -> str:
-    """Return what is not in a block of code."""
     return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def section(text: str, heading: str) -> str:
     """Return a section, without those after it."""
     return text.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+
+
+def rows(text: str, header: str) -> list[list[str]]:
+    """Return the cells of a table, row by row, by the beginning of its header."""
+    table = text.partition(f"\n| {header} |")[2].partition("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
 def words(cell: str) -> list[str]:
