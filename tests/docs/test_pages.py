@@ -26,10 +26,10 @@ from shared.domain.routes import Route
 from shared.domain.windows import GRACE, LONGEST_WINDOW, File, Generation, Window, write_manifest
 from tests.docs.pages import PAGES, blocks, plain, read, rows, without_blocks, words
 from tests.task_file import MAKEFILE
-from tests.unit.builders import KEY, NOW, REPOSITORY, UPLOADED, chosen, stored, table
-from tests.unit.builders import stack as make_stack
-from tests.unit.resolved import GLOBALS, PARAMETERS, TEMPLATE, leaves, overrides, stack
+from tests.unit.builders import KEY, NOW, REPOSITORY, UPLOADED, chosen, stack, states, stored, table
+from tests.unit.resolved import GLOBALS, PARAMETERS, leaves, overrides
 from tests.unit.wire import CODES, STATUSES
+from tools.template import deployed
 from tools.why import judge
 
 README = read("README.md")
@@ -37,8 +37,10 @@ COSTS, DEPLOY, OBSERVABILITY, ROUTES, RUNBOOK, WINDOWS = (
     read(f"docs/{name}.md") for name in ("costs", "deploy", "observability", "routes", "runbook", "windows")
 )
 ALL = "".join(path.read_text() for path in PAGES)
-RESOURCES = stack(parameters={"NoArrivalHours": 24, "SourceKmsKeyArn": "arn:aws:kms:r:123456789012:key/0"})["Resources"]
+STACK = deployed(NoArrivalHours=24, SourceKmsKeyArn="arn:aws:kms:r:123456789012:key/0")
+RESOURCES = STACK["Resources"]
 VALUES = dict(leaves(RESOURCES))
+BATCHER = states("backfill")["Look at every object"]["ItemBatcher"]
 TELEMETRY = read("src/shared/gates/telemetry.py")
 MEMORY = GLOBALS["MemorySize"]
 ALARMS = sum(one["Type"] == "AWS::CloudWatch::Alarm" for one in RESOURCES.values())
@@ -158,7 +160,7 @@ def test_what_a_command_names_is_the_templates() -> None:
     for pattern, there in (
         (r"--log-group-name (\S+)", groups | {"/aws-glue/jobs/error", "/aws-glue/jobs/output"}),
         (r"--logical-resource-id (\w+)", RESOURCES.keys()),
-        (r"(?:outputs? `|\$\(output )(\w+)[`)]", TEMPLATE["Outputs"].keys()),
+        (r"(?:outputs? `|\$\(output )(\w+)[`)]", STACK["Outputs"].keys()),
     ):
         named = {re.sub(r"/(?:STACK|glueworkshop)-", "/$STACK-", name) for name in re.findall(pattern, ALL)}
         assert named, pattern
@@ -185,9 +187,7 @@ FIGURES: dict[str, object] = {
     r"in the (\d+) columns of the CSV": len(COLUMNS),
     r"(\d+ to \d+) DPUs": f"{route_files.FEWEST_DPUS} to {route_files.MOST_DPUS}",
     r"(?:billed at (\d+) MB|\| \*\*(\d+) MB\*\* \||(\d+) MB: ten times the peak memory)": MEMORY,
-    r"one child execution for each (\d+) objects": VALUES[
-        "BackfillStateMachine.Properties.Definition.States.Look at every object.ItemBatcher.MaxItemsPerBatch"
-    ],
+    r"one child execution for each (\d+) objects": BATCHER["MaxItemsPerBatch"],
     r"\| (\d+ alarms \| \$[\d.]+) \|": f"{ALARMS} alarms | ${ALARMS * 0.10:.2f}",
     r"expire after (\d+) days": VALUES[
         "SourceBucket.Properties.LifecycleConfiguration.Rules[forget-old-versions-of-the-output]"
@@ -328,7 +328,7 @@ def test_the_settings_of_the_local_cloud_are_its_own() -> None:
 def test_every_backfill_that_is_shown_is_understood() -> None:
     """By the reader itself; one that says what it would start is dry, and so is no other."""
     inputs = re.findall(r"(?:--(?:input|event) '|Backfill\w+` with `)(\{.*?\})['`]", ALL)
-    requests = [(given, read_request(json.loads(given), make_stack(), NOW)) for given in inputs]
+    requests = [(given, read_request(json.loads(given), stack(), NOW)) for given in inputs]
 
     assert len(inputs) > 4
     assert [] == [given for given, request in requests if request.dry_run == ('"dry_run": false' in given)]
@@ -339,15 +339,15 @@ def test_the_input_of_an_execution_is_the_plans() -> None:
     given = json.loads(blocks(README, "json")[0])
     told = {name: given["object"][name] for name in ("size", "etag", "content_type", "metadata")}
 
-    assert given == json.loads(execution_input(stored(last_modified=UPLOADED, **told), chosen(), make_stack()))
+    assert given == json.loads(execution_input(stored(last_modified=UPLOADED, **told), chosen(), stack()))
 
 
 def test_the_input_of_a_windows_execution_is_the_plans() -> None:
     """The page leaves out what every execution has, and shortens the manifest's name."""
     given = json.loads(blocks(WINDOWS, "json")[0])
     slot = int(datetime.fromisoformat(given["window"]["start"]).timestamp())
-    window = Window("r", make_stack().source_bucket_name, KEY.rpartition("/")[0] + "/", slot, 60, None)
-    planned = plan_window(Generation(window, 0), write_manifest([File(KEY, 12, "e", slot)]), make_stack())
+    window = Window("r", stack().source_bucket_name, KEY.rpartition("/")[0] + "/", slot, 60, None)
+    planned = plan_window(Generation(window, 0), write_manifest([File(KEY, 12, "e", slot)]), stack())
     made = json.loads(planned.input if planned else "{}")
 
     assert set() == given.keys() - made.keys()

@@ -6,7 +6,7 @@ Resources are written as the resolver writes them: a resource's name for its `Re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.unit.resolved import stack
+from tests.unit.resolved import RESOURCES
 
 STATES = "arn:aws:states:us-east-2:123456789012"
 BUCKET = "arn:aws:s3:::SourceBucket"
@@ -127,7 +127,6 @@ MUST_NOT = [
     for owner, calls in MAY.items()
     if not {one, SAME.get(one)} & {*calls.get(action, ())} and (action in calls or action not in NEEDED)
 ]
-RESOURCES = stack()["Resources"]
 
 
 def statements(owner: str) -> Iterator[dict[str, Any]]:

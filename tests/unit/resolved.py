@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,15 @@ from tools.template import deployed, read_template
 REPOSITORY = Path(__file__).resolve().parents[2]
 REVIEWED = Path(__file__).parent / "reviewed"
 GONE = "(gone)"
-COPIED = {"Description", "AlarmDescription", "Definition", "QueryString"}
-TEMPLATE = read_template()
-PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
-GLOBALS = TEMPLATE["Globals"]["Function"]
-FUNCTIONS = {
-    name: one["Properties"] for name, one in TEMPLATE["Resources"].items() if one["Type"] == "AWS::Serverless::Function"
-}
-CONFIGURATIONS: dict[str, Any] = {
-    name: one
-    for name, one in tomllib.loads((REPOSITORY / "samconfig.toml").read_text()).items()
-    if isinstance(one, dict)
-}
+COPIED = {"Description", "AlarmDescription", "QueryString"}
+PARAMETERS: dict[str, dict[str, Any]] = read_template()["Parameters"]
+RESOURCES: dict[str, dict[str, Any]] = deployed()["Resources"]
+GLOBALS = deployed()["Globals"]["Function"]
+FUNCTIONS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::Serverless::Function"}
+CONFIGURATIONS: dict[str, Any] = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
+CONFIGURATIONS.pop("version")
 # One other value of each parameter: no default, and no two alike, so that what it reaches is seen.
-OTHER: dict[str, str | int | list[str]] = {
+OTHER: dict[str, Any] = {
     "SourceBucketName": "attached-bucket",
     "SourceKmsKeyArn": "arn:aws:kms:us-east-2:123456789012:key/0123",
     # It ends inside a name, so that its folder is shorter.
@@ -65,21 +60,6 @@ OTHER: dict[str, str | int | list[str]] = {
 }
 
 
-def stack(
-    name: str = "glueworkshop", partition: str = "aws", parameters: Mapping[str, object] | None = None
-) -> dict[str, Any]:
-    """Return the resolved stack, with the definitions of its state machines and the dashboard as data."""
-    resolved = deployed(name, partition, **(parameters or {}))
-    for one in resolved["Resources"].values():
-        properties = one.get("Properties", {})
-        if one["Type"] == "AWS::Serverless::StateMachine":
-            text = (REPOSITORY / properties["DefinitionUri"]).read_text()
-            properties["Definition"] = json.loads(_substituted(text, properties["DefinitionSubstitutions"]))
-        if one["Type"] == "AWS::CloudWatch::Dashboard":
-            properties["DashboardBody"] = json.loads(properties["DashboardBody"])
-    return resolved
-
-
 def takes(name: str, value: str) -> bool:
     """Judge a value by the parameter's own constraints, as CloudFormation does before it makes anything."""
     declared = PARAMETERS[name]
@@ -97,13 +77,9 @@ def overrides(configuration: str) -> dict[str, str]:
     return dict(one.split("=", 1) for one in shlex.split(given))
 
 
-def written_out(value: str | int | list[str]) -> str:
+def written_out(value: Any) -> str:
     """Return a value as it is given to a deployment."""
     return ",".join(value) if isinstance(value, list) else str(value)
-
-
-def _substituted(text: str, substitutions: Mapping[str, str]) -> str:
-    return re.sub(r"\$\{(\w+)\}", lambda found: str(substitutions.get(found[1], found[0])), text)
 
 
 def reviewed(resolved: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +98,7 @@ def _resource(Type: str, Properties: dict[str, Any], **attributes: str) -> dict[
         watches = _words([shown.pop(name) for name in ("Namespace", "MetricName", "Dimensions")])
         shown = {"Is": shown.pop("Is"), "Watches": watches, "Fires": _told_once(shown, {})}
     if Type == "AWS::CloudWatch::Dashboard":
-        shown |= dict(map(_widget, shown.pop("DashboardBody")["widgets"]))
+        shown |= dict(map(_widget, json.loads(shown.pop("DashboardBody"))["widgets"]))
     if "Policies" in shown:
         found = [one for policy in shown["Policies"] for one in policy.get("PolicyDocument", policy)["Statement"]]
         shown["Policies"] = {one.pop("Sid", "Only"): one for one in found}
@@ -133,7 +109,12 @@ def _resource(Type: str, Properties: dict[str, Any], **attributes: str) -> dict[
 def _landed(uri: str, substitutions: dict[str, str]) -> dict[str, str]:
     """Return the values of a definition that a substitution is in, by their paths."""
     found = leaves(json.loads((REPOSITORY / uri).read_text())["States"])
-    return {path: _substituted(value, substitutions) for path, value in found if "${" in str(value)}
+    given = {f"${{{name}}}": value for name, value in substitutions.items()}
+    return {
+        path: re.sub(r"\$\{\w+\}", lambda name: given.get(name[0], name[0]), value)
+        for path, value in found
+        if "${" in str(value)
+    }
 
 
 def _widget(widget: dict[str, Any]) -> tuple[str, list[str]]:
@@ -164,24 +145,25 @@ def _told_once(node: Any, told: dict[str, str], path: str = "") -> Any:
 @cache
 def follows() -> dict[str, dict[str, Any]]:
     """Return, for each parameter, what its other value changes: the path, and what stands there now."""
-    plain = reviewed(stack())
-    return {f"{name}={written_out(value)}": _changes(plain, {name: value}) for name, value in OTHER.items()}
+    plain = reviewed(deployed())
+    others = {f"{name}={written_out(value)}": deployed(**{name: value}) for name, value in OTHER.items()}
+    return {change: _changes(plain, reviewed(other)) for change, other in others.items()}
 
 
-def _changes(plain: dict[str, Any], parameters: Mapping[str, object]) -> dict[str, Any]:
-    changes = dict(differences(plain, reviewed(stack(parameters=parameters))))
+def _changes(plain: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    changes = dict(_differences(plain, other))
     gone = [path for path, now in changes.items() if now == GONE]
     return {path: now for path, now in changes.items() if now != GONE} | ({GONE: gone} if gone else {})
 
 
-def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Walk to what differs; what is new or gone is one, with all that is in it."""
     if before == after:
         return
-    if (isinstance(before, dict) and isinstance(after, dict)) or (isinstance(before, list) and isinstance(after, list)):
+    if type(before) is type(after) in {dict, list}:
         old, new = dict(_children(before)), dict(_children(after))
         for name in {**old, **new}:
-            yield from differences(old.get(name, GONE), new.get(name, GONE), path + name)
+            yield from _differences(old.get(name, GONE), new.get(name, GONE), path + name)
     else:
         yield path.removeprefix(".").removeprefix("Resources."), after
 
@@ -205,8 +187,7 @@ def _children(node: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
 
 def _label(item: Any, number: int) -> str:
     """Return what an item of a list is known by, so that one more before it moves nothing."""
-    names = ("Sid", "Id", "PolicyName")
-    return next((item[name] for name in names if isinstance(item, dict) and name in item), str(number))
+    return next((item[name] for name in ("Sid", "Id") if isinstance(item, dict) and name in item), str(number))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -215,8 +196,8 @@ class _Dumper(yaml.SafeDumper):
     def represent_data(self, data: Any) -> yaml.Node:
         node = super().represent_data(data)
         if isinstance(node, yaml.CollectionNode):
-            flat = {path.count(".") + path.count("[") for path, _ in leaves(data)} == {0}
-            node.flow_style = len(json.dumps(data)) < (900 if flat else 400)
+            flat = not any(isinstance(one, dict | list) for _, one in _children(data))
+            node.flow_style = len(json.dumps(data)) < (900 if flat else 450)
         return node
 
 
@@ -228,5 +209,5 @@ def written(content: Any) -> str:
 
 
 if __name__ == "__main__":
-    (REVIEWED / "defaults.yaml").write_text(written(reviewed(stack())))
+    (REVIEWED / "defaults.yaml").write_text(written(reviewed(deployed())))
     (REVIEWED / "follows.yaml").write_text(written(follows()))

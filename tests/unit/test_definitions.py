@@ -11,7 +11,7 @@ import pytest
 from shared.domain.plan import execution_input
 from tests.unit.builders import REPOSITORY, chosen, item, stack, states, stored
 from tests.unit.permissions import statements
-from tests.unit.resolved import FUNCTIONS, TEMPLATE
+from tests.unit.resolved import FUNCTIONS, RESOURCES
 
 # A standard workflow's: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 HISTORY = 25_000
@@ -199,7 +199,7 @@ def test_the_job_gets_what_it_reads() -> None:
     assert "$exists($states.input.manifest) ? {" in arguments["Arguments"]
     assert "{% $states.input.JOB_NAME %}" == arguments["JobName"]
     assert "{% $states.input.glue_max_capacity_dpus %}" == arguments["NumberOfWorkers"]
-    assert TEMPLATE["Resources"]["GlueJob"]["Properties"]["WorkerType"] == arguments["WorkerType"]
+    assert RESOURCES["GlueJob"]["Properties"]["WorkerType"] == arguments["WorkerType"]
     # These two not always.
     read = set(re.findall(r"\$states\.input\.(\w+)", json.dumps(arguments)))
     assert {"manifest", "parameters"} == read - given.keys()

@@ -10,7 +10,8 @@ from artifact import route_files
 from shared.domain.windows import LONGEST_WINDOW
 from tests.integration import account
 from tests.unit.builders import BUCKET, MACHINE, REPOSITORY
-from tests.unit.resolved import CONFIGURATIONS, PARAMETERS, overrides, stack, takes
+from tests.unit.resolved import CONFIGURATIONS, PARAMETERS, overrides, takes
+from tools.template import deployed
 
 ATTACHED = "arn:aws:states:us-east-2:123456789012:stateMachine:Attached"
 JOB = "arn:aws:glue:us-east-2:123456789012:job/sales"
@@ -89,7 +90,7 @@ def test_every_parameter_has_its_values_checked() -> None:
 @pytest.mark.parametrize("target", ["curated/sales", "curated/sales/"])
 def test_a_targets_folder_is_the_same_with_and_without_a_slash(target: str) -> None:
     """Old versions expire of exactly what lies in it."""
-    bucket = stack(parameters={"TargetPrefix": target})["Resources"]["SourceBucket"]["Properties"]
+    bucket = deployed(TargetPrefix=target)["Resources"]["SourceBucket"]["Properties"]
     rules = bucket["LifecycleConfiguration"]["Rules"]
 
     assert ["curated/sales/"] == [one["Prefix"] for one in rules if "NoncurrentVersionExpiration" in one]
@@ -110,7 +111,7 @@ def names(resolved: dict[str, Any]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("characters", "fits"), [(49, True), (50, False)])
 def test_a_stacks_name_may_have_49_characters(characters: int, *, fits: bool) -> None:
     """All names that are made from it are legal then, and docs/deploy.md says so."""
-    found = names(stack("s" * characters))
+    found = names(deployed("s" * characters))
 
     assert LONGEST.keys() == {kind for kind, _ in found}
     assert fits == ([] == [one for one in found if len(one[1]) > LONGEST[one[0]]])
@@ -122,7 +123,7 @@ def test_no_two_stacks_share_a_name() -> None:
     found = Counter(
         name
         for configuration, one in CONFIGURATIONS.items()
-        for name in names(stack(one["global"]["parameters"]["stack_name"], parameters=overrides(configuration)))
+        for name in names(deployed(one["global"]["parameters"]["stack_name"], **overrides(configuration)))
     )
 
     assert {"default", "dev", "prod", "e2e"} == CONFIGURATIONS.keys()

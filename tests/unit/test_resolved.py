@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.unit.permissions import ANY, MAY, statements
-from tests.unit.resolved import OTHER, PARAMETERS, REVIEWED, follows, reviewed, stack, takes, written
+from tests.unit.resolved import OTHER, PARAMETERS, RESOURCES, REVIEWED, follows, reviewed, takes, written
+from tools.template import deployed
 
 CONSOLE = "console.aws.amazon.com"
 ARCHIVE = re.compile(r"arrivals-[0-9a-f-]{36}")  # of the stack's id, so no two are alike
-RESOURCES = stack()["Resources"]
 # What every resource of a kind says of itself, so that none is left out.
 NEEDED = {
     "AWS::S3::Bucket": {"BucketEncryption", "PublicAccessBlockConfiguration", "OwnershipControls"},
@@ -23,7 +23,7 @@ NEEDED = {
 HAVE_ROLES = {"AWS::IAM::Role", "AWS::Serverless::Function", "AWS::Serverless::StateMachine"}
 
 
-@pytest.mark.parametrize(("name", "content"), [("defaults", reviewed(stack())), ("follows", follows())])
+@pytest.mark.parametrize(("name", "content"), [("defaults", reviewed(deployed())), ("follows", follows())])
 def test_the_stack_is_the_reviewed_one(name: str, content: Any) -> None:
     """Any change of the template shows here as what it does to the stack; if it is meant: `make resolved`."""
     before, now = (REVIEWED / f"{name}.yaml").read_text().splitlines(), written(content).splitlines()
@@ -54,10 +54,10 @@ def test_every_parameter_is_tried_with_another_value() -> None:
 )
 def test_another_stack_differs_in_its_own_words_alone(name: str, partition: str, words: dict[str, str]) -> None:
     """Nothing of the default stack's name, region and partition is written out."""
-    expected = json.dumps(reviewed(stack())).replace("arn:aws:", f"arn:{partition}:")
+    expected = json.dumps(reviewed(deployed())).replace("arn:aws:", f"arn:{partition}:")
     for word, own in words.items():
         expected = expected.replace(word, own)
-    found = json.dumps(reviewed(stack(name, partition)))
+    found = json.dumps(reviewed(deployed(name, partition)))
 
     assert ARCHIVE.sub("", expected) == ARCHIVE.sub("", found)
     assert (name == "glueworkshop") == (ARCHIVE.findall(expected) == ARCHIVE.findall(found)), "the archive's own name"
