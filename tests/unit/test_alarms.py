@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from shared.gates import telemetry
-from tests.unit.builders import REPOSITORY
+from tests.docs.pages import read, rows
 from tests.unit.resolved import PARAMETERS
 from tools.template import deployed
 
@@ -15,11 +15,7 @@ from tools.template import deployed
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
-OURS = re.findall(
-    r"^\| (\w+) \| (?:Count|Milliseconds) \| ([^|]+) \|",
-    (REPOSITORY / "docs" / "observability.md").read_text(),
-    re.MULTILINE,
-)
+OURS = {name: cell.split(" · ") for name, _, cell, _ in rows(read("docs/observability.md"), "metric")}
 SERVICE = "glueworkshop"
 QUEUE, FUNCTION, MACHINE = "AWS::SQS::Queue", "AWS::Serverless::Function", "AWS::Serverless::StateMachine"
 # With region and account; the ARN of a definition, which has neither, would find no data and never alarm.
@@ -36,9 +32,7 @@ EMITTED: dict[tuple[str, str, str], set[str]] = {
         f"ServiceIntegrations{end}" for end in ("Failed", "Scheduled", "Started", "Succeeded")
     },
     **{
-        (telemetry.NAMESPACE, dimensions, SERVICE): {
-            name for name, cell in OURS if dimensions in cell.strip().split(" · ")
-        }
+        (telemetry.NAMESPACE, dimensions, SERVICE): {name for name, known in OURS.items() if dimensions in known}
         for dimensions in ("service", "service, reason", "service, route")
     },
 }
@@ -91,7 +85,7 @@ WATCHED = [
 def test_what_is_watched_is_emitted() -> None:
     """A misspelt metric, or one of something else, would never alarm; one of ours that nobody sees needs no writing."""
     assert [] == [one for one in WATCHED if one.metric not in EMITTED.get(one.of, ())]
-    assert {name for name, _ in OURS} == {one.metric for one in WATCHED if one.namespace == telemetry.NAMESPACE}
+    assert OURS.keys() == {one.metric for one in WATCHED if one.namespace == telemetry.NAMESPACE}
 
 
 def test_an_age_and_a_number_of_messages_are_never_added_up() -> None:
@@ -118,11 +112,12 @@ def test_the_dashboard_shows_every_alarm(hours: int) -> None:
 
 def test_every_alarm_has_its_runbook_section() -> None:
     """And every section its alarm; the description says where to look."""
-    sections = re.findall(r"^## (\w+Alarm)$", (REPOSITORY / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    sections = re.findall(r"^## (\w+Alarm)$", read("docs/runbook.md"), re.MULTILINE)
 
     assert sorted(sections) == sorted(ALARMS)
-    for name, alarm in ALARMS.items():
-        assert alarm["AlarmDescription"].endswith(f"docs/runbook.md#{name.lower()}")
+    assert {name: f"docs/runbook.md#{name.lower()}" for name in ALARMS} == {
+        name: one["AlarmDescription"].split()[-1] for name, one in ALARMS.items()
+    }
 
 
 def test_a_storm_is_no_incident_and_silence_is_one_in_time() -> None:
@@ -138,12 +133,12 @@ def test_a_storm_is_no_incident_and_silence_is_one_in_time() -> None:
 
 def test_saved_queries_look_for_words_that_are_logged() -> None:
     """Another word would find nothing; each is in one order."""
-    source = (REPOSITORY / "src" / "shared" / "gates" / "telemetry.py").read_text()
-    queries = [one["Properties"] for one in RESOURCES.values() if one["Type"] == "AWS::Logs::QueryDefinition"]
-    words = {word for one in queries for word in re.findall(r'message = "(\w+)"', one["QueryString"])}
+    texts = [one["Properties"].get("QueryString", "") for one in RESOURCES.values()]
+    logged = re.findall(r'logger\.\w+\("(\w+)"', read("src/shared/gates/telemetry.py"))
+    words = re.findall(r'message = "(\w+)"', "\n".join(texts))
 
     assert words
-    assert words <= set(re.findall(r'logger\.\w+\("(\w+)"', source))
-    assert ["@timestamp", "@timestamp", "latency_ms desc", "skips desc"] == sorted(
-        order for one in queries for order in re.findall(r"\| sort (.+)", one["QueryString"])
+    assert set() == {*words} - {*logged}
+    assert ["@timestamp", "skips desc", "latency_ms desc", "@timestamp"] == re.findall(
+        r"\| sort (.+)", "\n".join(texts)
     )
