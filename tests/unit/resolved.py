@@ -191,13 +191,16 @@ def _label(item: Any, number: int) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes on one line, or wrapped, what is short or flat."""
+    """Writes on one line, or wrapped, what is short or flat; of a longer resource all that is plain."""
 
     def represent_data(self, data: Any) -> yaml.Node:
         node = super().represent_data(data)
         if isinstance(node, yaml.CollectionNode):
             flat = not any(isinstance(one, dict | list) for _, one in _children(data))
             node.flow_style = len(json.dumps(data)) < (900 if flat else 450)
+            if not node.flow_style and "Is" in data:
+                plain = {name: data.pop(name) for name in [*data] if isinstance(data[name], str | int)}
+                node = super().represent_data({"Plain": plain, **data})
         return node
 
 
