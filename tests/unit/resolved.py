@@ -29,6 +29,7 @@ GLOBALS = deployed()["Globals"]["Function"]
 FUNCTIONS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::Serverless::Function"}
 CONFIGURATIONS: dict[str, Any] = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
 CONFIGURATIONS.pop("version")
+MACHINES = "arn:aws:states:us-east-2:123456789012:stateMachine"
 # One other value of each parameter: no default, and no two alike, so that what it reaches is seen.
 OTHER: dict[str, Any] = {
     "SourceBucketName": "attached-bucket",
@@ -40,11 +41,8 @@ OTHER: dict[str, Any] = {
     "GlueMaxCapacityDpus": 7,
     "GlueMaxConcurrentRuns": 5,
     "WindowSeconds": 60,
-    "StateMachineArn": "arn:aws:states:us-east-2:123456789012:stateMachine:Attached:live",
-    "RouteStateMachineArns": [
-        "arn:aws:states:us-east-2:123456789012:stateMachine:Sales",
-        "arn:aws:states:us-east-2:123456789012:stateMachine:Trips",
-    ],
+    "StateMachineArn": f"{MACHINES}:Attached:live",
+    "RouteStateMachineArns": [f"{MACHINES}:Sales", f"{MACHINES}:Trips"],
     "RouteJobArns": ["arn:aws:glue:us-east-2:123456789012:job/sales", "arn:aws:glue:us-east-2:123456789012:job/trips"],
     "AlarmEmail": "on-call@example.com",
     "MaxConcurrency": 13,
@@ -151,9 +149,13 @@ def follows() -> dict[str, dict[str, Any]]:
 
 
 def _changes(plain: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs; where the same stands in several places, by that, and the places."""
+    places: dict[str, list[str]] = {}
     changes = dict(_differences(plain, other))
-    gone = [path for path, now in changes.items() if now == GONE]
-    return {path: now for path, now in changes.items() if now != GONE} | ({GONE: gone} if gone else {})
+    for path, now in changes.items():
+        places.setdefault(str(now), []).append(path)
+    several = {now: paths for now, paths in places.items() if len(paths) > 1}
+    return {path: now for path, now in changes.items() if str(now) not in several} | several
 
 
 def _differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -197,7 +199,7 @@ class _Dumper(yaml.SafeDumper):
         node = super().represent_data(data)
         if isinstance(node, yaml.CollectionNode):
             flat = not any(isinstance(one, dict | list) for _, one in _children(data))
-            node.flow_style = len(json.dumps(data)) < (900 if flat else 450)
+            node.flow_style = len(json.dumps(data)) < (900 if flat else 600)
             if not node.flow_style and "Is" in data:
                 plain = {name: data.pop(name) for name in [*data] if isinstance(data[name], str | int)}
                 node = super().represent_data({"Plain": plain, **data})
