@@ -122,7 +122,6 @@ SAM = shown("sam", alone=True)
 
 
 def test_commands_are_found() -> None:
-    """The tables below are not empty by mistake."""
     assert [] == [found for found in (AWS, ARRIVALS, MAKE, SAM) if len(found) < 15]
 
 

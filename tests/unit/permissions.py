@@ -68,11 +68,8 @@ MAY: Table = {
     "ExpectationSchedulerRole": {"lambda:InvokeFunction": ["CheckExpectationsFunction.Arn"]},
     "CheckExpectationsFunction": {"s3:ListBucket": [BUCKET], "states:StartExecution": [OVERDUE]},
     "LookAgainFunction": {"s3:ListBucket": [BUCKET]},
-    "OverdueStateMachine": {
-        "lambda:InvokeFunction": ["LookAgainFunction.Arn"],
-        "sns:Publish": ["AlarmTopic"],
-        **DELIVERS,
-    },
+    "OverdueStateMachine": DELIVERS
+    | {"lambda:InvokeFunction": ["LookAgainFunction.Arn"], "sns:Publish": ["AlarmTopic"]},
     "Workflow": {
         **{f"glue:{call}": [JOB] for call in ("StartJobRun", "GetJobRun", "BatchStopJobRun")},
         "sns:Publish": ["SuccessTopic"],
@@ -110,12 +107,8 @@ OTHERS: dict[str, list[str]] = {
 }
 
 
-def rows(table: Table) -> list[tuple[str, str, str]]:
-    """Return role, action and resource of each line."""
-    return [(owner, action, one) for owner, calls in table.items() for action, all_ in calls.items() for one in all_]
-
-
-MUST = rows(MAY)
+# Role, action and resource of each line.
+MUST = [(owner, action, one) for owner, calls in MAY.items() for action, all_ in calls.items() for one in all_]
 # One machine, by its name and by its reference.
 SAME = {BACKFILL: "BackfillStateMachine", "BackfillStateMachine": BACKFILL}
 NEEDED = {action for _, action, _ in MUST}

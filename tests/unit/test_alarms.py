@@ -25,8 +25,8 @@ EMITTED: dict[tuple[str, str, str], set[str]] = {
     ("AWS/SQS", "QueueName", QUEUE): {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"},
     ("AWS/Lambda", "FunctionName", FUNCTION): {"AsyncEventAge", "AsyncEventsDropped", "Errors", "Throttles"},
     ("AWS/States", "StateMachineArn", MACHINE): {
+        "ExecutionThrottled",
         *(f"Executions{end}" for end in ("Aborted", "Failed", "Redriven", "Started", "Succeeded", "TimedOut")),
-        *("ExecutionThrottled", "ExecutionTime"),
     },
     ("AWS/States", "ServiceIntegrationResourceArn", GLUE_RUNS): {
         f"ServiceIntegrations{end}" for end in ("Failed", "Scheduled", "Started", "Succeeded")

@@ -38,10 +38,7 @@ PATIENCE: list[tuple[str, str, set[str], float, tuple[int, int]]] = [
     ("workflow", "Run the Glue job", GLUE_PASSES, 0.9, (5, 300)),
     ("workflow", "Notify success", {"States.TaskFailed"}, 0.03, (2, 60)),
     ("window", "Collect", ALL, 6, (2, 600)),
-    *(
-        ("backfill", state, LAMBDA_PASSES, 0.1, (5, 300))
-        for state in ("Read the request", "Decide on a batch", "Report")
-    ),
+    *(("backfill", one, LAMBDA_PASSES, 0.1, (5, 300)) for one in ("Read the request", "Decide on a batch", "Report")),
     *(("overdue", f"Tell that it {what}", ALL, 6, (2, 600)) for what in ("is missing", "has come")),
     ("overdue", "Look again", ALL, 0.01, (5, 40)),
 ]
@@ -68,8 +65,7 @@ BATCHES = states("backfill")["Look at every object"]
 def all_states(machine: str) -> dict[str, Any]:
     """Return a machine's states, those inside a Map too."""
     outer = states(machine)
-    inner = [one["ItemProcessor"]["States"] for one in outer.values() if "ItemProcessor" in one]
-    return {**outer, **{name: one for each in inner for name, one in each.items()}}
+    return outer | BATCHES["ItemProcessor"]["States"] if machine == "backfill" else outer
 
 
 def text_of(machine: str) -> str:
@@ -90,9 +86,7 @@ def test_a_machine_goes_its_ways(machine: str) -> None:
 @pytest.mark.parametrize("machine", WAYS)
 def test_what_passes_is_waited_for(machine: str) -> None:
     """Each task retries what passes, with full jitter, long enough; nothing else is retried."""
-    wanted = {
-        (name, *sorted(errors)): (hours, pauses) for one, name, errors, hours, pauses in PATIENCE if one == machine
-    }
+    wanted = {(task, *sorted(errors)): (hours, ends) for one, task, errors, hours, ends in PATIENCE if one == machine}
     found: dict[tuple[str, ...], tuple[float, tuple[int, int]]] = {}
     for name, task in all_states(machine).items():
         assert ("Retry" in task) == (task["Type"] == "Task"), name
@@ -169,8 +163,8 @@ def test_a_function_gets_all_and_its_answer_goes_on(machine: str) -> None:
     assert tasks
     for name, one in tasks.items():
         given = one.get("Arguments", {}).get("Payload") or one["Parameters"]["Payload.$"]
+        outputs = [one.get(field) for field in ("Output", "OutputPath", "ResultSelector")]
         assert given in {"{% $states.input %}", "$"}, name
-        outputs = [one[field] for field in ("Output", "OutputPath", "ResultSelector") if field in one]
         assert re.search(r"\$(?:states\.result)?\.Payload\b", json.dumps(outputs)), name
 
 

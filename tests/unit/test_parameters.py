@@ -80,9 +80,8 @@ def test_every_parameter_has_its_values_checked() -> None:
     """By a pattern, by bounds or by a list; a name of a bucket with wildcards and an expression are AWS's to check."""
     checks = {"AllowedPattern", "MinValue", "AllowedValues"}
 
-    assert {"ArtifactBucketName", "BackfillSchedule"} == {
-        name for name, one in PARAMETERS.items() if not checks & one.keys()
-    }
+    unchecked = {name for name, one in PARAMETERS.items() if not checks & one.keys()}
+    assert {"ArtifactBucketName", "BackfillSchedule"} == unchecked
     assert BOUNDS == {name: (PARAMETERS[name]["MinValue"], PARAMETERS[name].get("MaxValue")) for name in BOUNDS}
     assert {name for name, one in PARAMETERS.items() if "AllowedPattern" in one} == TAKEN.keys()
 

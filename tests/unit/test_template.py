@@ -43,7 +43,6 @@ def test_the_artifact_holds_every_operation_and_member_that_is_used() -> None:
     assert build.MEMBERS["HeadObjectOutput"] == set(re.findall(r"\bhead(?:\[|\.get\()\"(\w+)\"", source))
 
 
-# Another bucket and another machine than the stack's own.
 ATTACHED = {name: str(OTHER[name]) for name in ("SourceBucketName", "StateMachineArn")}
 
 
@@ -55,12 +54,8 @@ def test_what_a_rule_cannot_deliver_ends_in_the_failure_queue(parameters: dict[s
         f"arn:aws:events:us-east-2:123456789012:rule/{event['Properties']['RuleName']}": event["Properties"]
         for event in resources["StartExecutionFunction"]["Properties"]["Events"].values()
     }
-    rules |= {
-        f"{name}.Arn": target
-        for name, one in resources.items()
-        if one["Type"] == "AWS::Events::Rule"
-        for target in one["Properties"]["Targets"]
-    }
+    own = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::Events::Rule"}
+    rules |= {f"{name}.Arn": target for name, one in own.items() for target in one["Targets"]}
     [statement] = resources["FailureQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
     assert len(rules) > 1
