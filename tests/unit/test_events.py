@@ -17,7 +17,7 @@ ROWS = dict(
         r"^\| `([\w-]+)\.json` \| [^|]+ \| ([^|]+) \|$", (REPOSITORY / "events" / "README.md").read_text(), re.MULTILINE
     )
 )
-# What makes the difference, beside the answer; None where there must be none. The longer name comes first.
+# What makes the difference, where the answer does not tell. The longer name comes first.
 SAYS: dict[str, dict[str, object]] = {
     "object-created-put-versioned": {"reason": "PutObject", "object.version-id": "0jhWJlTPTYpQHbxVSOBaXu24ymxmDmWl"},
     "object-created-put": {"reason": "PutObject"},
@@ -25,21 +25,13 @@ SAYS: dict[str, dict[str, object]] = {
     "object-created-copy-object": {"reason": "CopyObject"},
     "object-created-post-object": {"reason": "POST Object"},
     "object-created-service-principal": {"requester": "s3.amazonaws.com"},
-    "object-created-folder-marker": {"object.key": "input/lab2/eventdriven/"},
     "object-created-key-characters": {
         "object.key": 'input/lab2/eventdriven/dt=2026-11-24/run=05:20/it\'s a "green" + yellow 100%25 (été) 🚕.csv'
     },
-    "object-created-replayed": {"reason": "PutObject"},
-    "object-created-zero-bytes": {"object.size": 0},
-    "object-deleted": {"reason": "DeleteObject"},
-    "malformed-no-key": {"object.key": None},
-    "cloudtrail-put-object-access-denied": {"eventName": "PutObject", "errorCode": "AccessDenied"},
-    "cloudtrail-put-object": {"eventName": "PutObject", "errorCode": None},
-    "cloudtrail-copy-object": {"eventName": "CopyObject", "errorCode": None},
-    "cloudtrail-complete-multipart-upload": {"eventName": "CompleteMultipartUpload", "errorCode": None},
+    "cloudtrail-put-object": {"eventName": "PutObject"},
+    "cloudtrail-copy-object": {"eventName": "CopyObject"},
+    "cloudtrail-complete-multipart-upload": {"eventName": "CompleteMultipartUpload"},
 }
-
-
 RESOURCES = deployed(SourceBucketName=BUCKET)["Resources"]
 PATTERNS = {
     **{
@@ -119,7 +111,7 @@ def test_an_event_is_what_its_file_is_called(name: str) -> None:
     whole = event(name)
     detail = whole["detail"]
     found: dict[str, Any] = {**detail, **{f"object.{key}": value for key, value in detail.get("object", {}).items()}}
-    expected = next(fields for known, fields in SAYS.items() if name.startswith(known))
+    expected = next((fields for known, fields in SAYS.items() if name.startswith(known)), {})
     buckets = set(re.findall(r"arn:aws:s3:::([\w.-]+)", json.dumps(whole["resources"] + detail.get("resources", []))))
     bucket = detail["bucket"]["name"] if "bucket" in detail else detail["requestParameters"]["bucketName"]
 
