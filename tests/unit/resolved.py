@@ -193,23 +193,23 @@ def _label(item: Any, number: int) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes on one line, or wrapped, what is short or flat; of a longer resource all that is plain."""
+    """Writes on one line, or wrapped, what is short; each statement of a policy on a line of its own."""
 
     def represent_data(self, data: Any) -> yaml.Node:
         node = super().represent_data(data)
         if isinstance(node, yaml.CollectionNode):
-            flat = not any(isinstance(one, dict | list) for _, one in _children(data))
-            node.flow_style = len(json.dumps(data)) < (900 if flat else 600)
+            text = json.dumps(data)
+            node.flow_style = len(text) < 900 and not re.search(r'"Policies"|^\{"\w+": (?:\{"Effect"|"as )', text)
             if not node.flow_style and "Is" in data:
-                plain = {name: data.pop(name) for name in [*data] if isinstance(data[name], str | int)}
-                node = super().represent_data({"Plain": plain, **data})
+                short = {name: one for name, one in data.items() if len(json.dumps(one)) < 120 and name != "Policies"}
+                node = super().represent_data({"Short": short} | {k: v for k, v in data.items() if k not in short})
         return node
 
 
 def written(content: Any) -> str:
     """Return the text of a reviewed file; HERE is the stack's own region and account."""
     content = json.loads(json.dumps(content).replace(":us-east-2:123456789012:", ":HERE:"))
-    dumped: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
+    dumped: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=119, allow_unicode=True)
     return f"# Written by `make resolved`: review each line that changes.\n{dumped}"
 
 
