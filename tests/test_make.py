@@ -12,7 +12,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tests.task_file import ENVIRONMENTS, MAKEFILE, REPOSITORY, commands
+from tests.docs.pages import ENVIRONMENTS, MAKEFILE, commands
+from tests.unit.builders import REPOSITORY
 
 CI = (REPOSITORY / ".ci" / "run").read_text()
 TESTS = REPOSITORY / "tests"

@@ -1,6 +1,9 @@
-"""The pages, and ways to read them."""
+"""The pages and the task file, and ways to read them."""
 
+import os
 import re
+import shutil
+import subprocess
 from functools import cache
 
 from tests.unit.builders import REPOSITORY
@@ -10,6 +13,8 @@ PAGES = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
     REPOSITORY / "examples" / "routes" / "README.md",
 ]
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+ENVIRONMENTS = re.findall(r"\.venv/(\w+)/", re.findall(r"^envs := (.*)$", MAKEFILE, re.MULTILINE)[0])
 
 
 @cache
@@ -45,3 +50,14 @@ def rows(text: str, header: str) -> list[list[str]]:
 def words(cell: str) -> list[str]:
     """Return what is in backticks."""
     return re.findall(r"`([^`\n]+)`", cell)
+
+
+@cache
+def commands(*words: str, made: bool = True) -> list[str]:
+    """Return what `make` would run, in order; the environments count as made."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    old = [f"-o.venv/{name}/.ready" for name in ENVIRONMENTS if made]
+    asked = [shutil.which("make") or "make", "-n", "-o", "setup", *old, *words]
+    ran = subprocess.run(asked, cwd=REPOSITORY, env=environment, capture_output=True, check=False, text=True)
+    assert ran.returncode == 0, f"make {' '.join(words)}: {ran.stderr}"
+    return ran.stdout.splitlines()

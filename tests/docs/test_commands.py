@@ -17,8 +17,7 @@ from botocore import xform_name
 from botocore.utils import ArgumentGenerator
 
 from shared.domain.backfill import read_request
-from tests.docs.pages import PAGES, blocks, read, section, without_blocks, words
-from tests.task_file import MAKEFILE, commands
+from tests.docs.pages import MAKEFILE, PAGES, blocks, commands, read, section, without_blocks, words
 from tests.unit.builders import REPOSITORY, stack
 from tests.unit.resolved import CONFIGURATIONS, PARAMETERS, leaves
 from tools.command import cli

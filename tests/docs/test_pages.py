@@ -24,8 +24,7 @@ from shared.domain.pattern import Pattern
 from shared.domain.plan import execution_input
 from shared.domain.routes import Route
 from shared.domain.windows import GRACE, LONGEST_WINDOW, File, Generation, Window, write_manifest
-from tests.docs.pages import PAGES, blocks, plain, read, rows, without_blocks, words
-from tests.task_file import MAKEFILE
+from tests.docs.pages import MAKEFILE, PAGES, blocks, plain, read, rows, without_blocks, words
 from tests.unit.builders import KEY, NOW, REPOSITORY, UPLOADED, chosen, stack, states, stored, table
 from tests.unit.resolved import GLOBALS, PARAMETERS, leaves, overrides
 from tests.unit.wire import CODES, STATUSES
