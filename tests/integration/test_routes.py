@@ -25,6 +25,14 @@ def nothing_failed_before(duty: Arrivals) -> Iterator[None]:
     assert [] == duty.failures()
 
 
+def test_the_stacks_job_runs_as_wide_and_as_often_as_its_parameters_say(duty: Arrivals) -> None:
+    job = duty.client("glue").get_job(JobName=JOB)["Job"]
+    properties = {"GlueMaxConcurrentRuns": job.get("ExecutionProperty", {}).get("MaxConcurrentRuns")}
+    properties["GlueMaxCapacityDpus"] = job["NumberOfWorkers"]
+
+    assert {name: str(OTHER[name]) for name in properties} == {name: str(one) for name, one in properties.items()}
+
+
 def at_once[T](act: Callable[[T], object], things: list[T]) -> None:
     """Do something to many things at once."""
     with ThreadPoolExecutor(8) as pool:
