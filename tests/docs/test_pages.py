@@ -94,7 +94,9 @@ def test_the_template_can_be_compared_by_its_lines() -> None:
 
 
 def test_make_help_lists_every_target() -> None:
-    assert [] == [name for name, line in re.findall(r"^([a-z0-9-]+):(?!=)(.*)", MAKEFILE, re.MULTILINE) if "## " not in line]
+    assert [] == [
+        name for name, line in re.findall(r"^([a-z0-9-]+):(?!=)(.*)", MAKEFILE, re.MULTILINE) if "## " not in line
+    ]
 
 
 def test_the_map_lists_every_page() -> None:
