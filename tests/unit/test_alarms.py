@@ -39,53 +39,48 @@ EMITTED: dict[tuple[str, str, str], set[str]] = {
 RESOURCES = deployed(NoArrivalHours=24)["Resources"]
 ALARMS = {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
 WIDGETS = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"])["widgets"]
-SEARCH = re.compile(r"SEARCH\('\{(\w+),([\w,]+)\} MetricName=\"(\w+)\" service=\"(\w+)\"', '(\w+)', 300\)")
+SEARCH = re.compile(r"^SEARCH\('\{(\w+),([\w,]+)\} MetricName=\"(\w+)\" service=\"(\w+)\"', '(\w+)', 300\)$")
 
 
 class Watched(NamedTuple):
     """A metric that an alarm or a widget of the dashboard watches."""
 
     by: str
-    namespace: str
     metric: str
-    dimensions: str
-    value: str
     statistic: str
-
-    @property
-    def of(self) -> tuple[str, str, str]:
-        name = self.value.rpartition(":")[2].split(".")[0]
-        whose = RESOURCES[name]["Type"] if name in RESOURCES else self.value
-        return self.namespace, self.dimensions, whose
+    of: tuple[str, str, str]
 
 
-def drawn(widget: dict[str, Any], row: list[Any]) -> Watched:
+def whose(value: str) -> str:
+    name = value.rpartition(":")[2].split(".")[0]
+    return str(RESOURCES[name]["Type"]) if name in RESOURCES else value
+
+
+def drawn(properties: dict[str, Any], row: list[Any]) -> Watched:
     """Read a row of a widget."""
-    properties = widget["properties"]
     *words, more = row if isinstance(row[-1], dict) else [*row, {}]
     if words:
-        namespace, metric, dimension, value = words
-        return Watched(properties["title"], namespace, metric, dimension, value, more.get("stat", properties["stat"]))
-    search = SEARCH.fullmatch(more["expression"])
-    assert search, more
-    namespace, dimensions, metric, value, statistic = search.groups()
-    return Watched(properties["title"], namespace, metric, dimensions.replace(",", ", "), value, statistic)
+        namespace, metric, dimensions, value = words
+        statistic = more.get("stat", properties["stat"])
+    else:
+        namespace, dimensions, metric, value, statistic = SEARCH.findall(more["expression"])[0]
+    return Watched(properties["title"], metric, statistic, (namespace, dimensions.replace(",", ", "), whose(value)))
 
 
 WATCHED = [
     *(
-        Watched(name, one["Namespace"], one["MetricName"], dimension["Name"], dimension["Value"], one["Statistic"])
+        Watched(name, one["MetricName"], one["Statistic"], (one["Namespace"], each["Name"], whose(each["Value"])))
         for name, one in ALARMS.items()
-        for dimension in one["Dimensions"]
+        for each in one["Dimensions"]
     ),
-    *(drawn(widget, row) for widget in WIDGETS for row in widget["properties"].get("metrics", [])),
+    *(drawn(one["properties"], row) for one in WIDGETS for row in one["properties"].get("metrics", [])),
 ]
 
 
 def test_what_is_watched_is_emitted() -> None:
     """A misspelt metric, or one of something else, would never alarm; one of ours that nobody sees needs no writing."""
     assert [] == [one for one in WATCHED if one.metric not in EMITTED.get(one.of, ())]
-    assert OURS.keys() == {one.metric for one in WATCHED if one.namespace == telemetry.NAMESPACE}
+    assert OURS.keys() == {one.metric for one in WATCHED if one.of[0] == telemetry.NAMESPACE}
 
 
 def test_an_age_and_a_number_of_messages_are_never_added_up() -> None:
