@@ -3,7 +3,6 @@
 import ast
 import inspect
 import json
-import pkgutil
 import re
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from shared.domain import errors
 from shared.domain.errors import ArrivalError
 from shared.gates.settings import VARIABLES
 from tests.unit.builders import REPOSITORY
-from tests.unit.resolved import FUNCTIONS, GLOBALS, OTHER
+from tests.unit.resolved import GLOBALS, OTHER
 from tools.template import deployed
 
 
@@ -26,12 +25,6 @@ def test_every_variable_is_read_and_set() -> None:
     assert {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SFN"} == given
     libraries = {"POWERTOOLS_SERVICE_NAME", "PYDANTIC_DISABLE_PLUGINS"}
     assert {*VARIABLES.values(), *given, *libraries} == GLOBALS["Environment"]["Variables"].keys()
-
-
-def test_every_handler_imports() -> None:
-    """A typo would be found by the first event otherwise."""
-    for function in FUNCTIONS.values():
-        assert callable(pkgutil.resolve_name(function["Handler"]))
 
 
 def test_the_artifact_holds_every_operation_and_member_that_is_used() -> None:

@@ -37,47 +37,48 @@ def longest(client: Any) -> float:
     return float(attempts * (config.connect_timeout + config.read_timeout) + pauses)
 
 
-LIVE, SFN = start_execution.s3, start_execution.sfn
-# What a function calls at worst, one after the other.
-CALLS: dict[tuple[str, str], list[Any]] = {
-    # HeadObject of each, GetObject of the manifest, StartExecution, and both again for the next generation. A single
-    # object, a close of a window, and a set in a folder (ten listings) take less.
-    ("StartExecution", "a set of twenty"): [LIVE] * 20 + [LIVE, SFN] * 2,
-    ("BackfillRequest", "HeadBucket, and again where the bucket is"): [backfill_request.s3] * 2,
-    # A batch that takes longer is tried again, and what it started is a duplicate then.
-    ("BackfillBatch", "one object"): [backfill_batch.s3, backfill_batch.sfn],
-    # A tick that is cut off is made good by the next one.
-    ("CheckExpectations", "a listing and an incident of one route"): [check_expectations.s3, check_expectations.sfn],
-    ("LookAgain", "a page of a listing"): [look_again.s3],
-    ("BackfillReport", "the manifest and one file"): [backfill_report.s3] * 2,
+# How often the clients of a handler try, in all; how many calls it makes at worst, one after the other.
+CALLS = {
+    # A set of twenty: HeadObject of each, GetObject of the manifest, StartExecution, and both again for the next
+    # generation. A single object, a close of a window, and a set in a folder (ten listings) take less.
+    start_execution: (3, 24),
+    # HeadBucket, and again where the bucket is.
+    backfill_request: (3, 2),
+    # One object: a batch that takes longer is tried again, and what it started is a duplicate then.
+    backfill_batch: (8, 2),
+    # The manifest and one file.
+    backfill_report: (8, 2),
+    # A listing and an incident of one route: a tick that is cut off is made good by the next one.
+    check_expectations: (3, 2),
+    # A page of a listing; a collect is tried again, too.
+    look_again: (8, 1),
+    collect_window: (8, 2),
 }
-# How often a client tries, in all.
-ATTEMPTS = {
-    **dict.fromkeys((start_execution, backfill_request, check_expectations), 3),
-    **dict.fromkeys((backfill_batch, backfill_report, collect_window, look_again), 8),
-}
-
 RETRIES = ("mode", "total_max_attempts")
 
 
 def test_all_calls_end_inside_the_timeout() -> None:
-    """At worst all of them fail; then there is still time to say so, and to say it of the right object."""
-    seconds = {key: sum(map(longest, clients)) + COLD_START for key, clients in CALLS.items()}
-    timeouts = {name: FUNCTIONS[f"{name}Function"].get("Timeout", GLOBALS["Timeout"]) for name, _ in CALLS}
+    """Of each function of the template, by its handler; at worst all fail, and then there is time to say so."""
+    timeouts = {one["Handler"]: one.get("Timeout", GLOBALS["Timeout"]) for one in FUNCTIONS.values()}
+    seconds = {
+        f"{module.handler.__module__}.handler": calls * longest(module.s3) + COLD_START
+        for module, (_, calls) in CALLS.items()
+    }
 
-    assert {} == {key: time for key, time in seconds.items() if time > timeouts[key[0]]}
+    assert seconds.keys() == timeouts.keys()
+    assert {} == {handler: time for handler, time in seconds.items() if time > timeouts[handler]}
 
 
 def test_every_client_gives_up_in_time() -> None:
     """A hanging connection costs seconds, not the minute that botocore waits by itself; a backfill has more patience."""
-    clients = {
-        f"{module.__name__}.{name}": (getattr(module, name).meta.config, attempts)
-        for module, attempts in ATTEMPTS.items()
+    clients = [
+        (f"{module.__name__}.{name}", getattr(module, name).meta.config, attempts)
+        for module, (attempts, _) in CALLS.items()
         for name in ("s3", "sfn")
         if hasattr(module, name)
-    }
+    ]
 
-    assert {name: ("file-arrival-trigger", 1, 3, "standard", attempts) for name, (_, attempts) in clients.items()} == {
-        name: (one.user_agent.split()[0], one.connect_timeout, one.read_timeout, *map(one.retries.get, RETRIES))
-        for name, (one, _) in clients.items()
-    }
+    assert [(name, "file-arrival-trigger", 1, 3, "standard", attempts) for name, _, attempts in clients] == [
+        (name, one.user_agent.split()[0], one.connect_timeout, one.read_timeout, *map(one.retries.get, RETRIES))
+        for name, one, _ in clients
+    ]
