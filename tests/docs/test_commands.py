@@ -68,7 +68,6 @@ class Shown(NamedTuple):
 
     @property
     def options(self) -> dict[str, list[str]]:
-        """Its options with their values."""
         found: dict[str, list[str]] = {}
         for word in self.words:
             if word.startswith("--"):
@@ -78,7 +77,6 @@ class Shown(NamedTuple):
         return found
 
     def __str__(self) -> str:
-        """Return what a test of it is called."""
         return f"{self.page}: {' '.join(self.words[:4])}"
 
 
@@ -225,7 +223,7 @@ def test_every_command_has_an_example_that_works() -> None:
 
 @pytest.mark.parametrize("command", sorted(set(MAKE)), ids=str)
 def test_a_make_command_sets_what_its_target_reads(command: Shown) -> None:
-    """A variable that nobody reads would be ignored in silence: make does something else with it, or the shell reads it."""
+    """A variable that nobody reads is ignored in silence: make must do something else with it, or the shell read it."""
     targets = [word for word in command.words if re.fullmatch(r"[a-z][a-z0-9-]*", word) and word != "make"]
     given = [word for word in command.words if re.match(r"[A-Z]+=", word)]
     plain = commands(*targets)
@@ -245,7 +243,6 @@ RUNS = [
 
 @pytest.mark.parametrize("command", [*shown(r"(?:\.venv/dev/bin/)?python"), *RUNS], ids=str)
 def test_a_module_that_is_run_takes_its_options(command: Shown) -> None:
-    """Each is a text of the module's own."""
     path = REPOSITORY / command.words[command.words.index("-m") + 1].replace(".", "/")
     [source] = [one.read_text() for one in (path.with_suffix(".py"), path / "__main__.py") if one.is_file()]
 
@@ -257,7 +254,6 @@ def test_a_module_that_is_run_takes_its_options(command: Shown) -> None:
 
 @pytest.mark.parametrize("command", SAM, ids=str)
 def test_a_sam_command_names_what_is_there(command: Shown) -> None:
-    """Configurations, parameters, functions, and files."""
     invokes = {"local": "AWS::Serverless::Function", "remote": "AWS::Serverless::StateMachine"}.get(command.words[1])
     options = command.options
     files = [*options.get("env-vars", []), *re.findall(r" -e ([^\s<]+)(?: |$)", " ".join(command.words))]

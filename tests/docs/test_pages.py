@@ -237,7 +237,6 @@ def test_the_costs_add_up() -> None:
 
 
 def test_the_table_of_parameters_is_true() -> None:
-    """Every parameter, and no other, with its default; one cell may stand for all of the row."""
     told: dict[str, str] = {}
     for names, cell, _ in rows(DEPLOY, "parameter"):
         found = words(cell) if cell.startswith("`") else [re.split(r"[: ]", cell)[0].replace("empty", "")]
@@ -263,7 +262,6 @@ def test_the_tables_of_reasons_and_words_are_whole() -> None:
 
 
 def test_a_code_is_told_for_the_error_it_makes() -> None:
-    """What may pass, and what is judged wrong."""
     cells = re.findall(r"^\| `(\w+(?:Call|Denied)Error)`, ([^|]+) \|", RUNBOOK, re.MULTILINE)
     told = [(code, name) for name, cell in cells for code in re.findall(r"\*([A-Za-z]+|\d+)\*", cell)]
     made = [(code, (STATUSES[int(code)][0] if code.isdigit() else CODES[code][1]).__name__) for code, _ in told]
@@ -273,7 +271,6 @@ def test_a_code_is_told_for_the_error_it_makes() -> None:
 
 
 def test_the_job_is_told() -> None:
-    """Each column that it knows, with its type; and the folder that it writes to."""
     columns = [row for row in rows(read("docs/job.md"), "columns") if row[0].startswith("`")]
     told = {name: kind.partition(":")[0] for cell, kind in columns for name in words(cell)}
     target = target_path("BUCKET", PARAMETERS["TargetPrefix"]["Default"], "in/NAME")
@@ -283,7 +280,6 @@ def test_the_job_is_told() -> None:
 
 
 def test_the_table_of_fields_is_the_builds() -> None:
-    """Every field of a route file, in its order, with its default."""
     told = {name.strip("`[]"): default.partition(":")[0] for name, _, default in rows(ROUTES, "field")}
     defaults = {name: default for name, default in Route._field_defaults.items() if type(default) in {bool, int}}
 
@@ -347,7 +343,6 @@ def test_a_manifest_and_an_answer_are_what_is_made() -> None:
 
 
 def test_the_key_policy_allows_what_the_job_needs() -> None:
-    """The same actions in the policy to copy and in the role."""
     policy = json.loads(blocks(DEPLOY, "json")[0])
     needed = [
         value for path, value in VALUES.items() if path.startswith("GlueJobRole.") and "[UseTheKey].Action" in path
@@ -358,7 +353,6 @@ def test_the_key_policy_allows_what_the_job_needs() -> None:
 
 @pytest.mark.parametrize("text", blocks(ROUTES, "toml"), ids=lambda text: text.partition("\n")[0])
 def test_every_route_that_is_shown_is_built(tmp_path: Path, text: str) -> None:
-    """As it stands, or with what every route has."""
     needed = {"match": '"raw/{dt}/{file}"', "job_name": '"job"', "target": '"out"'}
     missing = needed.keys() - tomllib.loads(text).keys()
     path = tmp_path / "shown.toml"
@@ -369,7 +363,6 @@ def test_every_route_that_is_shown_is_built(tmp_path: Path, text: str) -> None:
 
 
 def test_the_readings_that_are_shown_are_the_patterns() -> None:
-    """What a key is read as, and the route of the page's own example."""
     [(match, key, a, b)] = re.findall(r"`(\{a\}-\{b\})` reads `([\w-]+)` as `([\w-]+)` and `([\w-]+)`", ROUTES)
     sales = table(sales=blocks(ROUTES, "toml")[0]).find("raw/sales/dt=2026-11-24/store-17.csv")
     [shown] = re.findall(r'^`("route": .*)`', ROUTES, re.MULTILINE)

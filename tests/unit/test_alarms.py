@@ -96,7 +96,6 @@ def test_an_age_and_a_number_of_messages_are_never_added_up() -> None:
 
 @pytest.mark.parametrize("hours", [0, 1])
 def test_the_dashboard_shows_every_alarm(hours: int) -> None:
-    """Every alarm that the stack has, and no other."""
     resources = deployed(NoArrivalHours=hours)["Resources"]
     widgets = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"])["widgets"]
     [shown] = [one["properties"]["alarms"] for one in widgets if one["type"] == "alarm"]

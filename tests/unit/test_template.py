@@ -74,7 +74,6 @@ def test_attaching_to_a_bucket_starts_nothing(parameters: dict[str, str], *, sch
 
 
 def test_the_error_tree_is_complete() -> None:
-    """The docstring draws every error there is."""
     found = {name for name, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, ArrivalError)}
 
     assert set(re.findall(r"\b\w+Error\b", errors.__doc__ or "")) == found
