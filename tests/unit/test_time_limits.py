@@ -70,7 +70,7 @@ def test_all_calls_end_inside_the_timeout() -> None:
 
 
 def test_every_client_gives_up_in_time() -> None:
-    """A hanging connection costs seconds, not the minute that botocore waits by itself; a backfill has more patience."""
+    """A hanging connection costs seconds, not the minute that botocore waits; a backfill has more patience."""
     clients = [
         (f"{module.__name__}.{name}", getattr(module, name).meta.config, attempts)
         for module, (attempts, _) in CALLS.items()
