@@ -26,6 +26,12 @@ from tools.template import deployed
 RUNBOOK = read("docs/runbook.md")
 STACK = deployed(NoArrivalHours=1)
 RESOURCES, OUTPUTS = STACK["Resources"], STACK["Outputs"]
+# What these options name is the template's, or Glue's.
+NAMED = {
+    "log-group-name": {"/aws-glue/jobs/error", "/aws-glue/jobs/output"}
+    | {value.replace("glueworkshop", "STACK") for path, value in leaves(RESOURCES) if path.endswith(".LogGroupName")},
+    "logical-resource-id": {*RESOURCES},
+}
 SESSION = botocore.session.get_session()
 # Options of the AWS CLI itself.
 GLOBAL_OPTIONS = {"query", "output", "region", "profile", "max-items", "page-size", "starting-token"}
@@ -144,6 +150,7 @@ def check_value(option: str, value: str, shape: Any) -> None:
     elif not value.startswith("$"):
         assert value not in OUTPUTS, f"{value} is the name of an output"
         assert value in (getattr(shape, "enum", None) or [value])
+        assert value.replace("$STACK", "STACK") in NAMED.get(option, {value})
         assert shape.type_name not in {"integer", "long"} or value.isdecimal()
     if shape.type_name == "structure":
         given = re.findall(r"(\w+)=", value)

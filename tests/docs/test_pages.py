@@ -144,21 +144,6 @@ def test_every_name_is_somebodys(path: Path) -> None:
     assert [] == sorted({name for span in spans for name in NAME.findall(span)} - known() - MADE_UP)
 
 
-def test_what_a_command_names_is_the_templates() -> None:
-    """A name that is misspelt answers with an error to somebody who has enough of them."""
-    groups = {
-        value.replace("glueworkshop", "$STACK") for path, value in VALUES.items() if path.endswith("LogGroupName")
-    }
-    for pattern, there in (
-        (r"--log-group-name (\S+)", {*groups, "/aws-glue/jobs/error", "/aws-glue/jobs/output"}),
-        (r"--logical-resource-id (\w+)", RESOURCES.keys()),
-        (r"(?:outputs? `|\$\(output )(\w+)[`)]", STACK["Outputs"].keys()),
-    ):
-        named = {re.sub(r"/(?:STACK|glueworkshop)-", "/$STACK-", name) for name in re.findall(pattern, ALL)}
-        assert named, pattern
-        assert set() == named - there
-
-
 # ---- figures ----
 
 RULE = "StartExecutionFunction.Properties.Events.ObjectCreated.Properties"
