@@ -87,6 +87,8 @@ def test_each_event_is_brought_by_the_rule_of_its_kind(name: str) -> None:
         event(detail__object={"key": f"/{KEY}"}),
         event(source="my.own"),
         *(event(detail_type=f"Object {what}") for what in ("Annotation Created", "Restore Completed", "Deleted")),
+        event(CALL, detail__eventName="UploadPart"),
+        event(CALL, detail__eventSource="s3express.amazonaws.com"),
         event(CALL, detail__requestParameters={"bucketName": "other", "key": KEY}),
         event(CALL, detail__requestParameters={"bucketName": BUCKET, "key": "input/lab3/x"}),
         # An access point of this bucket: its native event has the bucket's name (docs/decisions.md, known limits).
@@ -94,15 +96,9 @@ def test_each_event_is_brought_by_the_rule_of_its_kind(name: str) -> None:
         event(CALL, detail__requestParameters=None),
     ],
 )
-def test_what_is_not_this_stacks_costs_nothing(other: dict[str, Any]) -> None:
-    """Another bucket, prefix or kind of event is dropped by the rules already, and a replay brings none of it."""
-    assert set() == matching(other)
-
-
-@pytest.mark.parametrize("change", [{"eventName": "UploadPart"}, {"eventSource": "s3express.amazonaws.com"}], ids=str)
-def test_what_is_no_such_call_costs_no_invocation(change: dict[str, str]) -> None:
-    """The archive does not look so closely."""
-    assert {"Archive"} == matching(event(CALL, **{f"detail__{name}": value for name, value in change.items()}))
+def test_what_is_not_this_stacks_costs_no_invocation(other: dict[str, Any]) -> None:
+    """Another bucket, prefix or kind of event is dropped by the rules already; the archive looks less closely."""
+    assert matching(other) <= {"Archive"}
 
 
 @pytest.mark.parametrize("name", EVENTS)
