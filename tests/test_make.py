@@ -46,7 +46,7 @@ def test_make_test_lints_and_builds() -> None:
     needing = [number for number, line in enumerate(ran) if "tests/integration" in line or "tests/glue" in line]
 
     assert LINT == [line for line in ran if line in LINT]
-    assert build < min(needing)
+    assert build < min(needing), "the build comes first"
     assert ran[build].startswith(f'PATH="{REPOSITORY}/.venv/dev/bin:$PATH" ')
     assert any("arrivals routes " in line for line in ran)
     # What SAM CLI reports goes nowhere.

@@ -211,7 +211,7 @@ def test_the_costs_add_up() -> None:
     assert f"| **the trigger** | | **${total:.2f}** | |" in COSTS
     assert f"A million arrivals cost some **${total:.2f}**" in README
     assert f"a sixth of the ${untraced:.2f}" in read("docs/performance.md")
-    assert 5.5 < untraced / prices["Lambda duration"] < 6.5
+    assert 5.5 < untraced / prices["Lambda duration"] < 6.5, "no sixth"
     for rate, *told in rows(COSTS, "arrivals a second"):
         # The first request of each second, and 5 % of the others.
         traced = 0.05 + 0.95 / int(rate.split()[0])
@@ -290,7 +290,7 @@ def test_every_backfill_that_is_shown_is_understood() -> None:
     inputs = re.findall(r"(?:--(?:input|event) '|Backfill\w+` with `)(\{.*?\})['`]", ALL)
     requests = [(given, read_request(json.loads(given), stack(), NOW)) for given in inputs]
 
-    assert len(inputs) > 4
+    assert len(inputs) > 4, inputs
     assert [] == [given for given, request in requests if request.dry_run == ('"dry_run": false' in given)]
 
 

@@ -63,7 +63,9 @@ def drawn(properties: dict[str, Any], row: list[Any]) -> Watched:
         namespace, metric, dimensions, value = words
         statistic = more.get("stat", properties["stat"])
     else:
-        namespace, dimensions, metric, value, statistic = SEARCH.findall(more["expression"])[0]
+        found = SEARCH.search(more["expression"])
+        assert found, more
+        namespace, dimensions, metric, value, statistic = found.groups()
     return Watched(properties["title"], metric, statistic, (namespace, dimensions.replace(",", ", "), whose(value)))
 
 
@@ -120,9 +122,9 @@ def test_a_storm_is_no_incident_and_silence_is_one_in_time() -> None:
     lost = RESOURCES["StartExecutionFunction"]["Properties"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"] / 60
 
     assert not {one["MetricName"] for one in ALARMS.values()} & {"Throttles", "ServiceIntegrationsFailed"}
-    assert 2 * 13 < minutes < lost / 2
+    assert 2 * 13 < minutes < lost / 2, "EventAgeAlarm"
     # CloudWatch looks back for seven days at most.
-    assert PARAMETERS["NoArrivalHours"]["MaxValue"] * ALARMS["NoArrivalAlarm"]["Period"] == 7 * 86_400
+    assert PARAMETERS["NoArrivalHours"]["MaxValue"] * ALARMS["NoArrivalAlarm"]["Period"] == 7 * 86_400, "seconds"
 
 
 def test_saved_queries_look_for_words_that_are_logged() -> None:

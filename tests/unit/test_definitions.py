@@ -139,9 +139,9 @@ def test_a_backfill_looks_at_what_was_asked_for_and_leaves_live_arrivals_their_r
     assert {f"{name}.$" for name in item("x")} == selector.keys()
     assert [] == [name for name, path in selector.items() if not path.endswith(f".{name[:-2]}")]
     # Half of the 256 KiB that Step Functions takes.
-    assert batcher["MaxInputBytesPerBatch"] <= 256 * 1024 / 2
+    assert batcher["MaxInputBytesPerBatch"] <= 256 * 1024 / 2, "bytes"
     assert 4 == BATCHES["MaxConcurrency"], "batches at the same time"
-    assert 2 * batcher["MaxItemsPerBatch"] < FUNCTIONS["BackfillBatchFunction"]["Timeout"]
+    assert 2 * batcher["MaxItemsPerBatch"] < FUNCTIONS["BackfillBatchFunction"]["Timeout"], "seconds"
 
 
 def test_the_report_reads_what_the_map_writes() -> None:
