@@ -32,6 +32,7 @@ NAMED = {
     | {value.replace("glueworkshop", "STACK") for path, value in leaves(RESOURCES) if path.endswith(".LogGroupName")},
     "logical-resource-id": {*RESOURCES},
 }
+INVOKES = {"local": "AWS::Serverless::Function", "remote": "AWS::Serverless::StateMachine"}
 SESSION = botocore.session.get_session()
 # Options of the AWS CLI itself.
 GLOBAL_OPTIONS = {"query", "output", "region", "profile", "max-items", "page-size", "starting-token"}
@@ -164,7 +165,7 @@ def test_a_query_finds_something(command: Shown) -> None:
     skeleton = json.dumps(ArgumentGenerator().generate_skeleton(operation(command).output_shape), default=str)
     found = jmespath.search(query, json.loads(skeleton.replace('""', '"$1"')))
 
-    assert found
+    assert found, query
     assert [] == [path for path, value in leaves(found) if value is None]
 
 
@@ -259,19 +260,6 @@ def test_a_module_that_is_run_takes_its_options(command: Shown) -> None:
 # ---- SAM CLI ----
 
 
-@pytest.mark.parametrize("command", SAM, ids=str)
-def test_a_sam_command_names_what_is_there(command: Shown) -> None:
-    invokes = {"local": "AWS::Serverless::Function", "remote": "AWS::Serverless::StateMachine"}.get(command.words[1])
-    options = command.options
-    files = [*options.get("env-vars", []), *re.findall(r" -e ([^\s<]+)(?: |$)", " ".join(command.words))]
-
-    assert {*options.get("config-env", [])[:1]} <= CONFIGURATIONS.keys()
-    assert {word.partition("=")[0] for word in options.get("parameter-overrides", [])} <= PARAMETERS.keys()
-    if invokes and (named := command.words[3:4]):
-        assert [invokes] == [RESOURCES.get(name, {}).get("Type") for name in named]
-    assert [] == [file for file in files if not (REPOSITORY / file).is_file()]
-
-
 def test_sam_reads_every_command_as_it_was_meant(tmp_path: Path) -> None:
     """It takes the options; no value is cut at a blank or dropped because it is empty; no two stacks share a prefix.
 
@@ -293,11 +281,17 @@ def test_sam_reads_every_command_as_it_was_meant(tmp_path: Path) -> None:
 
     for command, answer in zip(shown_once.values(), json.loads(ran.stdout), strict=True):
         overrides = [word.partition("=") for word in command.options.get("parameter-overrides", [])]
+        files = [*command.options.get("env-vars", []), *re.findall(r" -e ([^\s<]+)(?: |$)", " ".join(command.words))]
+        invoked = [RESOURCES.get(name, {}).get("Type") for name in command.words[3:4]]
         assert "refused" not in answer, f"{command}: {answer['refused']}"
+        assert [] == [file for file in files if not (REPOSITORY / file).is_file()], command
+        assert {name for name, *_ in overrides} <= PARAMETERS.keys(), command
         if overrides:
             assert {name: value.strip('"') for name, _, value in overrides} == answer["parameter_overrides"], command
         if command.words[1] in {"deploy", "delete"}:
             assert answer.get("stack_name", "none") == answer.get("s3_prefix"), command
+        if command.words[1] in INVOKES:
+            assert invoked in [[], [INVOKES[command.words[1]]]], command
 
 
 def test_the_proof_in_an_account_uses_one_stack() -> None:

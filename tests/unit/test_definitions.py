@@ -174,7 +174,7 @@ def test_a_message_says_what_it_is_about() -> None:
 
     assert told.get("ResultPath", "the answer of SNS") is None
     assert re.fullmatch(r"[ -~]{1,99}", told["Parameters"]["Subject"])
-    assert "{% $states.input %}" == overdue["Tell that it is missing"]["Output"]
+    assert "{% $states.input %}" == overdue["Tell that it is missing"].get("Output")
     for state, of in (("Tell that it is missing", ""), ("Tell that it has come", "look.")):
         assert {name: f"{{% $states.input.{of}{name.lower()} %}}" for name in ("Subject", "Message")} == {
             name: text for name, text in overdue[state]["Arguments"].items() if name != "TopicArn"
