@@ -28,6 +28,9 @@ SAYS: dict[str, dict[str, object]] = {
     "object-created-key-characters": {
         "object.key": 'input/lab2/eventdriven/dt=2026-11-24/run=05:20/it\'s a "green" + yellow 100%25 (été) 🚕.csv'
     },
+    "object-created-replayed": {"reason": "PutObject"},
+    "object-deleted": {"reason": "DeleteObject"},
+    "cloudtrail-put-object-access-denied": {"eventName": "PutObject", "errorCode": "AccessDenied"},
     "cloudtrail-put-object": {"eventName": "PutObject"},
     "cloudtrail-copy-object": {"eventName": "CopyObject"},
     "cloudtrail-complete-multipart-upload": {"eventName": "CompleteMultipartUpload"},
