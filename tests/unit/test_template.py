@@ -70,7 +70,8 @@ def test_attaching_to_a_bucket_starts_nothing(parameters: dict[str, str], *, sch
     resources = deployed(**parameters)["Resources"]
 
     assert scheduled == ("BackfillScheduler" in resources) == ("BackfillSchedulerRole" in resources)
-    assert ("BackfillFrom" in parameters and scheduled) == ("not_before" in str(resources.get("BackfillScheduler")))
+    bounded = "not_before" in str(resources.get("BackfillScheduler"))
+    assert bounded == (scheduled and "BackfillFrom" in parameters), "the time to begin from"
 
 
 def test_the_error_tree_is_complete() -> None:
