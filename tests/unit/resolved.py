@@ -3,7 +3,7 @@
 `reviewed/defaults.yaml` is the stack without parameters. `reviewed/follows.yaml` is what follows from each parameter:
 what another value of it, alone, changes in that stack, and nothing besides.
 Nobody reviews a thing twice: what stands there already is told by its place. Left out is what is only copied:
-descriptions, queries, and of a definition all but where a substitution lands. `Short` has what of a resource fits there.
+descriptions, queries, and of a definition all but where a substitution lands. `Short` has what of a resource is short.
 """
 
 import json
