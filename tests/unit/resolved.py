@@ -3,7 +3,7 @@
 `reviewed/defaults.yaml` is the stack without parameters. `reviewed/follows.yaml` is what follows from each parameter:
 what another value of it, alone, changes in that stack, and nothing besides.
 Nobody reviews a thing twice: what stands there already is told by its place. Left out is what is only copied:
-descriptions, queries, and of a definition all but where a substitution lands. `Short` has what of a resource is short.
+descriptions, queries, and of a definition all but where a substitution lands.
 """
 
 import json
@@ -193,16 +193,12 @@ def _label(item: Any, number: int) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes on one line, or wrapped, what is short; each statement of a policy on a line of its own."""
+    """Writes a part on one line, or two, if it fits there: a change then shows as a line of its own."""
 
     def represent_data(self, data: Any) -> yaml.Node:
         node = super().represent_data(data)
         if isinstance(node, yaml.CollectionNode):
-            text = json.dumps(data)
-            node.flow_style = len(text) < 900 and not re.search(r'"Policies"|^\{"\w+": (?:\{"Effect"|"as )', text)
-            if not node.flow_style and "Is" in data:
-                short = {name: one for name, one in data.items() if len(json.dumps(one)) < 120 and name != "Policies"}
-                node = super().represent_data({"Short": short} | {k: v for k, v in data.items() if k not in short})
+            node.flow_style = len(json.dumps(data)) < 240
         return node
 
 
