@@ -8,7 +8,6 @@ from hashlib import md5
 
 from shared.domain.stack import Stack
 from tests.simulation.fakes import Version
-from tests.simulation.steps import Steps
 from tests.simulation.world import Word, World
 from tests.unit.builders import PREFIX, stack, table
 
@@ -23,8 +22,6 @@ TABLE = table(
     elsewhere='match = "elsewhere/{file}"',
 )
 
-type Identity = tuple[str, str | None, str, str]
-
 
 class Arrivals(World):
     """A bucket of any versioning, with route files or without, and a bad day."""
@@ -32,29 +29,25 @@ class Arrivals(World):
     lengths = (1,)
 
     def make_stack(self) -> Stack:
-        """Draw the bucket and whether there are route files."""
         self.s3.versioning = self.dice.choice(["", "Enabled", "Suspended"])
         self.routed = self.dice.random() < 0.5
         return stack(table=TABLE) if self.routed else stack()
 
     def happen(self) -> None:
-        """Upload, overwrite and delete; end executions; replay, and look at everything once more."""
         moment = 0.0
         for _ in range(self.dice.randint(2, 12)):
             moment += self.dice.choice([0, 0.1, 1, 5])
-            self.spawn(self.work(PREFIX + self.dice.choice(NAMES)), moment)
+            self.spawn(self.work, PREFIX + self.dice.choice(NAMES), after=moment)
         for _ in range(self.dice.choice([0, 1, 2])):
-            label, dry = self.dice.choice([(None, False), ("again", False), (None, True)])
-            self.spawn(self.backfill(label, dry=dry), self.dice.random() * moment)
+            how = self.dice.choice([(None, False), ("again", False), (None, True)])
+            self.spawn(self.backfill, *how, after=self.dice.random() * moment)
         if self.dice.random() < 0.3:
-            self.spawn(self.replay(), self.dice.random() * 2 * moment)
+            self.spawn(self.replay, after=self.dice.random() * 2 * moment)
 
     def settle(self) -> None:
-        """Look at everything once more."""
-        self.spawn(self.backfill())
+        self.spawn(self.backfill)
 
-    def work(self, key: str) -> Steps:
-        """Upload once, or twice within a second; or delete what is there."""
+    def work(self, key: str) -> None:
         if self.dice.random() < 0.15:
             self.s3.delete(key)
             return
@@ -65,12 +58,10 @@ class Arrivals(World):
             self.seen["uploads"] += 1
             for _ in range(self.dice.randint(0, 3)):
                 self.announce(version, self.dice.choice([0, 0, 1, 10]) * self.dice.random())
-        yield 0
 
     # ---- The promise ----
 
     def check(self, word: Word) -> None:
-        """See that an answer is true: what it started can be read by its key, and what it skipped is nothing to start."""
         self.wrong += [f"{wrong}: {word}" for wrong in self._untrue(word)]
 
     def _untrue(self, word: Word) -> Iterator[str]:
@@ -94,8 +85,7 @@ class Arrivals(World):
             if word.label != "dry":
                 yield "not there"
             return
-        said = json.loads(execution.input)
-        others = ":others:" in execution.arn
+        said, others = json.loads(execution.input), ":others:" in execution.arn
         if self.routed and (said["route"], others) != (ROUTED[word.key], ROUTED[word.key] == "folder"):
             yield "the wrong route or machine"
         if word.version_id not in {None, said["object"]["version_id"]}:
@@ -111,7 +101,6 @@ class Arrivals(World):
         )
 
     def verdict(self) -> list[str]:
-        """Return what was started twice or by a dry run, and after the good end also what was never started."""
         started = [(_identity(one.input), one.asked_by) for one in self.sfn.executions]
         ever = {identity for identity, _ in started}
         return [
@@ -140,12 +129,12 @@ def _is_covered(there: list[tuple[float, float, str]], word: Word) -> bool:
     return covered >= word.ended
 
 
-def _identity(given: str) -> Identity:
+def _identity(given: str) -> tuple[str, str | None, str, str]:
     stored = json.loads(given)["object"]
     return stored["key"], stored["version_id"], stored["etag"], stored["last_modified"]
 
 
-def _is_of(identity: Identity, version: Version) -> bool:
+def _is_of(identity: tuple[str, str | None, str, str], version: Version) -> bool:
     key, version_id, etag, second = identity
     same = (etag, int(datetime.fromisoformat(second).timestamp())) == (version.etag, version.second)
     return key == version.key and (version_id == version.version_id if version_id else same)

@@ -3,10 +3,9 @@
 Only they can show what happens when any call fails at any moment, over thousands of orders of events.
 """
 
+import functools
 import hashlib
 import io
-import json
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ from shared.domain.windows import File
 from tests.unit.builders import refusal
 
 RETENTION = 90 * 24 * 3600.0  # how long Step Functions keeps the name of a closed execution
-LEGAL_NAME = re.compile(r'[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}')
-LARGEST_INPUT = 262_144  # bytes
 PAGE = 2  # keys of a listing's page
 
 
@@ -32,8 +29,16 @@ class Wire:
     asking: Any = None
 
     def call[T](self, operation: str, effect: Callable[[], T]) -> T:
-        """Make one call."""
         return effect()
+
+
+def called(operation: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a method of a service be called over its wire."""
+
+    def over_the_wire(method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda self, **given: self.wire.call(operation, functools.partial(method, self, **given))
+
+    return over_the_wire
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,8 @@ class Version:
         return None if self.version_id == "null" else self.version_id
 
     @property
-    def upload(self) -> Upload:
-        """What makes the upload itself."""
-        return self.file.upload
+    def described(self) -> dict[str, Any]:
+        return {"ETag": f'"{self.etag}"', "LastModified": datetime.fromtimestamp(self.second, UTC)}
 
 
 @dataclass(frozen=True)
@@ -118,65 +122,48 @@ class FakeS3:
         return found[-1] if found else None
 
     def all_current(self, prefix: str = "") -> list[Version]:
-        """Return what a listing shows, in its order."""
         keys = sorted((key for key in self.versions if key.startswith(prefix)), key=str.encode)
         return [found for key in keys if (found := self.current(key))]
 
+    @called("HeadObject")
     def head_object(
         self, *, Bucket: str, Key: str, VersionId: str | None = None, ExpectedBucketOwner: str | None = None
     ) -> dict[str, Any]:
-        """Describe an object, or raise what a HEAD raises."""
+        if ExpectedBucketOwner not in (None, self.owner):
+            raise refusal("403", 403, "HeadObject")
+        found = self.find(Key, VersionId) if Bucket == self.bucket else None
+        if found is None or found.etag is None:
+            code = 405 if found and VersionId else 404
+            raise refusal(str(code), code, "HeadObject")
+        version = {"VersionId": found.version_id} if self.versioning else {}
+        # The last is the simulation's own: what is current in truth, whichever version was asked for.
+        return {**found.described, "ContentLength": found.size, **version, "Current": self.current(Key)}
 
-        def effect() -> dict[str, Any]:
-            if ExpectedBucketOwner not in (None, self.owner):
-                raise refusal("403", 403, "HeadObject")
-            found = self.find(Key, VersionId) if Bucket == self.bucket else None
-            if found is None or (found.etag is None and VersionId is None):
-                raise refusal("404", 404, "HeadObject")
-            if found.etag is None:
-                raise refusal("405", 405, "HeadObject")
-            version = {"VersionId": found.version_id} if self.versioning else {}
-            # The last is the simulation's own: what is current in truth, whichever version was asked for.
-            return {**_described(found), "ContentLength": found.size, **version, "Current": self.current(Key)}
-
-        return self.wire.call("HeadObject", effect)
-
+    @called("ListObjectsV2")
     def list_objects_v2(
         self, *, Bucket: str, Prefix: str, ExpectedBucketOwner: str, Delimiter: str = "\0", ContinuationToken: str = ""
     ) -> dict[str, Any]:
         """List a page of what is there now, as the page before it may not have seen it."""
-
-        def effect() -> dict[str, Any]:
-            found = [one for one in self.all_current(Prefix) if Delimiter not in one.key[len(Prefix) :]]
-            rest = [
-                {"Key": one.key, "Size": one.size, **_described(one)} for one in found if one.key > ContinuationToken
-            ]
-            more = {"NextContinuationToken": rest[PAGE - 1]["Key"]} if len(rest) > PAGE else {}
-            return {"Contents": rest[:PAGE], **more}
-
-        return self.wire.call("ListObjectsV2", effect)
+        found = [one for one in self.all_current(Prefix) if Delimiter not in one.key[len(Prefix) :]]
+        rest = [{"Key": one.key, "Size": one.size, **one.described} for one in found if one.key > ContinuationToken]
+        more = {"NextContinuationToken": rest[PAGE - 1]["Key"]} if len(rest) > PAGE else {}
+        return {"Contents": rest[:PAGE], **more}
 
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
-        """Read a manifest."""
+        return {"Body": io.BytesIO(self._stored(Key=Key))}
 
-        def effect() -> bytes:
-            if Key not in self.manifests:
-                raise refusal("NoSuchKey", 404, "GetObject")
-            return self.manifests[Key].body
+    @called("GetObject")
+    def _stored(self, *, Key: str) -> bytes:
+        if Key not in self.manifests:
+            raise refusal("NoSuchKey", 404, "GetObject")
+        return self.manifests[Key].body
 
-        return {"Body": io.BytesIO(self.wire.call("GetObject", effect))}
-
+    @called("PutObject")
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str, IfNoneMatch: str = "") -> None:
-        """Store a manifest, unless there is one and it is asked for."""
-        asking = self.wire.asking
-
-        def effect() -> None:
-            if Key in self.manifests and IfNoneMatch:
-                raise refusal("PreconditionFailed", 412, "PutObject")
-            self.manifests[Key] = Put(Key, Body, self.wire.now, asking)
-            self.puts.append(self.manifests[Key])
-
-        self.wire.call("PutObject", effect)
+        if Key in self.manifests and IfNoneMatch:
+            raise refusal("PreconditionFailed", 412, "PutObject")
+        self.manifests[Key] = Put(Key, Body, self.wire.now, self.wire.asking)
+        self.puts.append(self.manifests[Key])
 
     def _next_id(self) -> str:
         self.ids += 1
@@ -185,19 +172,15 @@ class FakeS3:
     def _add(self, version: Version) -> None:
         """Make a version the latest; without versioning it replaces the null version."""
         if old := self.current(version.key):
-            since, _ = self.lives[old.upload].pop()
-            self.lives[old.upload].append((since, self.wire.now))
+            since, _ = self.lives[old.file.upload].pop()
+            self.lives[old.file.upload].append((since, self.wire.now))
         known = [one for one in self.versions[version.key] if self.versioning == "Enabled" or one.version_id != "null"]
         self.versions[version.key] = [*known, version]
         self._begin(version.key)
 
     def _begin(self, key: str) -> None:
         if found := self.current(key):
-            self.lives[found.upload].append((self.wire.now, inf))
-
-
-def _described(version: Version) -> dict[str, Any]:
-    return {"ETag": f'"{version.etag}"', "LastModified": datetime.fromtimestamp(version.second, UTC)}
+            self.lives[found.file.upload].append((self.wire.now, inf))
 
 
 @dataclass
@@ -216,8 +199,12 @@ class FakeExecution:
 
     @property
     def name(self) -> str:
-        """Its name."""
         return self.arn.rsplit(":", 1)[-1]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        began = datetime.fromtimestamp(round(self.started, 3), UTC)
+        return {"executionArn": self.arn, "status": self.status, "startDate": began}
 
 
 @dataclass
@@ -232,59 +219,32 @@ class FakeStepFunctions:
     by_arn: dict[str, FakeExecution] = field(default_factory=dict)
     inputs: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
+    @called("StartExecution")
     def start_execution(
         self, *, stateMachineArn: str, name: str, input: str, traceHeader: str | None = None
     ) -> dict[str, Any]:
-        """Start an execution, give the running one of that name and input, or refuse the name."""
-        asking = self.wire.asking
+        if stateMachineArn not in self.machines:
+            raise refusal("StateMachineDoesNotExist")
+        arn = f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"
+        self.inputs[arn].add(input)
+        known = self._find(arn)
+        if known and (known.closed <= self.wire.now or known.input != input):
+            raise refusal("ExecutionAlreadyExists")
+        if not known:
+            known = self.by_arn[arn] = FakeExecution(arn, input, self.wire.now, self.wire.asking)
+            self.executions.append(known)
+            self.began(known)
+        return known.described
 
-        def effect() -> dict[str, Any]:
-            if stateMachineArn not in self.machines:
-                raise refusal("StateMachineDoesNotExist")
-            if not LEGAL_NAME.fullmatch(name):
-                raise refusal("InvalidName")
-            if not _is_json(input) or len(input.encode()) > LARGEST_INPUT:
-                raise refusal("InvalidExecutionInput")
-            arn = f"{stateMachineArn.replace(':stateMachine:', ':execution:')}:{name}"
-            self.inputs[arn].add(input)
-            known = self._find(arn)
-            if known and (known.closed <= self.wire.now or known.input != input):
-                raise refusal("ExecutionAlreadyExists")
-            if not known:
-                known = self.by_arn[arn] = FakeExecution(arn, input, self.wire.now, asking)
-                self.executions.append(known)
-                self.began(known)
-            return {"executionArn": arn, "startDate": _milliseconds(known.started)}
-
-        return self.wire.call("StartExecution", effect)
-
+    @called("DescribeExecution")
     def describe_execution(self, *, executionArn: str, includedData: str = "ALL_DATA") -> dict[str, Any]:
-        """Describe an execution, or say that it does not exist."""
-
-        def effect() -> dict[str, Any]:
-            known = self._find(executionArn)
-            if not known:
-                raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
-            return {"executionArn": known.arn, "status": known.status, "startDate": _milliseconds(known.started)}
-
-        return self.wire.call("DescribeExecution", effect)
+        if known := self._find(executionArn):
+            return known.described
+        raise refusal("ExecutionDoesNotExist", 400, "DescribeExecution")
 
     def close(self, execution: FakeExecution, status: str = "SUCCEEDED") -> None:
-        """End an execution; its name stays taken."""
         execution.status, execution.closed = status, self.wire.now
 
     def _find(self, arn: str) -> FakeExecution | None:
         known = self.by_arn.get(arn)
         return None if known and self.wire.now > known.closed + self.retention else known
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _milliseconds(moment: float) -> datetime:
-    return datetime.fromtimestamp(round(moment, 3), UTC)

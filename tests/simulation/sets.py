@@ -2,21 +2,19 @@
 
 import json
 from collections import Counter
+from functools import cache
 
-from artifact.pack import pack
-from artifact.route_files import parse_template
 from shared.domain import sets
 from shared.domain.memory import Upload
-from shared.domain.pattern import Pattern
-from shared.domain.routes import Route, RouteTable, SetCondition
 from shared.domain.stack import Stack
-from shared.domain.windows import File, parse_manifest
+from shared.domain.windows import parse_manifest
 from tests.simulation.fakes import FakeExecution
 from tests.simulation.steps import Steps
 from tests.simulation.world import World
-from tests.unit.builders import stack
+from tests.unit.builders import stack, table
 
 INSTANCES = ("1", "2")
+read_routes = cache(table)
 
 
 class Sets(World):
@@ -29,71 +27,65 @@ class Sets(World):
     interrupted = 0.0
 
     def make_stack(self) -> Stack:
-        """Draw a route of either kind, and how many members an instance may have."""
         self.s3.versioning, self.prompt = "Enabled", self.dice.random() < 0.6
         self.size = self.wanted = self.dice.randint(2, 3)
         if self.dice.random() < 0.5:
-            route = _route(
-                [f"in/{{i}}/m{number}" for number in range(self.size)], None, SetCondition(None, self.seconds)
-            )
+            match, condition = [f"in/{{i}}/m{number}" for number in range(self.size)], "each = true"
         else:
             self.wanted = self.dice.randint(2, 4)
             self.size = self.wanted + self.dice.randint(0, 2)
-            route = _route(["in/{i}/{f}"], "in/{i}/", SetCondition(self.wanted, self.seconds))
-        return stack(source_prefix="in/", table=RouteTable(pack([route])))
+            match, condition = ["in/{i}/{f}"], f"at_least = {self.wanted}"
+        source = "" if "each" in condition else 'source = "in/{i}/"'
+        given = (
+            f'match = {match}\ntarget = "out/{{i}}"\nset = {{ {condition}, settle_seconds = {self.seconds} }}\n{source}'
+        )
+        return stack(source_prefix="in/", table=read_routes(r=given))
 
     def happen(self) -> None:
-        """Upload what makes a set; let the user go on for a while, and perhaps look at everything in the middle of it."""
         moment = 0.0
         for number in range(self.wanted):
-            self.spawn(self.upload(f"in/1/m{number}"), self.dice.random() * self.seconds)
+            self.spawn(self.upload, f"in/1/m{number}", after=self.dice.random() * self.seconds)
         for _ in range(self.dice.choice([0, 0, 0, 1, 3, 9])):
             moment += self.dice.choice([0, 0.1, 1, self.seconds, 3 * self.seconds])
-            self.spawn(self.work(), moment)
-        for steps in (self.backfill(), self.deploy()):
+            self.spawn(self.work, after=moment)
+        for act in (self.backfill, self.deploy):
             if self.dice.random() < 0.2:
-                self.spawn(steps, self.dice.random() * moment)
+                self.spawn(act, after=self.dice.random() * moment)
 
     def settle(self) -> None:
-        """Redrive what was stopped; look at everything once or twice, perhaps when Step Functions has forgotten all names."""
         for run in self.runs:
-            self.spawn(self.redrive(run))
+            self.spawn(self.redrive, run)
         self.run()
         for _ in range(self.dice.choice([1, 1, 2])):
             if self.dice.random() < 0.4:
                 self.sfn.by_arn.clear()
                 self.environments.clear()
             self.wire.now += 1
-            self.spawn(self.backfill(self.dice.choice([None, None, "again"])))
+            self.spawn(self.backfill, self.dice.choice([None, None, "again"]))
             self.run()
 
     # ---- What happens ----
 
-    def work(self) -> Steps:
-        """Be the user: upload, overwrite, delete, or restore without an event."""
+    def work(self) -> None:
         instance = self.dice.choice(INSTANCES[: 1 + (self.dice.random() < 0.3)])
         key = f"in/{instance}/m{self.dice.randrange(self.size)}"
         luck = self.dice.random()
         if luck < 0.65:
-            yield from self.upload(key)
+            self.upload(key)
         elif luck < 0.82 and self.s3.current(key):
             self.s3.delete(key)
         else:
             self.s3.restore(key)
 
-    def upload(self, key: str) -> Steps:
-        """Upload, and announce it at once or late, twice or never."""
+    def upload(self, key: str) -> None:
         version = self.s3.put(key, f"{self.s3.ids}".encode())
         self.seen["uploads"] += 1
         for _ in range(1 if self.prompt else self.dice.choice([0, 1, 1, 2])):
             self.announce(version, 0 if self.prompt else self.dice.choice([0, 0, 1, self.seconds, 5 * self.seconds]))
-        return
-        yield
 
     def opened(self, run: FakeExecution) -> None:
-        """Let a member be away while the set is collected."""
         if run.name.endswith("-0") and self.dice.random() < self.flickering:
-            self.spawn(self.flicker(run))
+            self.spawn(self.flicker, run)
 
     def flicker(self, run: FakeExecution) -> Steps:
         """Be a member that is away while the set is collected, and back just after; another is announced about then."""
@@ -111,7 +103,6 @@ class Sets(World):
             self.s3.restore(key)
 
     def end_badly(self, run: FakeExecution, status: str) -> None:
-        """Let an event come again after an operator has stopped an execution."""
         super().end_badly(run, status)
         self.interrupted = self.wire.now
         if there := self.s3.all_current():
@@ -120,7 +111,6 @@ class Sets(World):
     # ---- The promise ----
 
     def verdict(self) -> list[str]:
-        """Return what ran twice, incomplete, or before it had settled, and what should have run and has not."""
         content = Counter((target.label, target.files) for target in self.started)
         return [
             *(f"twice: {sorted(files)} was run" for (_, files), count in content.items() if count > 1),
@@ -142,18 +132,15 @@ class Sets(World):
         ran = {target.files for target in self.started if target.label is None}
         if len(there) < self.wanted or frozenset(one.upload for one in there) in ran | self._unfinished():
             return []
+        (route,) = self.stack.table.routes
+        named = sets.content_of(there, route, prefix if route.source else (("i", instance),), self.stack).identity
         return [
             f"lost: {word} named a complete set that was never run"
             for word in self.words
             if word.key.startswith(prefix) and word.label is None and word.answer["outcome"] != "skipped"
             # It began when all were there as they are, or it was told that they run.
-            if word.began > changed or (word.looked > changed and self._content(instance, there) in word.name)
+            if word.began > changed or (word.looked > changed and named in word.name)
         ]
-
-    def _content(self, instance: str, there: list[File]) -> str:
-        (route,) = self.stack.table.routes
-        name = f"in/{instance}/" if route.source else (("i", instance),)
-        return sets.content_of(there, route, name, self.stack).identity
 
     def _unfinished(self) -> set[frozenset[Upload]]:
         """Return what was stopped between its manifest and its run: nobody else starts it, so it must be redriven."""
@@ -166,24 +153,16 @@ class Sets(World):
 
 
 class Interrupted(Sets):
-    """One set, and one thing that happens to it while it settles: a member is away, or an operator stops the execution."""
+    """One set, and one thing that happens while it settles: a member is away, or an operator stops it."""
 
     def happen(self) -> None:
-        """Upload the set at once; nothing else fails, and there is one event about then."""
         self.failing = self.outliving = self.redriving = self.slow = 0
         self.prompt, self.lingering, self.reusing, self.size = True, 60, 1, self.wanted
         self.stopping = self.dice.choice([0, 1])
         self.flickering = 1 - self.stopping
         for number in range(self.wanted):
-            self.spawn(self.upload(f"in/1/m{number}"))
+            self.spawn(self.upload, f"in/1/m{number}")
 
     def opened(self, run: FakeExecution) -> None:
-        """Disturb the first execution only."""
         super().opened(run)
         self.stopping = self.flickering = 0
-
-
-def _route(texts: list[str], source: str | None, condition: SetCondition) -> Route:
-    match = tuple(Pattern(parse_template(text, deep_allowed=True)) for text in texts)
-    folder = parse_template(source, deep_allowed=False) if source else None
-    return Route("r", match, "job", parse_template("out/{i}", deep_allowed=False), folder, set=condition)

@@ -1,8 +1,7 @@
 """Plain code, run call by call: between any two calls of one process anything else may happen.
 
-A process is run from its beginning with the answers it had so far, until it makes a call that has none yet. That call is then
-made, its answer is noted, and the process is run again. So the code under test needs no `yield` and no `await`, and stopping
-one between two calls is to run it no more.
+A process is run again and again from its beginning, with the answers it had so far, until it makes a call without one.
+That call is made and its answer is noted. So the code needs no `yield`, and to stop it is to run it no more.
 """
 
 from collections.abc import Callable, Generator
@@ -28,7 +27,6 @@ class Answers:
     next: int = 0
 
     def call(self, operation: str, effect: Callable[[], Any]) -> Any:
-        """Return the answer of the next call, or raise what it raised."""
         if self.next == len(self.given):
             raise Next(operation, effect)
         answer, error = self.given[self.next]

@@ -1,8 +1,8 @@
-"""Windows: every upload is in exactly one manifest, and on a good day each folder and slot is one run."""
+"""Windows: every upload is in exactly one manifest, with all that was visible before its window closed."""
 
 import json
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from math import inf
 
 from shared.domain import windows
@@ -21,7 +21,6 @@ NAMES = ("0", "1", "2", "deep/3")
 
 @cache
 def generation_of(given: str) -> Generation:
-    """Return the generation that an execution with this input collects."""
     return windows.parse_generation(json.loads(given))
 
 
@@ -29,7 +28,6 @@ class Windows(World):
     """Uploads of a few folders, in any way that uploads come."""
 
     def make_stack(self) -> Stack:
-        """Gather by the template's parameter, and draw what concerns windows alone."""
         self.s3.versioning = self.dice.choice(["", "Enabled"])
         self.s3_skew = self.dice.choice([0, 0, -1, 1])
         self.crowding = self.dice.choice([0, 1, 3])
@@ -37,36 +35,30 @@ class Windows(World):
         return stack(source_prefix="in/", window_seconds=self.seconds)
 
     def happen(self) -> None:
-        """Upload a few objects within a while; deploy, replay and look again meanwhile."""
         span = self.dice.choice([2, self.seconds, 3 * self.seconds])
         keys = [folder + name for folder in FOLDERS for name in NAMES][: self.dice.choice([2, 4, 8])]
         for _ in range(self.dice.randint(1, 7)):
-            self.spawn(self.upload(self.dice.choice(keys)), self.dice.random() * span)
-        for steps, after in (
-            (self.deploy(), 6),
-            (self.replay(), 12),
-            (self.backfill(self.dice.choice([None, "again"])), 6),
-        ):
+            self.spawn(self.upload, self.dice.choice(keys), after=self.dice.random() * span)
+        look_again = partial(self.backfill, self.dice.choice([None, "again"]))
+        for act, most in ((self.deploy, 6), (self.replay, 12), (look_again, 6)):
             if self.dice.random() < 0.2:
-                self.spawn(steps, self.soon(after))
+                self.spawn(act, after=self.soon(most))
 
     def settle(self) -> None:
-        """Redrive what failed, before a backfill or after it."""
         self.wire.now += self.soon(5 if self.sfn.retention == inf else 30)
         for run in self.runs:
             if run.status != "SUCCEEDED" and self.dice.random() < 0.5:
-                self.spawn(self.redrive(run), self.soon(3))
-        self.spawn(self.backfill())
+                self.spawn(self.redrive, run, after=self.soon(3))
+        self.spawn(self.backfill)
         self.run()
         for run in self.runs:
             # What has collected and not run needs somebody; what has not collected is taken over by a later generation.
             if run.status != "SUCCEEDED" and generation_of(run.input).manifest_key in self.s3.manifests:
-                self.spawn(self.redrive(run))
+                self.spawn(self.redrive, run)
 
     # ---- What happens ----
 
     def put(self, key: str, second: float) -> None:
-        """Make an object visible, as one of few: the same bytes may come again."""
         version = self.s3.put(key, self.dice.choice([b"x", b"yy", b"zzz"]), second)
         self.seen["uploads"] += 1
         for _ in range(self.dice.choice([0, 1, 1, 2, 3])):
@@ -75,7 +67,6 @@ class Windows(World):
             self.announce(version, wait * (1 if self.sfn.retention == inf else self.dice.choice([1, 1, 6])))
 
     def upload(self, key: str) -> Steps:
-        """Upload, perhaps in parts that take long, perhaps over another object; perhaps delete and restore it."""
         second = self.wire.now + self.s3_skew
         if self.dice.random() < 0.25:
             self.seen["multipart uploads"] += 1
@@ -89,17 +80,14 @@ class Windows(World):
                 self.s3.restore(key)
 
     def opened(self, run: FakeExecution) -> None:
-        """Let uploads come at the last minute."""
         if generation_of(run.input).number == 0:
             for _ in range(self.dice.randint(0, self.crowding)):
-                self.spawn(self.upload_at_the_last_minute(run))
+                self.spawn(self.upload_at_the_last_minute, run)
 
     def upload_at_the_last_minute(self, run: FakeExecution) -> Steps:
-        """End an upload in parts just before or after a window closes; its event, or one of its key, comes about then."""
+        """End an upload in parts about when a window closes; its event, or one of its key, comes about then."""
         window, deadline = generation_of(run.input).group, run.started + self.seconds
-        known = [
-            version.key for version in self.s3.all_current(window.folder) if own_folder(version.key) == window.folder
-        ]
+        known = [one.key for one in self.s3.all_current(window.folder) if own_folder(one.key) == window.folder]
         key = self.dice.choice(known or [f"{window.folder}0"])
         second = window.start + self.dice.randrange(self.seconds)
         moment = deadline + self.dice.uniform(-0.5, self.dice.choice([1, 4, 4]) * GRACE)
@@ -117,17 +105,12 @@ class Windows(World):
     # ---- The promise ----
 
     def verdict(self) -> list[str]:
-        """Return what is twice, strange or lost; after the good end nothing may be missing that exists."""
-        puts = [(generation_of(put.asked_by.input), put) for put in self.s3.puts]
-        self.stored = [
-            (
-                Generation(by.group, int(put.key.rsplit("/", 1)[-1].removesuffix(".json"))),
-                frozenset(file.upload for file in parse_manifest(put.body)),
-                by,
-            )
-            for by, put in puts
-        ]
-        self.existing = {version.upload for version in self.s3.all_current()}
+        self.stored = []
+        for put in self.s3.puts:
+            by, number = generation_of(put.asked_by.input), int(put.key.rsplit("/", 1)[-1].removesuffix(".json"))
+            uploads = frozenset(file.upload for file in parse_manifest(put.body))
+            self.stored.append((Generation(by.group, number), uploads, by))
+        self.existing = {version.file.upload for version in self.s3.all_current()}
         # S3 tells what was gone and is back from the first time in nothing, and nobody announces it.
         self.restored = {upload for upload, lives in self.s3.lives.items() if len(lives) > 1}
         ends = self._missing() if self.calm else [*self._not_where_it_joined(), *self._in_no_run(), *self.scattered()]
@@ -157,7 +140,6 @@ class Windows(World):
         ]
 
     def _missing(self) -> list[str]:
-        """Return what is lost though a backfill without faults has looked at everything."""
         held = {upload for one, uploads, _ in self.stored if one.group.reprocess is None for upload in uploads}
         bad = {run.name for run in self.runs if run.status in {"FAILED", "ABORTED"}}
         unfinished = {upload for one, uploads, _ in self.stored if one.name in bad for upload in uploads}
@@ -173,13 +155,13 @@ class Windows(World):
         """Return which generation an answer told of, for what was current then, and is, and was never away."""
         inputs = {run.name: run.input for run in self.runs}
         return [
-            (word.current.upload, generation_of(inputs[word.name]))
+            (word.current.file.upload, generation_of(inputs[word.name]))
             for word in self.words
-            if word.name in inputs and word.current and word.current.upload in self.existing - self.restored
+            if word.name in inputs and word.current and word.current.file.upload in self.existing - self.restored
         ]
 
     def _not_where_it_joined(self) -> list[str]:
-        """Return what joined a generation whose manifest, or the one of the generation that closed it, doesn't hold it."""
+        """Return what joined a generation and is neither in its manifest nor in that of the one which closed it."""
         stored_by = {generation: by for generation, _, by in self.stored}
         wrong = []
         for upload, joined in self._joined():
@@ -188,11 +170,7 @@ class Windows(World):
                 generation = stored_by[generation]
             ours = joined.group.folder, joined.group.start
             if generation in stored_by and (own_folder(upload[0]), slot_start(upload[2], self.seconds)) == ours:
-                held = (
-                    uploads
-                    for one, uploads, _ in self.stored
-                    if one.group == joined.group and one.number <= generation.number
-                )
+                held = [kept for one, kept, _ in self.stored if one.group == joined.group and one <= generation]
                 if upload not in set().union(*held):
                     wrong.append(f"lost: {upload} joined {joined.name} and is not in its manifest")
         return wrong
@@ -217,31 +195,3 @@ class Windows(World):
             for former in generation.former
             if former.name in found and self.s3.lives[upload][-1][0] < closes[former.name]
         ]
-
-
-class Burst(Windows):
-    """A good day: no faults, clocks that agree, and prompt first events."""
-
-    def happen(self) -> None:
-        """Upload many objects at once, or within a while, announced as often as can be."""
-        self.failing = self.outliving = self.stopping = self.crowding = self.s3_skew = 0
-        self.sfn.retention = inf
-        over = self.dice.choice([1, self.seconds, 3 * self.seconds])
-        for number in range(self.dice.randint(1, 20)):
-            self.spawn(self.prompt_upload(f"{self.dice.choice(FOLDERS)}{number:02}"), self.dice.random() * over)
-
-    def prompt_upload(self, key: str) -> Steps:
-        """Upload at once, and announce it at once and perhaps again, soon or late."""
-        version = self.s3.put(key, b"x")
-        for number in range(self.dice.choice([1, 2, 3])):
-            self.announce(version, self.soon(3) if number and self.dice.random() < 0.5 else self.dice.random())
-        return
-        yield
-
-    settle = World.settle  # no backfill is needed
-
-    def verdict(self) -> list[str]:
-        """Count the runs, too."""
-        slots = {(own_folder(key), slot_start(second, self.seconds)) for key, _, second in self.s3.lives}
-        many = [] if len(self.started) <= len(slots) else [f"scattered: {len(self.started)} runs for {sorted(slots)}"]
-        return [*super().verdict(), *many, *(f"lost: {upload}" for upload in self.s3.lives.keys() - self._ran())]

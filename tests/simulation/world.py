@@ -1,8 +1,7 @@
-"""The world around the handlers: time, faults, Lambda, EventBridge, the window machine and the people; under every protocol.
+"""The world around the handlers: time, faults, Lambda, EventBridge, the window machine and the people.
 
-The handlers run here as they are. Their clients lead to services that are simulated, and each call may come late, be lost, be
-repeated, be refused or kill its caller. What is uploaded and what must hold at the end is each protocol's own: `arrivals.py`,
-`windows.py`, `sets.py`.
+The handlers run here as they are. Their clients lead to simulated services, and each call may come late, be lost, be
+repeated, be refused or kill its caller. What is uploaded and promised is in `arrivals.py`, `windows.py` and `sets.py`.
 """
 
 import heapq
@@ -11,12 +10,12 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
@@ -32,9 +31,8 @@ from shared.domain.windows import GRACE, parse_manifest
 from shared.gates import real, step_functions
 from tests.simulation.fakes import FakeExecution, FakeS3, FakeStepFunctions, Version, Wire
 from tests.simulation.steps import Answers, Steps, in_steps
-from tests.unit.builders import ACCOUNT, BUCKET, MACHINE, refusal, stack
+from tests.unit.builders import ACCOUNT, BUCKET, CONTEXT, MACHINE, event, refusal, stack
 
-CONTEXT: Any = SimpleNamespace(aws_request_id="simulated")
 OTHERS, WINDOWS = MACHINE.replace("glueworkshop", "others"), f"{MACHINE}-windows"
 # Seconds that any function's clock may differ from Step Functions'; the protocols allow for GRACE.
 SKEW = GRACE - 0.1
@@ -42,17 +40,11 @@ ATTEMPTS = 3  # Lambda's
 # What a call may be refused with: code and status. A HEAD has no body, so there the code is the status.
 S3_REFUSALS = [("SlowDown", 503), ("AccessDenied", 403), ("InternalError", 500), ("InvalidRequest", 400)]
 SFN_REFUSALS = [
-    ("ThrottlingException", 400),
-    ("AccessDeniedException", 400),
-    ("InternalFailure", 500),
-    ("KmsInvalidStateException", 400),
+    (code, 500 if code == "InternalFailure" else 400)
+    for code in ("ThrottlingException", "AccessDeniedException", "InternalFailure", "KmsInvalidStateException")
 ]
-REFUSALS = {
-    "HeadObject": [(str(status), status) for _, status in S3_REFUSALS],
-    "StartExecution": SFN_REFUSALS,
-    "DescribeExecution": SFN_REFUSALS,
-}
-
+REFUSALS = {"StartExecution": SFN_REFUSALS, "DescribeExecution": SFN_REFUSALS}
+REFUSALS["HeadObject"] = [(str(status), status) for _, status in S3_REFUSALS]
 
 type Answer = dict[str, str | None]
 
@@ -71,8 +63,14 @@ class Stepped(Wire):
     looked = 0.0
 
     def call[T](self, operation: str, effect: Callable[[], T]) -> T:
-        """Make one call, as the process's next step."""
-        answer = self.answers.call(operation, effect)
+        """Make one call, as the process's next step; by then another process may have the wire."""
+        asking = self.asking
+
+        def for_whom_it_was() -> T:
+            self.asking = asking
+            return effect()
+
+        answer = self.answers.call(operation, for_whom_it_was)
         if operation in {"HeadObject", "ListObjectsV2"}:
             self.looked = self.answers.look(lambda: self.now)
         if operation == "HeadObject":
@@ -80,13 +78,12 @@ class Stepped(Wire):
         return answer  # type: ignore[no-any-return]
 
     def time(self) -> float:
-        """Stand in for time.time."""
         return self.answers.look(lambda: self.now) + self.skew
 
 
 @dataclass(frozen=True)
 class Word:
-    """What an event or a backfill was answered, what was current when it looked, and when it began, had looked, and ended."""
+    """What an event or a backfill was answered, what was current, and when it began, had looked, and ended."""
 
     key: str
     version_id: str | None
@@ -99,7 +96,6 @@ class Word:
 
     @property
     def name(self) -> str:
-        """The name of the execution that it was told of."""
         return str(self.answer["execution_arn"]).rsplit(":", 1)[-1]
 
 
@@ -121,7 +117,6 @@ class World:
     collects = 3
 
     def __init__(self, seed: str) -> None:
-        """Draw how bad the days are."""
         self.seed, self.dice = seed, random.Random(seed)  # noqa: S311 - no secrets
         self.agenda: list[tuple[float, int, Steps]] = []
         self.numbers = itertools.count()
@@ -142,10 +137,8 @@ class World:
         self.wrong: list[str] = []
         self.seen: Counter[str] = Counter(worlds=1)
         self.stack = self.make_stack()
-        self._enter()
 
     def make_stack(self) -> Stack:
-        """Return the stack under test."""
         return stack()
 
     def happen(self) -> None:
@@ -158,26 +151,25 @@ class World:
         """Return how the world contradicts the promise, now that nothing is left to happen; empty when it holds."""
         return []
 
-    def _enter(self) -> None:
-        """Put this world where the handlers have theirs."""
-        for handler in (start_execution, backfill_batch, collect_window):
-            vars(handler).update(s3=self.s3, sfn=self.sfn, this_stack=lambda: self.stack)
-        for gate in (step_functions, real):
-            vars(gate)["time"] = self.wire
-
     # ---- Time ----
 
-    def spawn(self, steps: Steps, delay: float = 0) -> None:
-        """Let something begin after a delay."""
-        heapq.heappush(self.agenda, (self.wire.now + delay, next(self.numbers), steps))
+    def spawn(self, act: Callable[..., Steps | None], *given: Any, after: float = 0) -> None:
+
+        def steps() -> Steps:
+            if (begun := act(*given)) is not None:
+                yield from begun
+
+        self._go_on(steps(), after)
+
+    def _go_on(self, steps: Steps, after: float) -> None:
+        heapq.heappush(self.agenda, (self.wire.now + after, next(self.numbers), steps))
 
     def run(self) -> None:
-        """Go on until nothing is left to happen."""
         while self.agenda:
             self.wire.now, _, steps = heapq.heappop(self.agenda)
             self.seen["steps"] += 1
             with suppress(StopIteration):
-                self.spawn(steps, next(steps))
+                self._go_on(steps, next(steps))
 
     def soon(self, most: float) -> float:
         """Draw a time, in lengths of a window or a set's rest."""
@@ -192,7 +184,6 @@ class World:
         return self.dice.random() * self.dice.choice([2, 2, 2, self.slowest * self.seconds])
 
     def call(self, slow: float, operation: str, effect: Callable[[], Any]) -> Steps:
-        """Make one call to a service, with whatever befalls it."""
         yield self.lag(slow)
         if self._unlucky():
             self._fail("refused", refusal(*self.dice.choice(REFUSALS.get(operation, S3_REFUSALS)), operation))
@@ -213,53 +204,40 @@ class World:
         return not self.calm and self.dice.random() < self.failing / 2
 
     def _fail(self, how: str, error: Exception) -> None:
-        if self.dice.random() < 0.3:
-            self.seen[f"fault: killed where {how}"] += 1
-            raise Killed
-        self.seen[f"fault: {how}"] += 1
-        raise error
+        killed = self.dice.random() < 0.3
+        self.seen[f"fault: {'killed where ' * killed}{how}"] += 1
+        raise Killed if killed else error
 
     # ---- Events, Lambda and backfills ----
 
     def announce(self, version: Version, delay: float = 0) -> None:
-        """Send an event of either kind, some time after the upload."""
-        event: dict[str, Any] = {"id": f"event-{len(self.events)}", "source": "aws.s3", "account": ACCOUNT}
+        number, known = f"event-{len(self.events)}", version.announced
         if self.dice.random() < 0.5:
-            known = {"version-id": version.announced} if version.announced else {}
-            found = {"key": version.key, "size": version.size, **known}
-            event |= {"detail-type": "Object Created", "detail": {"bucket": {"name": BUCKET}, "object": found}}
+            found = {"key": version.key, "size": version.size} | ({"version-id": known} if known else {})
+            told = event(id=number, detail__object=found)
         else:
-            response = {"x-amz-version-id": version.announced} if version.announced else None
-            call = {"eventSource": "s3.amazonaws.com", "eventName": "PutObject", "responseElements": response}
-            request = {"requestParameters": {"bucketName": BUCKET, "key": version.key}}
-            event |= {"detail-type": "AWS API Call via CloudTrail", "detail": call | request}
-        self.events.append((version, event))
-        self.spawn(
-            self.deliver(partial(start_execution.handler, event, CONTEXT), version.key, version.announced), delay
-        )
+            call = {"bucketName": BUCKET, "key": version.key}
+            told = event("cloudtrail-put-object", id=number, detail__requestParameters=call)
+            told["detail"]["responseElements"] = {"x-amz-version-id": known} if known else None
+        self.events.append((version, told))
+        run = partial(start_execution.handler, told, CONTEXT)
+        self.spawn(self.deliver, run, version.key, version.announced, after=delay)
 
-    def replay(self) -> Steps:
-        """Deliver all events once more."""
+    def replay(self) -> None:
         self.seen["replays"] += 1
-        for version, event in list(self.events):
-            run = partial(start_execution.handler, {**event, "replay-name": "again"}, CONTEXT)
-            self.spawn(self.deliver(run, version.key, version.announced), self.soon(2))
-        return
-        yield
+        for version, told in list(self.events):
+            run = partial(start_execution.handler, {**told, "replay-name": "again"}, CONTEXT)
+            self.spawn(self.deliver, run, version.key, version.announced, after=self.soon(2))
 
-    def backfill(self, label: str | None = None, *, dry: bool = False) -> Steps:
-        """Look at all that exists once more."""
+    def backfill(self, label: str | None = None, dry: bool = False) -> None:  # noqa: FBT001, FBT002 - of a list
         self.seen["backfills"] += 1
         request = Request(bucket=BUCKET, prefix="", since=None, until=None, dry_run=dry, reprocess=label)
         for version in self.s3.all_current():
             created = ObjectCreated(BUCKET, version.key, None, ACCOUNT)
             run = partial(lambda created: as_response(backfill_batch.handle(created, request)), created)
-            self.spawn(self.deliver(run, version.key, None, "dry" if dry else label), self.soon(2))
-        return
-        yield
+            self.spawn(self.deliver, run, version.key, None, "dry" if dry else label, after=self.soon(2))
 
     def deliver(self, run: Callable[[], Answer], key: str, version_id: str | None, label: str | None = None) -> Steps:
-        """Invoke a handler as Lambda does: some attempts, then the failure queue."""
         for _ in range(ATTEMPTS):
             if (yield from self.invoke(run, key, version_id, label)):
                 return
@@ -277,7 +255,8 @@ class World:
 
         def body(answers: Answers) -> Word:
             nonlocal memory
-            memory = _copied(known)
+            memory = Memory()
+            vars(memory).update({name: dict(kept) for name, kept in vars(known).items()})
             self.wire.answers, self.wire.skew, self.wire.asking = answers, skew, label
             self.wire.current, self.wire.looked = None, began
             for handler in (start_execution, backfill_batch):
@@ -288,10 +267,8 @@ class World:
         try:
             slow = self.dice.choice([self.slow, self.slow, 0.7])
             word = yield from in_steps(body, partial(self.call, slow))
-        except Killed:
-            return False
-        except ArrivalError:
-            self.environments.append(memory)
+        except (ArrivalError, Killed) as error:
+            self.environments += [] if isinstance(error, Killed) else [memory]
             return False
         self.environments.append(memory)
         self.words.append(word)
@@ -315,16 +292,15 @@ class World:
     # ---- Step Functions, and who looks after it ----
 
     def began(self, execution: FakeExecution) -> None:
-        """Go on with an execution that was started."""
         if not is_window(execution):
             execution.closed = self.wire.now + self.dice.choice([1, 3]) * self.seconds
             if isinstance(execution.asked_by, FakeExecution):
                 self._run_on_manifest(execution)
             return
-        self.spawn(self.window_machine(execution))
+        self.spawn(self.window_machine, execution)
         if not self.calm:
             if self.dice.random() < self.stopping:
-                self.spawn(self.stop(execution), self.soon(self.dice.choice([0.5, 2])))
+                self.spawn(self.stop, execution, after=self.soon(self.dice.choice([0.5, 2])))
             self.opened(execution)
 
     def opened(self, run: FakeExecution) -> None:
@@ -340,7 +316,7 @@ class World:
         self.started.append(Target(label, frozenset(file.upload for file in files), manifest.asked_by.started))
 
     def window_machine(self, run: FakeExecution) -> Steps:
-        """Be statemachine/window.asl.json: wait, then collect, with retries; a stop ends it, but not the collect it has begun."""
+        """Be statemachine/window.asl.json. A stop ends it, but not the collect that it has begun."""
         run.attempt += 1
         attempt = run.attempt
         if not run.waited:
@@ -351,7 +327,7 @@ class World:
                 return
             if not self.calm and self.dice.random() < self.outliving:
                 self.seen["collects that outlive their task"] += 1
-                self.spawn(self.collect(run))
+                self.spawn(self.collect, run)
             elif (yield from self.collect(run)):
                 yield self.dice.random() * self.lingering
                 if run.attempt == attempt and run.status == "RUNNING":
@@ -362,7 +338,7 @@ class World:
             self.end_badly(run, "FAILED")
 
     def waits_until(self, run: FakeExecution) -> float:
-        """Return when the machine's Wait ends: Step Functions cuts a timestamp to whole seconds, so one is added before."""
+        """Return when its Wait ends: Step Functions cuts a timestamp to whole seconds, so one is added before."""
         return float(int(run.started + self.seconds + GRACE + 1))
 
     def collect(self, run: FakeExecution) -> Steps:
@@ -379,33 +355,25 @@ class World:
         return True
 
     def end_badly(self, run: FakeExecution, status: str) -> None:
-        """End an execution that has not succeeded; an operator may redrive it."""
         self.sfn.close(run, status)
         self.seen[status.lower()] += 1
         if not self.calm and self.dice.random() < self.redriving:
-            self.spawn(self.redrive(run), self.soon(6))
+            self.spawn(self.redrive, run, after=self.soon(6))
 
-    def stop(self, run: FakeExecution) -> Steps:
-        """Be an operator who stops an execution, and may think better of it."""
+    def stop(self, run: FakeExecution) -> None:
         if run.status == "RUNNING":
             self.end_badly(run, "ABORTED")
-        return
-        yield
 
-    def redrive(self, run: FakeExecution) -> Steps:
+    def redrive(self, run: FakeExecution) -> None:
         """Redrive an execution as long as that may be: names last some six times longer than that."""
         if run.status in {"FAILED", "ABORTED"} and self.wire.now <= run.closed + self.sfn.retention / 6:
             self.seen["redriven"] += 1
             run.status, run.closed = "RUNNING", inf
-            self.spawn(self.window_machine(run))
-        return
-        yield
+            self.spawn(self.window_machine, run)
 
-    def deploy(self) -> Steps:
+    def deploy(self) -> None:
         """Deploy code that writes its inputs otherwise."""
         self.version += 1
-        return
-        yield
 
     @property
     def runs(self) -> list[FakeExecution]:
@@ -414,41 +382,36 @@ class World:
 
 
 def bad_days(kind: type[World], seed: str) -> World:
-    """Run a world from its first upload to its last backfill, and note in it how it contradicts the promise."""
+    """Run a world from its first upload to its last backfill, and note in it how it contradicts the promise.
+
+    Meanwhile the handlers have its clients, settings and clock, and print nothing: that is the unit tests' business.
+    """
     world = kind(seed)
-    world.happen()
-    world.run()
-    world.wrong += world.verdict()
-    world.calm = True
-    world.settle()
-    world.run()
-    world.wrong += world.verdict()
+    clients = {"s3": world.s3, "sfn": world.sfn, "this_stack": lambda: world.stack}
+    with ExitStack() as given:
+        for module in (start_execution, backfill_batch, collect_window):
+            silent = {name: lambda *_: None for name in vars(module) if name.startswith("report_")}
+            given.enter_context(patch.dict(vars(module), clients | silent))
+        for gate in (step_functions, real):
+            given.enter_context(patch.dict(vars(gate), {"time": world.wire}))
+        for act in (world.happen, world.settle):
+            act()
+            world.run()
+            world.wrong += world.verdict()
+            world.calm = True
     return world
 
 
 def explain(world: World) -> str:
-    """Return the story of a world, for whoever has to understand a contradiction."""
     mood = {name: value for name, value in vars(world).items() if isinstance(value, int | float)}
     story = [(one.started, f"{one.name} starts, {one.status} at {one.closed:.1f}") for one in world.sfn.executions]
     story += [(put.at, f"{put.key} is stored: {put.body.decode()}") for put in world.s3.puts]
-    story += [
-        (life[0], f"{upload} is current until {life[1]:.1f}")
-        for upload, lives in world.s3.lives.items()
-        for life in lives
-    ]
+    for upload, lives in world.s3.lives.items():
+        story += [(since, f"{upload} is current until {until:.1f}") for since, until in lives]
     story += [(word.began, str(word)) for word in world.words]
-    return "\n".join(
-        [f"{world.seed}: {world.wrong[:3]}", str(mood), *(f"{at:.1f} {what}" for at, what in sorted(story))]
-    )
+    told = [f"{at:.1f} {what}" for at, what in sorted(story)]
+    return "\n".join([f"{world.seed}: {world.wrong[:3]}", str(mood), *told])
 
 
 def is_window(execution: FakeExecution) -> bool:
-    """Return whether it is one of the window machine."""
     return ":execution:glueworkshop-windows:" in execution.arn
-
-
-def _copied(memory: Memory) -> Memory:
-    """Return a memory that knows the same, and learns by itself."""
-    copy = Memory()
-    copy.start_dates, copy.manifests = dict(memory.start_dates), dict(memory.manifests)
-    return copy
