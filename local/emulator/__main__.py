@@ -29,9 +29,6 @@ def main() -> None:
         settings.configure(arguments.port, Path(scratch))
         tempfile.tempdir = scratch
         _extend()
-        if arguments.check:
-            sys.stdout.writelines(f"{seam}\n" for seam in seams.check())
-            return
         asyncio.run(_serve(arguments.port, exit_with_parent=arguments.exit_with_parent))
 
 
@@ -40,7 +37,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=4566)
     parser.add_argument("--log", type=Path, help="write the log to this file")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when the parent process is gone")
-    parser.add_argument("--check", action="store_true", help="list the replaced names and exit")
     return parser.parse_args()
 
 

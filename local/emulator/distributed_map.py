@@ -6,10 +6,10 @@ bucket. `WriterConfig` sets the format: https://docs.aws.amazon.com/step-functio
 
 ministack: one child per item; batcher, writer and role are ignored. So it gets batches in place of items, and the
 manifest replaces its result. Its limits stay: it counts tolerated failures in children, and has no redrive and no
-JSONata in this state. Result files beyond the first of a kind are left out.
+JSONata in this state. Result files beyond the first of a kind are left out, and all formats
+but COMPACT in lines of JSON.
 """
 
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -123,29 +123,20 @@ def _export(run: str, writer: Json, effective: object, execution: Json, context:
     folder = "/".join(filter(None, (prefix, run.rsplit(":", 1)[-1])))
     manifest = f"{folder}/manifest.json"
     tasks.require(execution, "States.ResultWriterFailed", "s3:PutObject", f"arn:aws:s3:::{bucket}/{manifest}")
-    config = writer.get("WriterConfig", {})
+    if writer.get("WriterConfig") != {"OutputType": "JSONL", "Transformation": "COMPACT"}:
+        raise stepfunctions._ExecutionError("States.Runtime", "only JSONL, COMPACT is emulated for a WriterConfig")
     children = [one for one in stepfunctions._executions.values() if one.get("mapRunArn") == run]
     files: dict[str, list[Json]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": []}
     for status, listed in files.items():
         if some := [child for child in children if child["status"] == status]:
-            lines = config.get("OutputType", "JSON") == "JSONL"
-            key = f"{folder}/{status}_0.{'jsonl' if lines else 'json'}"
-            texts = [aws.compact(result) for result in _results(some, config.get("Transformation", "NONE"))]
-            content = ("\n".join(texts) if lines else f"[{','.join(texts)}]").encode()
+            key = f"{folder}/{status}_0.jsonl"
+            # Those that failed are never transformed.
+            results = [json.loads(one["output"]) if status == "SUCCEEDED" else _exported(one) for one in some]
+            content = "\n".join(map(aws.compact, results)).encode()
             _put(bucket, key, content)
             listed.append({"Key": key, "Size": len(content)})
     _put(bucket, manifest, aws.compact({"DestinationBucket": bucket, "MapRunArn": run, "ResultFiles": files}).encode())
     return {"MapRunArn": run, "ResultWriterDetails": {"Bucket": bucket, "Key": manifest}}
-
-
-def _results(children: list[Json], transformation: str) -> list[Any]:
-    """Return the content of a file for children of one status; failed ones are never transformed."""
-    if transformation == "NONE" or children[0]["status"] != "SUCCEEDED":
-        return [_exported(child) for child in children]
-    outputs = [json.loads(child["output"]) for child in children]
-    if transformation == "COMPACT":
-        return outputs
-    return list(itertools.chain.from_iterable(one if isinstance(one, list) else [one] for one in outputs))
 
 
 def _exported(child: Json) -> Json:

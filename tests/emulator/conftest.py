@@ -1,8 +1,9 @@
 """One emulator for all tests, emptied before each; everything goes through AWS APIs."""
 
+import contextlib
 import io
 import json
-import urllib.request
+import re
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
@@ -28,30 +29,26 @@ class Cloud:
     emulator: process.Emulator
 
     def client(self, service: str, **credentials: str) -> Any:
-        """Return the boto3 client, as root unless credentials say otherwise."""
         return stack.client(self.emulator, service, **credentials)
 
     def role(self, *statements: dict[str, Any]) -> str:
-        """Make a role that anyone may assume and return its ARN."""
         iam, name = self.client("iam"), f"role-{uuid.uuid4().hex[:8]}"
         trust = {"Effect": "Allow", "Principal": {"AWS": "*", "Service": "*"}, "Action": "sts:AssumeRole"}
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))
         if statements:
             iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=policy(*statements))
-        arn: str = role["Role"]["Arn"]
-        return arn
+        return str(role["Role"]["Arn"])
 
     def assume(self, role_arn: str) -> dict[str, str]:
-        """Return the arguments of a client that acts with a role."""
         given = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="tester")["Credentials"]
-        return {
-            "aws_access_key_id": given["AccessKeyId"],
-            "aws_secret_access_key": given["SecretAccessKey"],
-            "aws_session_token": given["SessionToken"],
+        names = {
+            "access_key_id": "AccessKeyId",
+            "secret_access_key": "SecretAccessKey",
+            "session_token": "SessionToken",
         }
+        return {f"aws_{name}": given[theirs] for name, theirs in names.items()}
 
     def bucket(self, versioning: str | None = None) -> str:
-        """Make a bucket that announces its objects."""
         name = f"bucket-{uuid.uuid4().hex[:8]}"
         stack.make_bucket(self.emulator, name)
         if versioning:
@@ -59,7 +56,6 @@ class Cloud:
         return name
 
     def queue(self, *, sender: str | None = None) -> tuple[str, str]:
-        """Make a queue, for a service to send to, and return its URL and ARN."""
         sqs = self.client("sqs")
         url = sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -68,14 +64,12 @@ class Cloud:
             sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy(statement)})
         return url, arn
 
-    def messages(self, url: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait for that many messages and take them."""
-        sqs, taken = self.client("sqs"), list[dict[str, Any]]()
+    def messages(self, url: str) -> list[dict[str, Any]]:
+        asked, taken = {"QueueUrl": url, "MessageAttributeNames": ["All"]}, list[dict[str, Any]]()
 
         def look() -> bool:
-            answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-            taken.extend(answer.get("Messages", []))
-            return len(taken) >= count
+            taken.extend(self.client("sqs").receive_message(**asked).get("Messages", []))
+            return bool(taken)
 
         until(look)
         return taken
@@ -93,102 +87,63 @@ class Cloud:
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as written:
             written.writestr("app.py", code)
-        lambda_ = self.client("lambda")
-        created = lambda_.create_function(
-            FunctionName=f"function-{uuid.uuid4().hex[:8]}",
-            Runtime="python3.13",
-            Handler="app.handler",
-            Role=role_arn or self.role(),
-            Code={"ZipFile": archive.getvalue()},
-            **{"Timeout": 10, **options},
-        )
-        arn: str = created["FunctionArn"]
-        return arn
+        given = {"Runtime": "python3.13", "Handler": "app.handler", "Role": role_arn or self.role(), "Timeout": 10}
+        given |= {"FunctionName": f"function-{uuid.uuid4().hex[:8]}", "Code": {"ZipFile": archive.getvalue()}} | options
+        return str(self.client("lambda").create_function(**given)["FunctionArn"])
 
     def invoke(self, function_arn: str, event: object = None) -> dict[str, Any]:
-        """Invoke a function, wait, and return the answer with its payload decoded."""
         answer = self.client("lambda").invoke(FunctionName=function_arn, Payload=json.dumps(event).encode())
         return {**answer, "Payload": json.loads(answer["Payload"].read())}
 
-    def log(self, group: str) -> list[str]:
-        """Return the messages of a log group, or nothing while there is none."""
-        logs = self.client("logs")
-        try:
-            events = logs.filter_log_events(logGroupName=group)["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            return []
-        return [event["message"] for event in events]
+    def send(self, function_arn: str, event: object) -> None:
+        payload = json.dumps(event).encode()
+        self.client("lambda").invoke(FunctionName=function_arn, InvocationType="Event", Payload=payload)
 
-    def machine(self, states: dict[str, Any], *statements: dict[str, Any], start: str | None = None) -> str:
+    def log(self, group: str) -> list[str]:
+        """Return the messages of a log group, or of a function's own."""
+        logs, group = self.client("logs"), re.sub("^arn:.*:", "/aws/lambda/", group)
+        with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
+            return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+        return []
+
+    def machine(self, states: dict[str, Any], *statements: dict[str, Any]) -> str:
         """Make a state machine that may do what the statements say, by default everything, and return its ARN."""
-        definition = {"StartAt": start or next(iter(states)), "States": states}
-        created = self.client("stepfunctions").create_state_machine(
-            name=f"machine-{uuid.uuid4().hex[:8]}",
-            definition=json.dumps(definition),
-            roleArn=self.role(*(statements or [allow("*", "*")])),
-        )
-        arn: str = created["stateMachineArn"]
-        return arn
+        definition = json.dumps({"StartAt": next(iter(states)), "States": states})
+        given = {"name": f"machine-{uuid.uuid4().hex[:8]}", "roleArn": self.role(*(statements or [allow("*", "*")]))}
+        created = self.client("stepfunctions").create_state_machine(**given, definition=definition)
+        return str(created["stateMachineArn"])
 
     def ended(self, execution_arn: str) -> dict[str, Any]:
-        """Wait for the end of an execution and describe it."""
         states = self.client("stepfunctions")
         until(lambda: states.describe_execution(executionArn=execution_arn)["status"] != "RUNNING")
-        described: dict[str, Any] = states.describe_execution(executionArn=execution_arn)
-        return described
+        return dict(states.describe_execution(executionArn=execution_arn))
 
     def run(self, machine_arn: str, request: object = None) -> dict[str, Any]:
-        """Start an execution and wait for its end."""
         started = self.client("stepfunctions").start_execution(stateMachineArn=machine_arn, input=json.dumps(request))
         return self.ended(started["executionArn"])
 
 
 def allow(action: str | list[str], resource: str | list[str]) -> dict[str, Any]:
-    """Make a statement of a policy."""
     return {"Effect": "Allow", "Action": action, "Resource": resource}
 
 
-def until(holds: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until something holds, or fail."""
-    waiting.until(holds, patience)
+def until(holds: Callable[[], object]) -> None:
+    waiting.until(holds, PATIENCE)
 
 
 def policy(*statements: dict[str, Any]) -> str:
-    """Write a policy of these statements."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[process.Emulator]:
     """Run one emulator, quick where AWS is slow."""
-    quick = {
-        "CLOUDTRAIL_DELAY_SECONDS": "0",
-        "GLUE_RUN_SECONDS": "0.15",
-        "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.05",
-    }
+    quick = {"CLOUDTRAIL_DELAY_SECONDS": "0", "GLUE_RUN_SECONDS": "0.15", "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.05"}
     with process.start(log=Path(".local") / "emulator.log", settings=quick) as emulator:
         yield emulator
 
 
 @pytest.fixture
 def cloud(running: process.Emulator) -> Cloud:
-    """Provide an empty cloud."""
     running.reset()
     return Cloud(running)
-
-
-def post_form(form: dict[str, Any]) -> None:
-    """Upload a file as a browser does."""
-    boundary = uuid.uuid4().hex
-    fields = "".join(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in form["fields"].items()
-    )
-    file = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nx\r\n--{boundary}--\r\n'
-    request = urllib.request.Request(  # noqa: S310 - the loopback address
-        form["url"],
-        data=(fields + file).encode(),
-        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
-    )
-    with urllib.request.urlopen(request, timeout=QUIET * 10) as answer:  # noqa: S310 - likewise
-        answer.read()

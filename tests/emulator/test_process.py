@@ -1,19 +1,21 @@
 """The emulator as a process: it starts quickly, and leaves nothing behind."""
 
+import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
+
+import urllib3
 
 from local import procfs
 from local.emulator import process
 from tests.emulator.conftest import Cloud, until
 
 
-def test_a_stopped_emulator_leaves_no_process(tmp_path: Path) -> None:
-    """Not even a function that is busy outlives it."""
-    with process.start(log=tmp_path / "log") as emulator:
+def test_a_stopped_emulator_leaves_nothing(tmp_path: Path) -> None:
+    """No file, and not even a function that is busy outlives it."""
+    with process.start(log=tmp_path / "log", settings={"TMPDIR": str(tmp_path)}) as emulator:
         cloud = Cloud(emulator)
         function = cloud.function(
             "import os, time\ndef handler(event, context):\n    time.sleep(event)\n    return os.getpid()"
@@ -24,16 +26,16 @@ def test_a_stopped_emulator_leaves_no_process(tmp_path: Path) -> None:
         assert Path(f"/proc/{worker}").exists()
 
     until(lambda: not procfs.alive(worker))
-    assert emulator.child.returncode == 0
+    assert (0, ["log"]) == (emulator.child.returncode, [one.name for one in tmp_path.iterdir()])
 
 
 def test_it_answers_at_a_second_address_too(tmp_path: Path) -> None:
-    """Where containers can reach it, while functions go on calling the first."""
+    """Where containers can reach it; and Ctrl-C ends it in order."""
     with process.start(log=tmp_path / "log", settings={"ALSO_LISTEN_ON": "127.0.0.2"}) as emulator:
         second = emulator.endpoint_url.replace("127.0.0.1", "127.0.0.2")
-        for url in (emulator.endpoint_url, second):
-            with urllib.request.urlopen(f"{url}/_ministack/health", timeout=5) as answer:  # noqa: S310 - loopback
-                assert 200 == answer.status
+        assert 200 == urllib3.request("GET", f"{second}/_ministack/health").status
+        emulator.child.send_signal(signal.SIGINT)
+        assert 0 == emulator.child.wait(10), "Ctrl-C did not end it in order"
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
