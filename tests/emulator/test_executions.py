@@ -59,16 +59,16 @@ def test_what_is_illegal_starts_nothing(cloud: Cloud) -> None:
 
 
 def test_a_stopped_execution_stays_stopped(cloud: Cloud) -> None:
-    """Its task may fail afterwards."""
+    """Its task may fail afterwards, because the file is gone by then."""
     make_job(cloud)
-    arguments = {"--BUCKET_NAME": "none", "--SRC_PREFIX": "none"}
-    states, machine = (
-        cloud.client("stepfunctions"),
-        cloud.machine(task(GLUE, {"JobName": "job", "Arguments": arguments})),
-    )
+    states, s3, where = cloud.client("stepfunctions"), cloud.client("s3"), {"Bucket": cloud.bucket(), "Key": KEY}
+    s3.put_object(**where, Metadata={"run-seconds": "1.5"})
+    arguments = {"--BUCKET_NAME": where["Bucket"], "--SRC_PREFIX": KEY}
+    machine = cloud.machine(task(GLUE, {"JobName": "job", "Arguments": arguments}))
     arn = states.start_execution(stateMachineArn=machine)["executionArn"]
     until(lambda: job_runs(cloud))
     states.stop_execution(executionArn=arn)
+    s3.delete_object(**where)
     until(lambda: job_runs(cloud)[0]["JobRunState"] == "FAILED")
 
     assert "ABORTED" == cloud.ended(arn)["status"]
