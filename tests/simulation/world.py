@@ -151,7 +151,7 @@ class World:
         """Return how the world contradicts the promise, now that nothing is left to happen; empty when it holds."""
         return []
 
-    # ---- Time ----
+    # ---- Time, and calls ----
 
     def spawn(self, act: Callable[..., Steps | None], *given: Any, after: float = 0) -> None:
 
@@ -174,8 +174,6 @@ class World:
     def soon(self, most: float) -> float:
         """Draw a time, in lengths of a window or a set's rest."""
         return self.dice.random() * most * self.seconds
-
-    # ---- Calls ----
 
     def lag(self, slow: float) -> float:
         """Draw how long something takes: mostly a moment, sometimes longer than a window."""
