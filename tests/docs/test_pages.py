@@ -112,7 +112,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 # In the pages' own examples; AWS's and ministack's names that no code of ours has; jq's, make's and AWS CLI's words.
 MADE_UP = set(
     """
-    HASH Hold aaa dsN OLD_RULE Schedules ROLE Remove Tuesday awkward customers daily c9a miss rates RUN ARCHIVE
+    HASH Hold aaa dsN OLD_RULE RULE Schedules ROLE Remove Tuesday awkward customers daily c9a miss rates RUN ARCHIVE
     ContextEntries taskSubmitFailedEventDetails SimulatePrincipalPolicy StateMachineQualifier
     _build_simulate_results_real put_events run_child AccountLimit EXHAUSTED_RETRY_CONDITION EventLastReplayedTime
     FilterArns MyStateMachine purge visibility exception_name stack_trace P8D PT2H logGroups
