@@ -211,7 +211,7 @@ def test_results_go_to_s3_and_only_their_place_comes_back(cloud: Cloud) -> None:
     assert {"Input": '"bad"', "Status": "FAILED", "Error": "Bad"}.items() <= json.loads(failed).items()
     assert "[1,2]\n[1,2]" == succeeded
     # Without a tolerance one failure is too many.
-    assert "FAILED" == cloud.run(cloud.machine(_map(FAIL_ON_BAD)), ["", "bad"])["status"]
+    assert "States.ExceedToleratedFailureThreshold" == cloud.run(cloud.machine(_map(FAIL_ON_BAD)), ["bad"]).get("error")
 
 
 @pytest.mark.parametrize("fields", [{"ItemBatcher": {"MaxItemPerBatch": 2}}, {"ResultWriter": {"Bucket": "b"}}])
