@@ -870,7 +870,8 @@ def retyped(values: Any, place: int, column: Column, plan: Plan) -> Any:
         try:
             values = values.cast(pa.timestamp("ns")).cast(pa.timestamp("us"))
         except pa.ArrowInvalid as error:
-            raise MisfitError(0, "a time with nanoseconds", column.kind) from error
+            index = next(row for row, time in enumerate(values.cast(pa.int64()).to_pylist()) if time and time % 1000)
+            raise MisfitError(index, "a time with nanoseconds", column.kind) from error
     return converted(values, column.kind) if place in plan.changed else values
 
 

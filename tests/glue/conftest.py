@@ -1,4 +1,4 @@
-"""A local cloud whose Glue is a real Spark; a bucket in it, and the job's script, run by the tests themselves on that Spark."""
+"""A local cloud whose Glue is a real Spark, and a bucket; the tests run the job's script themselves on that Spark."""
 
 import json
 import runpy
@@ -25,7 +25,6 @@ MINUTE = 4
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pass what others' code warns of."""
     for warning in (
         # Py4J closes some of its sockets late.
         "ignore:unclosed <socket:ResourceWarning",
@@ -39,8 +38,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True)
 class Lake:
-    """The bucket, the job and the Spark it runs on."""
-
     spark: Any
     s3: Any
     bucket: str
@@ -48,11 +45,9 @@ class Lake:
     journal: list[str] = field(default_factory=list)
 
     def put(self, key: str, content: str | bytes) -> None:
-        """Store an object; a key with a trailing slash is a folder marker."""
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
 
     def keys(self, prefix: str) -> list[str]:
-        """List the keys that begin so."""
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for found in listed.get("Contents", [])]
 
@@ -64,7 +59,6 @@ class Lake:
         return f"s3://{self.bucket}/{key}"
 
     def run(self, source: str = KEY, **options: str) -> None:
-        """Run the script with the arguments of a job run."""
         from awsglue.context import GlueContext  # noqa: PLC0415 - its names are known once the engine is
         from awsglue.job import Job  # noqa: PLC0415 - likewise
 
@@ -77,13 +71,11 @@ class Lake:
             runpy.run_path(str(SCRIPT), run_name="__main__")
 
     def info(self, said: str) -> None:
-        """Keep what the script logs; tests/glue/test_runs.py has the job's own logger."""
         self.journal.append(said)
 
     warn = info
 
     def output(self, source: str) -> Any:
-        """Read what a source left behind, with pyarrow."""
         import pyarrow as pa  # noqa: PLC0415 - lives in an environment of its own
         from pyarrow import parquet  # noqa: PLC0415 - likewise
 
@@ -92,7 +84,6 @@ class Lake:
         return pa.concat_tables([parquet.read_table(pa.BufferReader(part)) for part in parts]) if parts else None
 
     def rows(self, source: str = KEY) -> list[tuple[Any, ...]]:
-        """Return the output's rows, as they lie there."""
         table = self.output(source)
         return list(zip(*table.to_pydict().values(), strict=True)) if table else []
 
@@ -105,11 +96,9 @@ class Runs:
     bucket: str = "scripts"
 
     def client(self, service: str) -> Any:
-        """Return a client that may do everything."""
         return stack.client(self.cloud, service)
 
     def run(self, job: str, source: str = "", *, bucket: str = "", timeout: int = 30) -> dict[str, Any]:
-        """Start a run of a job and wait for its end."""
         glue = self.client("glue")
         arguments = {"JOB_NAME": job, "BUCKET_NAME": bucket or self.bucket, "SRC_PREFIX": source, "TRG_PREFIX": TARGET}
         named = {f"--{name}": value for name, value in arguments.items()}
@@ -131,7 +120,6 @@ class Runs:
         return name
 
     def role(self, *actions: str, service: str = "glue.amazonaws.com") -> str:
-        """Make a role that may do this, everywhere."""
         name, iam = uuid.uuid4().hex, self.client("iam")
         trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
         policy = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
@@ -142,7 +130,6 @@ class Runs:
         return arn
 
     def log(self, run: dict[str, Any], group: str) -> list[str]:
-        """Read what a run left in one of Glue's log groups."""
         name = {"logGroupName": f"/aws-glue/jobs/{group}", "logStreamName": f"{run['Id']}-driver"}
         return [event["message"] for event in self.client("logs").get_log_events(**name)["events"]]
 
@@ -157,24 +144,47 @@ def cloud() -> Iterator[process.Emulator]:
 
 @pytest.fixture(scope="session")
 def runs(cloud: process.Emulator) -> Runs:
-    """Return Glue, with a bucket for scripts."""
     runs = Runs(cloud)
     stack.make_bucket(cloud, runs.bucket)
     return runs
 
 
+# What a run must not find of the one before, what it leaves behind itself, and where Spark is; then it does something.
+SCRIPT_OF_A_RUN = """
+import os, sys, time
+import pyspark
+from awsglue.context import GlueContext
+from pyspark.context import SparkContext
+from pyspark.sql import SparkSession
+glue = GlueContext(SparkContext.getOrCreate())
+spark = SparkSession.builder.getOrCreate()
+seen = [hasattr(pyspark, "mark"), *(one.conf.get("my.setting", None) for one in (spark, glue.spark_session))]
+assert not any(seen) and not spark.catalog.tableExists("view"), seen
+pyspark.mark = True
+spark.range(1).createOrReplaceTempView("view")
+spark.conf.set("my.setting", "1")
+glue.get_logger().info("logged ü")
+print("printed ü", os.environ["PYSPARK_GATEWAY_PORT"], os.environ["PYSPARK_GATEWAY_SECRET"], flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def first_run(runs: Runs) -> dict[str, Any]:
+    """Start Spark: whoever needs it first waits for it."""
+    return runs.run(runs.job(SCRIPT_OF_A_RUN))
+
+
 @pytest.fixture(scope="module")
-def spark(runs: Runs) -> Iterator[Any]:
+def spark(runs: Runs, first_run: dict[str, Any]) -> Iterator[Any]:
     """Join the Spark of the local cloud's Glue, as a run does: to start another takes many seconds."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - lives in an environment of its own
 
     from local.spark import engine  # noqa: PLC0415 - likewise
 
-    names = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
-    told = runs.log(runs.run(runs.job(f"import os\nprint(*map(os.getenv, {names}), sep='\\n')\n")), "output")
+    [told] = runs.log(first_run, "output")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in zip(names, told, strict=True):
-            patch.setenv(name, value)
+        for name, value in zip(("PORT", "SECRET"), told.split()[2:], strict=True):
+            patch.setenv(f"PYSPARK_GATEWAY_{name}", value)
         context = engine.join(runs.cloud.environment)
     yield SparkSession(context)
     context.stop()
@@ -182,7 +192,6 @@ def spark(runs: Runs) -> Iterator[Any]:
 
 @pytest.fixture
 def lake(spark: Any, cloud: process.Emulator) -> Lake:
-    """Return an empty bucket."""
     bucket = f"lake-{uuid.uuid4().hex}"
     stack.make_bucket(cloud, bucket)
     spark.conf.unset("spark.sql.session.timeZone")

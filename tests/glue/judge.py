@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 
 def strict(data: bytes, separator: str = ",", encoding: str = "utf-8-sig") -> list[list[str]] | None:
-    """Return the rows that the judge finds, blank lines aside; None where it refuses, or they have no place below the header."""
+    """Return the rows without blank lines; None where the judge refuses, or they have no place below the header."""
     try:
         text = io.StringIO(data.decode(encoding), newline="")
         rows = [row for row in csv.reader(text, delimiter=separator, strict=True) if row]
@@ -44,10 +44,19 @@ def files(draw: st.DrawFn) -> bytes:
     return data + b"\xff" if not draw(st.integers(0, 15)) else data
 
 
-OLD = "VendorID,lpep_pickup_datetime,Lpep_dropoff_datetime,Store_and_fwd_flag,RateCodeID,Pickup_longitude,Pickup_latitude,Dropoff_longitude,Dropoff_latitude,Passenger_count,Trip_distance,Fare_amount,Extra,MTA_tax,Tip_amount,Tolls_amount,Ehail_fee,{}Total_amount,Payment_type,Trip_type"
-NEW = "VendorID,lpep_pickup_datetime,lpep_dropoff_datetime,store_and_fwd_flag,RatecodeID,PULocationID,DOLocationID,passenger_count,trip_distance,fare_amount,extra,mta_tax,tip_amount,tolls_amount,ehail_fee,improvement_surcharge,total_amount,payment_type,trip_type"
+OLD = (
+    "VendorID,lpep_pickup_datetime,Lpep_dropoff_datetime,Store_and_fwd_flag,RateCodeID,Pickup_longitude,"
+    "Pickup_latitude,Dropoff_longitude,Dropoff_latitude,Passenger_count,Trip_distance,Fare_amount,Extra,MTA_tax,"
+    "Tip_amount,Tolls_amount,Ehail_fee,{}Total_amount,Payment_type,Trip_type"
+)
+NEW = (
+    "VendorID,lpep_pickup_datetime,lpep_dropoff_datetime,store_and_fwd_flag,RatecodeID,PULocationID,DOLocationID,"
+    "passenger_count,trip_distance,fare_amount,extra,mta_tax,tip_amount,tolls_amount,ehail_fee,"
+    "improvement_surcharge,total_amount,payment_type,trip_type"
+)
 OLD_ROW = "2,2013-08-01 08:14:37,2013-08-01 09:09:06,N,1,0,0,-73.9500,40.8,1,.00,21.25,0,0,0,0,,{}21.25,2,{}"
 NEW_ROW = "2,2017-01-01 00:01:15,2017-01-01 00:11:05,N,1,42,166,1,1.71,9,0,.5,0,0,,.3,9.8,2,1"
+EMPTY_ROW = ",2020-07-01 00:00:00,2020-07-01 00:00:01,,,1,2,,0,5,0,0,0,0,,0,5,,"
 # As the TLC has published them.
 YEARS = {
     "2013-08": f"{OLD.format('')} \r\n\r\n{OLD_ROW.format('', '')},,\r\n",
@@ -58,5 +67,5 @@ YEARS = {
     "2017-01": f"{NEW}\r\n\r\n{NEW_ROW}\r\n",
     "2018-01": f"{NEW}\n{NEW_ROW}\n",
     "2019-01": f"{NEW},congestion_surcharge\n{NEW_ROW},\n",
-    "2020-07": f"{NEW},congestion_surcharge\n{NEW_ROW},2.75\n,2020-07-01 00:00:00,2020-07-01 00:00:01,,,1,2,,0,5,0,0,0,0,,0,5,,,\n",
+    "2020-07": f"{NEW},congestion_surcharge\n{NEW_ROW},2.75\n{EMPTY_ROW},\n",
 }

@@ -1,14 +1,15 @@
-"""The Glue job's script on a real Spark: from its arguments to the Parquet it leaves in the local cloud's S3.
+"""The Glue job's script on a real Spark: from its arguments to the Parquet in the local cloud's S3.
 
-Not proven here. s3:// is our own file system over S3's API: how Glue's own one (EMRFS) lists folder markers, treats unusual
-keys, commits output and answers a denied request is its own. Of awsglue the Python half is AWS's; its Java half, with
-DynamicFrames and job bookmarks, is not there. And no two runs are really under way at once: the other one runs from its
+Not proven here. s3:// is our own file system over S3's API: how Glue's own one (EMRFS) lists folder markers, treats
+unusual keys, commits output and answers a denied request is its own. Of awsglue the Python half is AWS's; its Java half,
+with DynamicFrames and job bookmarks, is not there. And no two runs are really under way at once: the other one runs from its
 beginning to its end between a write and its check.
 """
 
 import bz2
 import gzip
 import io
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -28,39 +29,47 @@ from tests.glue.judge import NEW, YEARS, strict
 DECOYS = ("ax.csv", "a1.csv", "ab.csv", "a.csv", "back.csv", "A.csv", "a b.csv", "a:b.csv")  # what a glob would match
 ODD_NAMES = (
     "a b+c 100% %41 'q\" 😀é.csv",
-    "a*.csv",
-    "a?.csv",
-    "a[1].csv",
+    "a[1]*?.csv",
     "a{x,1}.csv",
     "{a].csv",
-    "\\back.csv",
     "back\\",
     "x:[y]/{z}:12:30*.csv",
     "#&=@!$;,()|<>~`^.csv",
-    "k=v/a.csv",
-    " a ",
-    "line\nbreak\t.csv",
+    "k=v/ a\nb\t ",
 )
 MIDNIGHT = datetime(2020, 1, 1)  # noqa: DTZ001 - the records hold local times without a zone
 
 
 def parquet_of(columns: dict[str, Any], **options: Any) -> bytes:
-    """Write a Parquet file."""
     file = io.BytesIO()
     parquet.write_table(pa.table(columns), file, **options)
     return file.getvalue()
 
 
-def test_trips_become_typed_parquet(lake: Lake) -> None:
-    """Every trip arrives with its times as written and its types; a source that runs again replaces its own output alone."""
-    other = "input/2021/green_tripdata.csv"
-    for key, rows, seed in ((KEY, 9, 1), (other, 10, 2), (KEY, 1000, 3)):  # more than s3:// reads at once
-        lake.put(key, green_trips(rows, seed))
-        lake.run(key)
+def test_trips_become_typed_parquet(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every trip has its times as written and its types; a source that runs again replaces its own output alone.
+
+    Neither another source's run meanwhile nor what a killed run has staged has a part in it.
+    """
+    other, folders = "input/2021/green_tripdata.csv", list[str]()
+
+    def another(_: object, folder: str) -> None:
+        folders.append(folder.removeprefix(f"s3://{lake.bucket}/"))
+        lake.run(other)
+
+    lake.put(KEY, "a\nfirst\n")
+    lake.put(other, "a\nother\n")
+    afterwards(monkeypatch, another)
+    lake.run(KEY)
+    assert ([("first",)], [("other",)]) == (lake.rows(), lake.rows(other))
+    assert [True] == [folder.startswith(f"{TARGET}/_") for folder in folders], folders
+    lake.put(f"{folders[0]}/killed.parquet", parquet_of({"a": ["killed"]}))
+    lake.put(KEY, green_trips(1000, 3))  # more than s3:// reads at once
+    lake.run(KEY)
 
     output = lake.output(KEY)
     types = {field.name: str(field.type) for field in output.schema}
-    assert (1000, 10, [*COLUMNS]) == (len(output), len(lake.rows(other)), output.column_names)
+    assert (1000, [("other",)], [*COLUMNS]) == (len(output), lake.rows(other), output.column_names)
     assert {"timestamp[us]"} == {types[name] for name in types if name.endswith("_datetime")}
     assert {"double"} == {types[name] for name in ("trip_distance", "fare_amount", "ehail_fee", "total_amount")}
     assert {"int32"} == {types[name] for name in ("VendorID", "PULocationID", "passenger_count")}
@@ -124,7 +133,7 @@ def test_a_folder(lake: Lake) -> None:
 
 def trips_of_2022(**types: Any) -> bytes:
     """Make a row of trips as the TLC publishes them: by default with the types of 2022."""
-    names = [*NEW.split(","), *(("congestion_surcharge", "cbd_congestion_fee") if types else ("congestion_surcharge",))]
+    names = [*NEW.split(","), "congestion_surcharge", *(("cbd_congestion_fee",) if types else ())]
     found: dict[str, Any] = {}
     for name in names:
         kind = pa.float64()
@@ -155,7 +164,8 @@ def test_all_years_are_one_table(lake: Lake) -> None:
     lake.run("in/", MANIFEST=lake.manifest(*(f"in/{name}" for name in contents)))
 
     one = pa.concat_tables([lake.output(f"in/{name}") for name in contents], promote_options="default")
-    by_spark = lake.spark.read.option("mergeSchema", True).parquet(f"s3://{lake.bucket}/{TARGET}").drop("source_id")  # noqa: FBT003
+    read = lake.spark.read.option("mergeSchema", "true")
+    by_spark = read.parquet(f"s3://{lake.bucket}/{TARGET}").drop("source_id")
     assert {
         **dict.fromkeys(("VendorID", "trip_type"), "int"),
         "lpep_pickup_datetime": "timestamp_ntz",
@@ -253,12 +263,12 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "cut gzip": ("a.csv.gz", gzip.compress(green_trips(1000, seed=1).encode())[:-9], "can't be read to its end"),
     "no text": ("a.csv", b"a\n1\n\xff\n", "line 3: The bytes are not text"),
     "a typed value": ("a.csv", b"x,trip_type\n1,1\n2,1.5\n", "line 3: In the column 'trip_type', '1.5' is no int"),
-    "a typed value of Parquet": (
+    # Two in the second batch.
+    "Parquet": (
         "a.parquet",
-        parquet_of({"trip_type": [1.0] * 6000 + [1.5]}),  # in the second batch
-        "row 6001: In the column 'trip_type', 1.5 is no int",
+        parquet_of({"t": pa.array([None] * 6000 + [1], pa.timestamp("ns")), "trip_type": [1.0] * 6000 + [1.5]}),
+        "row 6001: In the column 't', 'a time with nanoseconds' is no timestamp_ntz",
     ),
-    "a time between microseconds": ("a.parquet", parquet_of({"t": pa.array([1], pa.timestamp("ns"))}), "nanoseconds"),
 }
 
 
@@ -281,25 +291,21 @@ def test_refused(lake: Lake, name: str) -> None:
 
 
 def old_output(lake: Lake, source: str) -> str:
-    """Store what an earlier run has left; return its key."""
     key = f"{target_path(lake.bucket, TARGET, source)}/old.parquet".removeprefix(f"s3://{lake.bucket}/")
     lake.put(key, parquet_of({"a": ["old"]}))
     return key
 
 
-@pytest.mark.parametrize("source", ["in/missing.csv", "in/*.csv", "in/{a,b}.csv", "in/a", "empty/"])
-def test_nothing_to_read(lake: Lake, source: str) -> None:
+def test_nothing_to_read(lake: Lake) -> None:
     """A path without an object, or a folder without data, fails the run, which says which."""
     lake.put("in/a.csv", "a,b\n1,x\n")
     for name in ("_1", ".1", "1._COPYING_"):
         lake.put(f"empty/{name}", "a\n1\n")
 
-    with pytest.raises(
-        (FileNotFoundError, ValueError), match=r"Nothing to read at 's3://|No data in the folder"
-    ) as failure:
-        lake.run(source)
-
-    assert source.removesuffix("/") in str(failure.value)
+    for source in ("in/missing.csv", "in/*.csv", "in/{a,b}.csv", "in/a", "empty/"):
+        path = re.escape(f"'s3://{lake.bucket}/{source.removesuffix('/')}'")
+        with pytest.raises((FileNotFoundError, ValueError), match=f"Nothing to read at {path}|{path}: No data in"):
+            lake.run(source)
     assert [] == lake.committed
 
 
@@ -318,30 +324,31 @@ def test_options(lake: Lake) -> None:
         lake.run(ENCODING="Shift_JIS")
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "reason"),
-    [
-        ("SCHEMA", "id INT, day", "no Spark DDL"),
-        ("SCHEMA", "id ARRAY<INT>", "gives 'id' the type"),
-        ("SCHEMA", "id INT, ID INT", "twice"),
-        ("SCHEMA", "Source_ID INT", "or source_id"),
-        ("SCHEMA", "id INT NOT NULL", "NOT NULL"),
-        ("SEPARATOR", ";;", "one character"),
-        ("SEPARATOR", '"', "one character"),
-        ("ENCODING", "utf-99", "not known to Java"),
-        ("ENCODING", "UTF-16", "ASCII"),
-        ("MANIFEST", "", "no manifest"),
-    ],
-)
-def test_bad_options(lake: Lake, name: str, value: str, reason: str) -> None:
-    """A bad option fails the run and is named."""
+BAD_OPTIONS = [
+    ("SCHEMA", "id INT, day", "no Spark DDL"),
+    ("SCHEMA", "id ARRAY<INT>", "gives 'id' the type"),
+    ("SCHEMA", "id INT, ID INT", "twice"),
+    ("SCHEMA", "Source_ID INT", "or source_id"),
+    ("SCHEMA", "id INT NOT NULL", "NOT NULL"),
+    ("SEPARATOR", ";;", "one character"),
+    ("SEPARATOR", '"', "one character"),
+    ("ENCODING", "utf-99", "not known to Java"),
+    ("ENCODING", "UTF-16", "ASCII"),
+]
+
+
+def test_bad_options(lake: Lake) -> None:
+    """A bad option is named and fails the run, as does what is no manifest."""
+    said = {}
+    for name, value, _ in BAD_OPTIONS:
+        with pytest.raises(ValueError, match=re.escape(repr(value))) as failure:
+            job.read_options(lake.spark, {name: value})
+        said[name, value] = str(failure.value)
     lake.put("m.json", '{"files": [{}]}')
-    given_value = value or f"s3://{lake.bucket}/m.json"
+    with pytest.raises(ValueError, match=r"/m.json' is no manifest"):
+        lake.run(MANIFEST=f"s3://{lake.bucket}/m.json")
 
-    with pytest.raises(ValueError, match=reason) as failure:
-        lake.run(**{name: given_value})
-
-    assert given_value in str(failure.value)
+    assert [] == [(value, said[name, value]) for name, value, reason in BAD_OPTIONS if reason not in said[name, value]]
 
 
 @pytest.mark.parametrize(
@@ -369,26 +376,6 @@ def test_what_comes_between(lake: Lake, monkeypatch: pytest.MonkeyPatch, event: 
 
     assert [(left,)] == lake.rows()
     assert (["job"] if event == "a run" else []) == lake.committed
-
-
-def test_another_source_and_a_killed_run(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither another source's run meanwhile nor what a killed run has staged has a part in the output."""
-    folders: list[str] = []
-
-    def another(_: object, folder: str) -> None:
-        folders.append(folder.removeprefix(f"s3://{lake.bucket}/"))
-        lake.run("other.csv")
-
-    lake.put(KEY, "a\nnew\n")
-    lake.put("other.csv", "a\nother\n")
-    afterwards(monkeypatch, another)
-    lake.run()
-    assert ([("new",)], [("other",)]) == (lake.rows(), lake.rows("other.csv"))
-
-    assert [True] == [folder.startswith(f"{TARGET}/_") for folder in folders], folders
-    lake.put(f"{folders[0]}/killed.parquet", parquet_of({"a": ["killed"]}))
-    lake.run()
-    assert [("new",)] == lake.rows()
 
 
 def afterwards(monkeypatch: pytest.MonkeyPatch, event: Callable[[Callable[[], None], str], None]) -> None:

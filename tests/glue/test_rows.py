@@ -1,7 +1,6 @@
-"""What the job finds in a file, without Spark: the workers' functions on batches of lines, as Spark makes them.
+"""The job without Spark: where it reads and writes, and the workers' functions on lines as Spark brings them.
 
-The judge is Python's own csv.reader(strict=True) over text opened with newline="". `python -m tests.glue.test_rows 100000`
-runs the differential test at length.
+`python -m tests.glue.test_rows 100000` runs the differential test at length.
 """
 
 import json
@@ -20,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 
 import glue.ny_taxi_transformed as job
 from glue.ny_taxi_transformed import Column, File, Options, Plan, RefusedError
+from tests.glue.conftest import KEY, TARGET
 from tests.glue.judge import NEW, YEARS, files, strict
 
 FILE = 7
@@ -76,7 +76,7 @@ def read(data: bytes, options: Options = Options()) -> tuple[str, list[Column], 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(files())
 def test_every_value_or_a_refusal(data: bytes) -> None:
-    """The job finds the rows that the strict reader finds, value by value; where that one refuses, the job names a line."""
+    """The job finds the rows of the strict reader, value by value; where that one refuses, the job names a line."""
     separator = ";" if b";" in data.partition(b"\n")[0].partition(b"\r")[0] else ","
     expected = strict(data, separator)
     try:
@@ -128,7 +128,7 @@ WRONG: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_typed_values(kind: str) -> None:
-    """A typed value is what it says, or the run fails and names line, column and value; neighbours make no difference."""
+    """A value is of its type, or the run fails and names line, column and value; neighbours make no difference."""
     options, found = Options(schema=(Column("c", kind),)), {}
     expected = VALUES[kind] | {text: f"line {{}}: In the column 'c', {text!r} is no {kind}" for text in WRONG[kind]}
     for more in ([], ["1.5" if kind == "double" else ""]):
@@ -143,23 +143,16 @@ def test_typed_values(kind: str) -> None:
 
 
 def test_known_columns() -> None:
-    """The TLC's columns are recognised whatever their case and blanks; SCHEMA wins; everything else is text as written."""
-    header = " vendorid,Lpep_Pickup_Datetime,TOTAL_AMOUNT,Ehail_fee,Pickup_longitude,STORE_AND_FWD_FLAG,cbd_congestion_fee,X "
-    row = "2.0,2020-01-01 00:14:03,5,,-73.9500,N,0.75,01220"
+    """The TLC's columns are recognised whatever their case and blanks; SCHEMA wins; all else is text as written."""
+    header = " vendorid,TOTAL_AMOUNT,Ehail_fee,cbd_congestion_fee,X "
+    options = Options(schema=(Column("total_Amount", "decimal(5,1)"),))
 
-    _, columns, rows = read(f"{header}\n{row}\n".encode(), Options(schema=(Column("total_Amount", "decimal(5,1)"),)))
+    _, columns, rows = read(f"{header}\n2.0,5,,0.75,01220\n".encode(), options)
 
-    assert [
-        Column("VendorID", "int"),
-        Column("lpep_pickup_datetime", "timestamp_ntz"),
-        Column("total_Amount", "decimal(5,1)"),
-        Column("ehail_fee", "double"),
-        Column("Pickup_longitude", "string"),
-        Column("store_and_fwd_flag", "string"),
-        Column("cbd_congestion_fee", "double"),
-        Column("X ", "string"),
-    ] == columns
-    assert [(2, datetime(2020, 1, 1, 0, 14, 3), Decimal("5.0"), None, "-73.9500", "N", 0.75, "01220")] == rows  # noqa: DTZ001
+    names = ("VendorID", "total_Amount", "ehail_fee", "cbd_congestion_fee", "X ")
+    kinds = ("int", "decimal(5,1)", "double", "double", "string")
+    assert list(map(Column, names, kinds)) == columns
+    assert [(2, Decimal("5.0"), None, 0.75, "01220")] == rows
 
 
 @pytest.mark.parametrize("year", YEARS)
@@ -179,7 +172,7 @@ def test_all_years_have_the_same_columns(year: str) -> None:
 
 
 def test_files_of_one_folder() -> None:
-    """They get the first one's order and spelling; other columns, or other types, are refused with both files' names."""
+    """They get the first one's order and spelling; other columns or types are refused with both files' names."""
 
     def file(path: str, *names: str, kinds: tuple[str, ...] = ()) -> File:
         return File(path, "out", layout=job.lay_out(names, Options(), kinds))
@@ -295,6 +288,56 @@ def test_most_files_are_read_side_by_side() -> None:
     """Quotes closed in their line, commas too many in all rows and CRLF don't make a file one for a single worker."""
     for data in (b'a,b\r\n"x, ""y""",2\r\n\r\n3,4\r\n', b"a,b\n1,2,,\n3,4,,\n", b'a,b\n6" pipe,"x"\n'):
         assert "parse" == read(data)[0]
+
+
+# ---- Where the job reads and writes ----
+
+KEYS = (KEY, "sp ace+plus%20%.csv", "q'uo\"te.csv", "😀/é.csv", r"*?[1]{a,b}\.csv", "co:lon/12:30", "a/.hidden/..b")
+
+
+def target_of(key: str) -> str:
+    return job.target_path("bucket", TARGET, key)
+
+
+def test_source_is_the_key_verbatim() -> None:
+    """No character of a key is encoded, escaped or dropped; a folder may have a slash at its end, or not."""
+    assert [f"s3://bucket/{key}" for key in KEYS] == [job.source_path("bucket", key) for key in KEYS]
+    assert job.source_path("bucket", "input/lab2") == job.source_path("bucket", "input/lab2/")
+    assert target_of("input/lab2") == target_of("input/lab2/")
+
+
+@pytest.mark.parametrize("key", ["", "/", "/a.csv", "a//b.csv", "a/./b.csv", "a/../b.csv", "..", "a//"])
+def test_key_that_hadoop_would_rewrite(key: str) -> None:
+    """A key that Hadoop would resolve to another one is refused, by name."""
+    refused = re.escape(f"can't address the key {key.removesuffix('/')!r}")
+    with pytest.raises(ValueError, match=refused):
+        job.source_path("bucket", key)
+    with pytest.raises(ValueError, match=refused):
+        target_of(key)
+
+
+def test_target_is_a_readable_folder_of_the_source() -> None:
+    """The folder says which file it came from, and is the same each time; it is short and plain ASCII for any key."""
+    folder = "source_id=green_tripdata.csv-9a1b1eeeea2eda9ac8ea1a10f9c0bd7c"
+
+    assert f"s3://bucket/target/event-transformed/{folder}" == target_of(KEY)
+    assert target_of(KEY) == job.target_path("bucket", "target/event-transformed/", KEY)
+    for key in (*KEYS, "targ", "n" * 1024, "é" * 512, " ", "\n"):
+        assert re.fullmatch(r"source_id=[A-Za-z0-9._-]{1,64}-[0-9a-f]{32}", target_of(key).rpartition("/")[2]), key
+
+
+def test_no_two_sources_share_a_target() -> None:
+    """Keys that look alike once made readable still have folders of their own."""
+    keys = ["a/x.csv", "A/x.csv", "b/x.csv", "a/x csv", "a/x+csv", "a/x%20csv", "a/X.csv", "n" * 100, "n" * 101]
+
+    assert len(keys) == len({target_of(key) for key in keys}), "some keys share a folder"
+
+
+@pytest.mark.parametrize("prefix", ["target", "target/", TARGET])
+def test_target_in_source(prefix: str) -> None:
+    """A folder that holds the target is refused as a source: the second run would read the first one's output."""
+    with pytest.raises(ValueError, match="read its own output"):
+        target_of(prefix)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 
 from glue.ny_taxi_transformed import target_path
 from local import stack
-from tests.glue.conftest import PATIENCE, SCRIPT, TARGET, Runs
+from tests.glue.conftest import PATIENCE, SCRIPT, SCRIPT_OF_A_RUN, TARGET, Runs
 from tests.waiting import until
 
 CSV = (
@@ -26,7 +26,6 @@ CSV = (
 
 
 def read(runs: Runs, bucket: str, source: str) -> list[Any]:
-    """Read what a source left behind, with pandas."""
     import pandas  # noqa: PLC0415, ICN001 - lives in an environment of its own
 
     s3, folder = runs.client("s3"), target_path("", TARGET, source).removeprefix("s3:///")
@@ -75,7 +74,13 @@ def test_what_the_role_may_not_do_fails_the_run(runs: Runs, missing: str, servic
     run = runs.run(runs.job(SCRIPT.read_text(), role), key)
 
     said = run["ErrorMessage"]
-    assert ("FAILED", True, missing != "") == (run["JobRunState"], message in said, "403" in said), said
+    # Of an error in Java, the innermost cause: a line, and no trace.
+    assert ("FAILED", True, missing != "", 1) == (
+        run["JobRunState"],
+        message in said,
+        "403" in said,
+        len(said.splitlines()),
+    ), said
     assert [] == read(runs, runs.bucket, key)
 
 
@@ -121,49 +126,23 @@ def test_a_script_that_fails(runs: Runs, tmp_path: Path, monkeypatch: pytest.Mon
     ]
 
 
-def test_a_run_past_its_timeout_is_stopped(runs: Runs) -> None:
-    """Whatever it does, and the next one, which ends without a word, finds a Spark that works."""
-    head = "import os, time\nfrom pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
-    # As many tasks as Spark does at once.
-    run = runs.run(
-        runs.job(f"{head}spark.sparkContext.parallelize(range(2), 2).foreach(lambda _: time.sleep(600))"), timeout=1
-    )
-    assert "TIMEOUT" == run["JobRunState"]
-
-    run = runs.run(runs.job(f"{head}spark.range(10).count()\nos._exit(7)\n"))
-    assert ("FAILED", "The script ended with exit code 7") == (run["JobRunState"], run["ErrorMessage"])
-
-
-def test_runs_do_not_see_each_other(runs: Runs) -> None:
-    """Neither settings nor views nor a stopped Spark outlive a run, and each has a log of its own.
+def test_runs_do_not_see_each_other(runs: Runs, first_run: dict[str, Any]) -> None:
+    """Neither settings nor views nor tasks nor a stopped Spark outlive a run, however it ends; each has its own log.
 
     What a script prints is in Glue's output group, what it tells Glue's logger in its error group.
     """
-    script = """
-import pyspark
-import sys
-from awsglue.context import GlueContext
-from pyspark.context import SparkContext
-glue = GlueContext(SparkContext.getOrCreate())
-spark = glue.spark_session
-assert not hasattr(pyspark, "mark") and not spark.catalog.tableExists("view") and not spark.conf.get("my.setting", None)
-pyspark.mark = True
-spark.range(1).createOrReplaceTempView("view")
-spark.conf.set("my.setting", "1")
-source = sys.argv[sys.argv.index("--SRC_PREFIX") + 1]
-print("printed", source)
-glue.get_logger().info("logged " + source)
-if source == "ü2":
-    spark.stop()
-"""
-    job = runs.job(script)
+    # As many tasks as Spark does at once.
+    hangs = "spark.sparkContext.parallelize(range(2), 2).foreach(lambda _: time.sleep(600))"
+    stopped = runs.run(runs.job(f"{SCRIPT_OF_A_RUN}{hangs}\n"), timeout=1)
+    left = runs.run(runs.job(f"{SCRIPT_OF_A_RUN}spark.range(10).count()\nspark.stop()\nos._exit(7)\n"))
+    last = runs.run(runs.job(SCRIPT_OF_A_RUN))
 
-    for source in ("ü1", "ü2", "ü3"):
-        run = runs.run(job, source)
+    assert [
+        ("SUCCEEDED", None),
+        ("TIMEOUT", None),
+        ("FAILED", "The script ended with exit code 7"),
+        ("SUCCEEDED", None),
+    ] == [(run["JobRunState"], run.get("ErrorMessage")) for run in (first_run, stopped, left, last)]
+    for run in (first_run, stopped, left, last):
         logged = [line.partition("INFO GlueLogger: ")[2] for line in runs.log(run, "error") if " GlueLogger: " in line]
-        assert ("SUCCEEDED", None, [f"printed {source}"], [f"logged {source}"]) == (
-            run["JobRunState"],
-            run.get("ErrorMessage"),
-            runs.log(run, "output"),
-            logged,
-        )
+        assert (["printed"], ["logged ü"]) == ([line.split()[0] for line in runs.log(run, "output")], logged)
