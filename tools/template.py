@@ -9,20 +9,26 @@ from typing import Any
 
 import yaml
 
+try:
+    # Ten times as fast, where it is there.
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
 GONE = object()  # the value of AWS::NoValue
 FUNCTIONS = {"Fn::If": "if_", "Fn::Not": "not_", "Fn::And": "and_", "Fn::Or": "or_"}
 
 
-class _Arguments(yaml.SafeLoader):
+class _Arguments(SafeLoader):
     """Reads `!Name argument` as the argument."""
 
 
-class _Functions(yaml.SafeLoader):
+class _Functions(SafeLoader):
     """Reads `!Name argument` as the long form of its function."""
 
 
-def _argument(loader: yaml.SafeLoader, _name: str, node: yaml.Node) -> Any:
+def _argument(loader: SafeLoader, _name: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
@@ -30,7 +36,7 @@ def _argument(loader: yaml.SafeLoader, _name: str, node: yaml.Node) -> Any:
     return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
 
 
-def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+def _function(loader: SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
     return {name if name in {"Ref", "Condition"} else f"Fn::{name}": _argument(loader, name, node)}
 
 
