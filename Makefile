@@ -57,9 +57,10 @@ build: .venv/dev/.ready .venv/sam/.ready  ## Run `sam build`, with a real python
 unit: .venv/dev/.ready .venv/sam/.ready  ## The tests that need no local cloud: units, pages, simulation.
 	$(dev)/python -m pytest -n 2 tests/unit tests/docs tests/simulation tests/test_make.py
 
+# No test of these uses Hypothesis, and its import takes each process two seconds.
 .PHONY: integration
 integration: build $(envs) $(dev)/arrivals  ## The deployed template on the local cloud, and the cloud itself.
-	$(dev)/python -m pytest -n 3 tests/emulator tests/integration tests/test_make.py
+	$(dev)/python -m pytest -p no:hypothesispytest -n 3 tests/emulator tests/integration tests/test_make.py
 
 # Aliases of `arrivals`. Values come from the environment, where make puts them, so that a key may hold any character.
 stack = $${STACK:+--stack "$$STACK"} $${ROUTES:+--routes "$$ROUTES"}
@@ -93,7 +94,7 @@ simulate: .venv/dev/.ready  ## Run the simulation at length.
 	$(dev)/python -m tests.simulation
 
 # Tests that need the local cloud are marked local_only.
-E2E ?= $(addprefix tests/integration/test_,arrivals.py failures.py roles.py second_chances.py why.py)
+E2E ?= $(addprefix tests/integration/test_,arrivals.py failures.py roles.py second_chances.py)
 .PHONY: e2e
 e2e: $(dev)/arrivals  ## The integration tests on a stack in your account: make e2e STACK=glueworkshop-e2e, then YES=1
 	@test -n "$(STACK)" || { echo "Which stack? make e2e STACK=glueworkshop-e2e"; exit 1; }

@@ -18,7 +18,7 @@ from tests.unit.builders import REPOSITORY
 CI = (REPOSITORY / ".ci" / "run").read_text()
 TESTS = REPOSITORY / "tests"
 # How pytest may be called: all else would leave tests out.
-HOW = {"-n", "2", "3"}
+HOW = {"-n", "2", "3", "-p", "no:hypothesispytest"}
 LINT = [
     *(".venv/dev/bin/ruff check .", ".venv/dev/bin/ruff format --check ."),
     ".venv/dev/bin/mypy src artifact benchmarks local tests tools",
@@ -146,7 +146,7 @@ def test_ci_runs_what_a_developer_runs() -> None:
 
 def test_e2e_asks_before_it_begins() -> None:
     """`--yes` only with YES=1, and a stack has to be named; what needs the local cloud is left out, and no more."""
-    local = {"account.py", "command.py", "expectations.py", "parameters.py", "routes.py", "runtime.py"}
+    local = {"account.py", "command.py", "expectations.py", "routes.py", "runtime.py"}
     paths = {f"tests/integration/{path.name}" for path in (TESTS / "integration").glob("test_*.py")}
     ran = [commands("e2e", *more)[-2:] for more in ([], ["STACK=s"], ["STACK=s", "YES=1"])]
     dry, yes = ran[1][1], ran[2][1]

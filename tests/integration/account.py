@@ -24,7 +24,7 @@ OWN = ("SourceBucket", "Workflow", "GlueJob")
 OURS = ("input/lab2/eventdriven/e2e/", "staging/", "elsewhere/", "target/event-transformed")
 # EventBridge hears a bucket some five minutes after it was turned on.
 DEAF = timedelta(minutes=5)
-# Estimates, by the tests that are not local_only; nobody has measured them. A Glue run bills two DPUs for a minute at least.
+# Estimates, by the tests that are not local_only; nobody has measured them. A Glue run bills two DPUs for a minute.
 RUNS, MINUTES, DOLLARS = 40, 60, 1
 
 PLAN = f"""\
@@ -37,27 +37,17 @@ Stack {{name}} in {{account}}, {{region}} (bucket {{bucket}}):
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Account:
     """Wherever boto3 goes by itself: what `local.stack` asks of a cloud."""
 
     endpoint_url: str | None = None
-
-    @property
-    def credentials(self) -> dict[str, str]:
-        """Return no arguments: boto3 finds its own."""
-        return {}
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Return no variables: a process that is started inherits ours."""
-        return {}
+    credentials: dict[str, str] = field(default_factory=dict, hash=False)
+    environment: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
 class Description:
-    """What AWS says of a stack, as far as it matters whether it may be tested."""
-
     outputs: dict[str, str]
     tags: dict[str, str]
     resources: set[str]
@@ -67,7 +57,6 @@ class Description:
 
 
 def describe(stack: Stack) -> Description:
-    """Ask for it; a stack that is not there raises what boto3 raises."""
     formation = stack.client("cloudformation")
     described = formation.describe_stacks(StackName=stack.name)["Stacks"][0]
     outputs = {one["OutputKey"]: one["OutputValue"] for one in described.get("Outputs", [])}
@@ -94,21 +83,17 @@ def objections(description: Description) -> list[str]:
     """Return why a stack must not be tested, all reasons at once; none means that it may be."""
     tag, value = TAG
     missing = [name for name in OWN if name not in description.resources]
-    reasons = {
-        f"it has no tag {tag}={value}: deploy one for this, sam deploy --config-env e2e": description.tags.get(tag)
-        != value,
-        "it is not this application's: it has no output StartExecutionFunctionName": "StartExecutionFunctionName"
-        not in description.outputs,
-        f"it is attached to what others use: {', '.join(missing)} not its own": bool(missing),
-        f"its bucket holds what no test wrote, such as {description.foreign_keys[:1]}": bool(description.foreign_keys),
-        f"{description.messages} messages are in its failure queue, and the tests would take them": description.messages
-        > 0,
-    }
-    return [reason for reason, holds in reasons.items() if holds]
+    checks = [
+        (description.tags.get(tag) == value, f"it has no tag {tag}={value}: sam deploy --config-env e2e makes one"),
+        ("StartExecutionFunctionName" in description.outputs, "it is not this application's: its function is missing"),
+        (not missing, f"it is attached to what others use: {', '.join(missing)} not its own"),
+        (not description.foreign_keys, f"its bucket holds what no test wrote: {description.foreign_keys[:1]}"),
+        (not description.messages, f"the tests would take the {description.messages} messages in its failure queue"),
+    ]
+    return [reason for holds, reason in checks if not holds]
 
 
 def confirm(stack: Stack, *, agreed: bool) -> None:
-    """End the run, unless the stack may be tested and somebody agreed to the plan."""
     try:
         description = describe(stack)
     except (BotoCoreError, ClientError) as error:
@@ -123,30 +108,25 @@ def confirm(stack: Stack, *, agreed: bool) -> None:
 
 
 def is_local() -> bool:
-    """Return whether boto3 is sent to this machine, where nothing takes minutes."""
     return urlsplit(boto3.client("s3").meta.endpoint_url).hostname in {"127.0.0.1", "localhost"}
 
 
 def open_stack(name: str) -> Stack:
-    """Return a stack of the account with its outputs."""
     return Stack(name, Account(), describe(Stack(name, Account(), {})).outputs)
 
 
 def plan(stack: Stack, description: Description) -> str:
-    """Return what the tests will do to a stack, what it costs, and what stays."""
     who = stack.client("sts").get_caller_identity()["Account"]
     region = stack.client("sts").meta.region_name
     return PLAN.format(name=stack.name, account=who, region=region, bucket=description.outputs["SourceBucketName"])
 
 
 def versions(stack: Stack, bucket: str, prefix: str = "") -> list[dict[str, Any]]:
-    """List all versions and delete markers below a prefix."""
     pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
     return [one for page in pages for kind in ("Versions", "DeleteMarkers") for one in page.get(kind, [])]
 
 
 def clean(stack: Stack) -> int:
-    """Delete all that the tests and their jobs wrote; return how many versions it was."""
     bucket, deleted = stack.outputs["SourceBucketName"], 0
     for prefix in OURS:
         found = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in versions(stack, bucket, prefix)]

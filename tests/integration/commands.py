@@ -17,7 +17,6 @@ PROGRAM = [sys.executable, "-m", "tools"]
 
 
 def environment(stack: Arrivals, **more: str) -> dict[str, str]:
-    """Return what a shell has that is meant for the cloud of a stack."""
     own = stack.stack.cloud.environment
     others = ("ARRIVALS_", "AWS_") if own else ("ARRIVALS_",)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(others)}
@@ -26,13 +25,11 @@ def environment(stack: Arrivals, **more: str) -> dict[str, str]:
 
 
 def forget_clients() -> None:
-    """Let sessions and clients be made anew, as by a program that has just started."""
     cloud._session.cache_clear()
     cloud._client.cache_clear()
 
 
 def run(stack: Arrivals, *words: str, **more: str) -> tuple[int, str, str]:
-    """Run the command, with more in its environment; return exit code, answer and error."""
     told, error = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
         patch.dict(os.environ, environment(stack, **more), clear=True),
@@ -50,7 +47,6 @@ def run(stack: Arrivals, *words: str, **more: str) -> tuple[int, str, str]:
 
 
 def data(stack: Arrivals, *words: str) -> Any:
-    """Run the command for a script; return what it read."""
     code, told, error = run(stack, *words, "--json")
     assert code in {0, 1}, error
     return json.loads(told)

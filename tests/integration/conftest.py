@@ -26,7 +26,6 @@ ON_DUTY = {"test_command", "test_expectations", "test_routes"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Choose an account's stack instead of the local cloud; see account.py."""
     parser.addoption("--stack", default="", help="a stack in your account, made for these tests: make e2e STACK=…")
     parser.addoption("--yes", action="store_true", help="do what the plan says")
 
@@ -41,7 +40,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs the local cloud, with the reason."""
     for item in items:
         if config.getoption("--stack") and (mark := item.get_closest_marker("local_only")):
             item.add_marker(pytest.mark.skip(reason=f"needs the local cloud: {mark.args[0]}"))
@@ -56,20 +54,17 @@ class ByStack(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each process the tests of another stack."""
     return ByStack(config, log)
 
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[process.Emulator]:
-    """Run one local cloud for all tests."""
     with process.start(log=Path(".local") / "integration.log", settings=QUICK) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def arrivals(request: pytest.FixtureRequest) -> Iterator[Arrivals]:
-    """Deploy the template that `sam build` made, with its defaults; or take the stack that was named, and clean up."""
     if name := request.config.getoption("--stack"):
         stack = account.open_stack(name)
         yield Arrivals(stack)
@@ -79,14 +74,13 @@ def arrivals(request: pytest.FixtureRequest) -> Iterator[Arrivals]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_failed_before(arrivals: Arrivals) -> None:
-    """Begin each test with an empty failure queue."""
-    arrivals.forget_failures()
+def nothing_failed_before(request: pytest.FixtureRequest) -> None:
+    stack: Arrivals = request.getfixturevalue("duty" if request.path.stem in ON_DUTY else "arrivals")
+    stack.forget_failures()
 
 
 @pytest.fixture
 def trail(arrivals: Arrivals, key: str) -> Iterator[None]:
-    """Log S3 data events while a test runs."""
     name = key.split("/")[-2]
     local_stack.start_trail(arrivals.stack, name)
     yield
@@ -95,7 +89,6 @@ def trail(arrivals: Arrivals, key: str) -> Iterator[None]:
 
 @pytest.fixture
 def sources(request: pytest.FixtureRequest) -> set[str]:
-    """Name the rules that bring an upload's events: both where a trail costs nothing and takes no minutes."""
     if request.config.getoption("--stack"):
         return {"native"}
     request.getfixturevalue("trail")
@@ -104,7 +97,6 @@ def sources(request: pytest.FixtureRequest) -> set[str]:
 
 @pytest.fixture
 def inbox(arrivals: Arrivals) -> Iterator[str]:
-    """Subscribe a queue of the test's own to the topics of success and failure."""
     name, topics = f"{arrivals.stack.name}-inbox", ("SuccessTopic", "FailureTopic")
     url = local_stack.subscribe_queue(arrivals.stack, name, *topics)
     yield url
@@ -118,17 +110,14 @@ def inbox(arrivals: Arrivals) -> Iterator[str]:
 
 @pytest.fixture
 def key() -> str:
-    """Provide a key of the test's own."""
     return f"{PREFIX}{uuid.uuid4().hex}/green_tripdata.csv"
 
 
 @pytest.fixture(scope="session")
 def duty(cloud: process.Emulator, tmp_path_factory: pytest.TempPathFactory) -> Arrivals:
-    """Deploy a stack with the routes of duty.py, and make the other team's machine and job."""
     return on_duty.deploy(cloud, tmp_path_factory.mktemp("routes"))
 
 
 @pytest.fixture
 def folder() -> str:
-    """Provide a folder of the test's own, whose files are gathered."""
     return f"raw/hourly/{uuid.uuid4().hex}/"

@@ -1,4 +1,4 @@
-"""A stack with routes of every kind: one gathers, two wait for a set, some expect, and one starts another team's machine."""
+"""A stack with all kinds of routes: one gathers, two wait for a set, some expect, one starts another team's machine."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -81,12 +81,11 @@ state_machine_arn = "another-teams"
         for name, text in EXPECTING.items()
     },
 }
-# What only a stack with a bucket and a job of its own has; all else differs in test_parameters.py.
+# What only a stack with a bucket and a job of its own has; all else differs in test_arrivals.py.
 CHANGED = ("GlueMaxCapacityDpus", "GlueMaxConcurrentRuns", "SourceKmsKeyArn", "TargetPrefix")
 
 
 def deploy(cloud: Emulator, folder: Path) -> Arrivals:
-    """Deploy it, and make the other team's machine and job."""
     for name, text in ROUTES.items():
         job = "" if "job_name" in text else f'job_name = "{JOB}"\n'
         Path(folder, f"{name}.toml").write_text(job + text)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from local.emulator.process import REPOSITORY
 from local.stack import Stack
 from tests import waiting
 from tests.integration.account import OURS
@@ -23,7 +24,7 @@ VALUES: dict[str, str] = {}
 
 @dataclass
 class Pace:
-    """How long things take, in seconds: to wait for what must happen and for what must not, to look again, to settle."""
+    """How long things take, in seconds: to wait for what must happen and what must not, to look again, to settle."""
 
     patience: float = 60
     quiet: float = 1
@@ -41,33 +42,26 @@ PACE = Pace()
 
 
 def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds, or fail."""
     waiting.until(holds, PACE.patience, PACE.pause)
 
 
 def settle() -> None:
-    """Let a changed permission or rule take effect; on the local cloud it has."""
     time.sleep(PACE.settle)
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """A deployed stack, and what tests do with it."""
-
     stack: Stack
 
     @property
     def bucket(self) -> str:
-        """The source bucket."""
         return self.stack.outputs["SourceBucketName"]
 
     @property
     def machine(self) -> str:
-        """The workflow."""
         return self.stack.outputs["StateMachineArn"]
 
     def client(self, service: str) -> Any:
-        """Return the boto3 client for the local cloud."""
         return self.stack.client(service)
 
     # ---- Uploads, and what is decided on them ----
@@ -75,13 +69,9 @@ class Arrivals:
     def put(self, key: str, content: bytes = b"a,b\n1,2\n", run_seconds: float | None = None) -> dict[str, Any]:
         """Upload an object, and say how long its emulated Glue run takes if that matters."""
         metadata = {"run-seconds": str(run_seconds)} if run_seconds else {}
-        answer: dict[str, Any] = self.client("s3").put_object(
-            Bucket=self.bucket, Key=key, Body=content, Metadata=metadata
-        )
-        return answer
+        return dict(self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=content, Metadata=metadata))
 
     def put_in_parts(self, key: str) -> None:
-        """Upload an object in parts; it arrives when it is completed."""
         s3, where = self.client("s3"), {"Bucket": self.bucket, "Key": key}
         upload = s3.create_multipart_upload(**where)["UploadId"]
         part = s3.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"a,b\n1,2\n")
@@ -98,47 +88,33 @@ class Arrivals:
         }
 
     def log(self, key: str) -> list[dict[str, Any]]:
-        """Read the function's decisions on a key."""
         return self.logs([key])[key]
 
     def logs(self, keys: Mapping[str, object] | list[str]) -> dict[str, list[dict[str, Any]]]:
-        """Read the function's decisions on some keys."""
         lines = [line for line in self.lines() if line.get("message") in DECISIONS]
         return {key: [line for line in lines if line.get("key") == key] for key in keys}
 
     def lines(self) -> list[dict[str, Any]]:
-        """Read all the JSON lines of the function's log: decisions, and metrics in Embedded Metric Format."""
         group = f"/aws/lambda/{self.stack.name}-start-execution"
         pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
         messages = [event["message"] for page in pages for event in page["events"]]
         return [json.loads(message) for message in messages if message.startswith("{")]
 
     def invoke(self, event: object) -> Any:
-        """Invoke the function and give its answer, or its error."""
         function = self.stack.outputs["StartExecutionFunctionName"]
         answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
         return json.loads(answer["Payload"].read())
 
     def native_event(self, key: str, version_id: str | None = None) -> dict[str, Any]:
-        """Make the native event of an object in the source bucket."""
         found = {"key": key} | ({"version-id": version_id} if version_id else {})
-        return {
-            "version": "0",
-            "id": str(uuid.uuid4()),
-            "detail-type": "Object Created",
-            "source": "aws.s3",
-            "account": self.machine.split(":")[4],
-            "time": "2026-11-24T05:20:03Z",
-            "region": self.machine.split(":")[3],
-            "resources": [],
-            "detail": {"bucket": {"name": self.bucket}, "object": found, "reason": "PutObject"},
-        }
+        event: dict[str, Any] = json.loads((REPOSITORY / "events" / "object-created-put.json").read_text())
+        detail = {"bucket": {"name": self.bucket}, "object": found, "reason": "PutObject"}
+        return event | {"id": str(uuid.uuid4()), "account": self.machine.split(":")[4], "detail": detail}
 
     # ---- What is taken from the stack for a while ----
 
     @contextmanager
     def denied(self, function: str, action: str, resource: str = "*") -> Iterator[None]:
-        """Deny a function of the stack, by logical id, an action."""
         iam, role = self.client("iam"), self.stack.physical_id(f"{function}Role")
         deny = {"Effect": "Deny", "Action": action, "Resource": resource}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
@@ -152,7 +128,6 @@ class Arrivals:
 
     @contextmanager
     def unannounced(self) -> Iterator[None]:
-        """Let uploads pass without an event."""
         events, rule = self.client("events"), f"{self.stack.name}-object-created"
         events.disable_rule(Name=rule)
         settle()
@@ -167,16 +142,13 @@ class Arrivals:
     # ---- Executions ----
 
     def executions(self, key: str) -> list[dict[str, Any]]:
-        """Describe the executions of a key."""
         return self.described(self.machine, "SRC_PREFIX", key)
 
     def inputs(self, key: str) -> list[dict[str, Any]]:
-        """Return the inputs of a key's or a folder's executions, the earliest first."""
         found = sorted(self.executions(key), key=lambda one: one["startDate"])
         return [json.loads(one["input"]) for one in found]
 
     def described(self, machine: str, name: str, value: str) -> list[dict[str, Any]]:
-        """Describe the executions of a state machine whose input has that value; ask for each other one once only."""
         sfn = self.client("stepfunctions")
         pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=machine)
         found = []
@@ -188,7 +160,6 @@ class Arrivals:
         return found
 
     def until_ended(self, key: str, *statuses: str) -> None:
-        """Wait until the executions of a key have ended so."""
         found = list[str]()
 
         def as_wanted() -> bool:
@@ -198,42 +169,34 @@ class Arrivals:
         until(as_wanted)
 
     def run(self, machine: str, request: object) -> dict[str, Any]:
-        """Start an execution and wait for its end, as long as it goes on."""
         states = self.client("stepfunctions")
         arn = states.start_execution(stateMachineArn=machine, input=json.dumps(request))["executionArn"]
 
-        def ended() -> bool:
-            return bool(states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+        def seen() -> dict[str, Any]:
+            return dict(states.describe_execution(executionArn=arn))
 
         def steps() -> object:
-            """Return how far it came: its last event, and the batches that are done."""
             runs = states.list_map_runs(executionArn=arn)["mapRuns"]
             done = [states.describe_map_run(mapRunArn=one["mapRunArn"])["executionCounts"] for one in runs]
             return states.get_execution_history(executionArn=arn, reverseOrder=True, maxResults=1)["events"], done
 
-        waiting.until(ended, PACE.patience, PACE.pause, steps)
-        described: dict[str, Any] = states.describe_execution(executionArn=arn)
-        return described
+        waiting.until(lambda: seen()["status"] != "RUNNING", PACE.patience, PACE.pause, steps)
+        return seen()
 
     def backfill(self, **request: object) -> dict[str, Any]:
-        """Run a backfill and give its report."""
         ended = self.run(self.stack.outputs["BackfillStateMachineArn"], request)
         assert ended["status"] == "SUCCEEDED", ended
-        report: dict[str, Any] = json.loads(ended["output"])
-        return report
+        return dict(json.loads(ended["output"]))
 
     # ---- The failure queue ----
 
     def failures(self) -> list[dict[str, Any]]:
-        """Take all messages out of the failure queue."""
         return self.received(self.stack.outputs["FailureQueueUrl"])
 
     def failure(self, count: int = 1) -> list[dict[str, Any]]:
-        """Wait for so many messages in the failure queue and take them."""
         return self.received(self.stack.outputs["FailureQueueUrl"], count)
 
     def waits(self) -> tuple[int, int]:
-        """Return how many messages are in the failure queue, and how many more somebody has looked at."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         asked = {"QueueUrl": self.stack.outputs["FailureQueueUrl"], "AttributeNames": names}
         found = self.client("sqs").get_queue_attributes(**asked)["Attributes"]
@@ -268,11 +231,9 @@ class Arrivals:
     # ---- Windows and sets ----
 
     def windows(self, folder: str) -> list[dict[str, Any]]:
-        """Describe the executions of the window machine for a folder."""
         return self.described(self.stack.physical_id("WindowStateMachine"), "folder", folder)
 
     def until_settled(self, *folders: str) -> None:
-        """Wait until every window and every run of some folders has ended."""
 
         def all_ended() -> bool:
             found = [one for folder in folders for one in (*self.windows(folder), *self.executions(folder))]
@@ -281,12 +242,9 @@ class Arrivals:
         until(all_ended)
 
     def manifest(self, given: Mapping[str, Any]) -> bytes:
-        """Read the manifest that an input names."""
         bucket, _, key = given["manifest"].removeprefix("s3://").partition("/")
-        body: bytes = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-        return body
+        return bytes(self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def gathered(self, folder: str) -> Counter[str]:
-        """Count in how many manifests, that a run was started on, each key of a folder is."""
         manifests = [json.loads(self.manifest(one)) for one in self.inputs(folder)]
         return Counter(file["key"] for manifest in manifests for file in manifest["files"])

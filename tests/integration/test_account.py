@@ -1,9 +1,11 @@
-"""`make e2e`, on the local cloud: which stacks it leaves alone, what it says beforehand, and that it works and cleans up."""
+"""`make e2e`, on the local cloud: which stacks it leaves alone, what it says, and that it works and cleans up."""
 
 import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from local.emulator.process import REPOSITORY
 from local.stack import Stack
 from tests.integration import account
 from tests.integration.account import Description
+from tests.integration.conftest import pytest_sessionstart
 from tests.integration.stacks import Arrivals
 
 pytestmark = pytest.mark.local_only("runs the suite inside the suite")
@@ -20,63 +23,66 @@ pytestmark = pytest.mark.local_only("runs the suite inside the suite")
 GOOD = Description(
     {"StartExecutionFunctionName": "f", "SourceBucketName": "b"}, {"purpose": "e2e"}, set(account.OWN), [], 0
 )
+TESTS = [
+    f"tests/integration/test_arrivals.py::test_{name}"
+    for name in (
+        "an_upload_starts_the_workflow_once_with_the_workshops_parameters",
+        "both_events_of_one_upload_start_it_once",
+    )
+]
 
 
 @pytest.fixture(scope="module")
 def made_for_it(arrivals: Arrivals) -> Stack:
-    """Deploy a stack with the tag."""
     return local_stack.again(arrivals.stack, "for-e2e", {"JobName": "for-e2e"}, purpose="e2e")
 
 
-def e2e(stack: Stack, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run what `make e2e` runs, one test of it and one that needs the local cloud."""
-    tests = [
-        f"tests/integration/test_arrivals.py::{name}"
-        for name in (
-            "test_an_upload_starts_the_workflow_once_with_the_workshops_parameters",
-            "test_both_events_of_one_upload_start_it_once",
-        )
-    ]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "--stack", stack.name, *options, *tests],
-        cwd=REPOSITORY,
-        env={**os.environ, **stack.cloud.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "yes", "says"),
     [
-        # With YES=1 too; and nothing is uploaded.
-        ("glueworkshop", "is left alone:.*no tag purpose=e2e: deploy one for this"),
-        ("nowhere", "^Stack nowhere: .*does not exist$"),
+        # Nothing is uploaded.
+        ("glueworkshop", True, "is left alone:.*no tag purpose=e2e: sam deploy"),
+        ("nowhere", True, "^Stack nowhere: .*does not exist$"),
+        ("for-e2e", False, "Nothing was done.*YES=1"),
     ],
 )
-def test_a_stack_that_was_not_made_for_it_is_left_alone(arrivals: Arrivals, name: str, says: str) -> None:
-    """In words, no traceback."""
+@pytest.mark.usefixtures("made_for_it")
+def test_it_does_not_begin(  # noqa: PLR0913, PLR0917 - two fixtures for what it says and where it asks
+    arrivals: Arrivals,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    yes: bool,  # noqa: FBT001 - a value of the table
+    says: str,
+) -> None:
+    """With a stack that was not made for it, or without a yes: then it only says what it would do."""
+    for variable, value in arrivals.stack.cloud.environment.items():
+        monkeypatch.setenv(variable, value)
+    options: dict[str, object] = {"--stack": name, "--yes": yes}
+    session: Any = SimpleNamespace(config=SimpleNamespace(getoption=options.__getitem__))
+
     with pytest.raises(pytest.exit.Exception) as ended:
-        account.confirm(Stack(name, arrivals.stack.cloud, {}), agreed=True)
+        pytest_sessionstart(session)
 
     assert 1 == ended.value.returncode
     assert re.search(says, str(ended.value), re.DOTALL)
-
-
-def test_without_a_yes_it_only_says_what_it_would_do(made_for_it: Stack) -> None:
-    """Stack, account, region, what it does, costs, deletes and leaves."""
-    ran = e2e(made_for_it)
-
-    assert 1 == ran.returncode
-    for words in (f"Stack for-e2e in {process.ACCOUNT}, {process.REGION}", "costs", "deletes", "leaves", "YES=1"):
-        assert words in ran.stdout + ran.stderr
-    assert [] == account.versions(made_for_it, made_for_it.outputs["SourceBucketName"])
+    told = capsys.readouterr().out
+    words = () if yes else (f"Stack {name} in {process.ACCOUNT}, {process.REGION}", "costs", "deletes", "leaves")
+    assert [] == [one for one in words if one not in told], told
 
 
 def test_with_a_yes_it_runs_and_cleans_up(made_for_it: Stack) -> None:
     """A test passes, one that needs the local cloud is left out with its reason, and no object stays."""
-    ran = e2e(made_for_it, "--yes")
+    assert [] == account.versions(made_for_it, made_for_it.outputs["SourceBucketName"])
+    command = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    ran = subprocess.run(
+        [*command, "--stack", made_for_it.name, "--yes", *TESTS],
+        cwd=REPOSITORY,
+        env={**os.environ, **made_for_it.cloud.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert 0 == ran.returncode, ran.stdout
     assert "1 passed, 1 skipped" in ran.stdout
@@ -96,15 +102,15 @@ def test_with_a_yes_it_runs_and_cleans_up(made_for_it: Stack) -> None:
         ({"outputs": {"SourceBucketName": "b"}}, "not this application's"),
         ({"resources": {"Workflow", "GlueJob"}}, "SourceBucket not its own"),
         ({"resources": {"SourceBucket"}}, "Workflow, GlueJob not its own"),
-        ({"foreign_keys": ["sales.csv"]}, "its bucket holds what no test wrote, such as ['sales.csv']"),
-        ({"messages": 3}, "3 messages are in its failure queue"),
+        ({"foreign_keys": ["sales.csv"]}, "its bucket holds what no test wrote: ['sales.csv']"),
+        ({"messages": 3}, "the 3 messages in its failure queue"),
     ],
 )
 def test_each_sign_of_somebody_else_is_a_reason(changes: dict[str, object], reason: str | None) -> None:
     """Only a stack with the tag, of its own, and empty is tested."""
     found = account.objections(Description(**(vars(GOOD) | changes)))
 
-    assert [] == found if reason is None else reason in "; ".join(found)
+    assert reason in "; ".join(found) if reason else not found, found
 
 
 def test_what_others_wrote_is_seen(made_for_it: Stack) -> None:

@@ -1,13 +1,23 @@
 """What arrives, and what comes of it, on the deployed template."""
 
 import json
+import re
+import shutil
+import subprocess
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from local import stack as local_stack
-from tests.integration.stacks import PREFIX, Arrivals, until
+from local.emulator.process import REPOSITORY
+from tests.integration.commands import environment, run
+from tests.integration.stacks import PREFIX, SECONDS, Arrivals, until
+from tests.unit.resolved import OTHER, leaves, written_out
 
+BUCKET = OTHER["SourceBucketName"]
+PASS = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+FOLDER = str(OTHER["SourcePrefix"]).rpartition("/")[0] + "/"
 ODD = [
     'it\'s a "quote" + 100%25 (été) 🚕.csv',
     "dt=2026-11-24/run=05:20/a b  c.csv",
@@ -75,6 +85,40 @@ def test_whatever_arrives_is_decided_once(arrivals: Arrivals, key: str) -> None:
     for one in odd:
         arrivals.until_ended(one, "SUCCEEDED")
     assert [] == arrivals.failures()
+    what_became_of_each_is_told(arrivals, odd[0], f"{folder}empty.csv", copied)
+
+
+def what_became_of_each_is_told(arrivals: Arrivals, succeeded: str, empty: str, deleted: str) -> None:
+    """By `arrivals why`: from S3, the execution, and the log, and what to do; however odd the key is."""
+    silent, never = f"{empty}.silent", f"{empty}.never"
+    arrivals.client("s3").delete_object(Bucket=arrivals.bucket, Key=deleted)
+    with arrivals.unannounced():
+        arrivals.put(silent)
+    [execution] = arrivals.executions(succeeded)
+    for asked, wanted in {
+        succeeded: [
+            f"execution {execution['name']} is ",
+            f"#/v2/executions/details/{execution['executionArn']}",
+            f"started (native): {execution['name']}",
+            "To do   Nothing: it was started once and it succeeded.",
+        ],
+        empty: [
+            "starts nothing: empty_object",
+            "skipped (native): empty_object",
+            "To do   If it should have content, upload it again.",
+        ],
+        deleted: ["S3      deleted 20", "started (native)"],
+        silent: ["Log     nothing about this key", "To do   Look again in some minutes: its event has not come yet."],
+        never: ["S3      no such object", "Log     nothing about this key"],
+    }.items():
+        _, told, error = run(arrivals, "why", asked)
+        assert [] == [words for words in wanted if words not in told], told + error
+    # As an operator does, with the key in the environment. What another make hands down would win over it.
+    inherited = {name: value for name, value in environment(arrivals).items() if not name.startswith("MAKE")}
+    given = {**inherited, "KEY": succeeded, "STACK": arrivals.stack.name}
+    make = [shutil.which("make") or "make", "-s", "why"]
+    made = subprocess.run(make, cwd=REPOSITORY, env=given, capture_output=True, text=True, check=False)
+    assert (0, True) == (made.returncode, f"started (native): {execution['name']}" in made.stdout), made.stderr
 
 
 @pytest.mark.local_only("a trail of one's own costs, and its events take minutes")
@@ -98,28 +142,56 @@ def test_both_events_of_one_upload_start_it_once(arrivals: Arrivals, key: str) -
     assert 1 == len({line["execution_name"] for line in arrivals.log(key)})
 
 
-def test_what_is_gone_is_skipped(arrivals: Arrivals, key: str) -> None:
-    """With the function's own role, which may list, so that S3 says that it is gone."""
-    answer = arrivals.invoke(arrivals.native_event(key))
-
-    assert {"outcome": "skipped", "reason": "object_gone", "execution_arn": None} == answer
-
-
 @pytest.mark.local_only("deploys a second stack")
-def test_a_stack_attaches_to_a_bucket_without_versions_and_to_an_alias(arrivals: Arrivals, key: str) -> None:
-    """With SourceBucketName and StateMachineArn given the stack makes neither; the name is taken whoever starts it."""
-    bucket = "somebody-elses-bucket"
-    local_stack.make_bucket(arrivals.stack.cloud, bucket)
-    alias = local_stack.make_alias(arrivals.stack.cloud, arrivals.machine)
-    parameters = {"SourceBucketName": bucket, "StateMachineArn": alias}
-    attached = Arrivals(local_stack.again(arrivals.stack, "attached", parameters))
-    made = attached.client("cloudformation").describe_stack_resources(StackName="attached")["StackResources"]
+def test_an_upload_starts_the_attached_machine_with_the_others(arrivals: Arrivals) -> None:
+    """Every parameter differs, bucket and alias are somebody else's; what only the default stack takes starts nothing.
 
-    assert (bucket, alias) == (attached.bucket, attached.machine)
-    assert not {"SourceBucket", "Workflow", "GlueJob"} & {resource["LogicalResourceId"] for resource in made}
-    attached.put(key)
-    until(lambda: attached.log(key))
-    attached.put(key, b"other,bytes\n")
-    assert {key: ["started", "started"]} == attached.decided({key: ["started", "started"]})
-    assert [None, None] == [one["object"]["version_id"] for one in arrivals.inputs(key)]
-    assert 1 == attached.backfill(prefix=key, dry_run=True)["duplicates"]
+    It was built as any other; the artifact is for both architectures. What concerns the stack's own bucket and job,
+    which an attached stack does not make, differs in the stack of duty.py.
+    """
+    cloud, states = arrivals.stack.cloud, arrivals.client("stepfunctions")
+    local_stack.make_bucket(cloud, str(BUCKET))
+    role = states.describe_state_machine(stateMachineArn=arrivals.machine)["roleArn"]
+    machine = states.create_state_machine(name="Attached", definition=json.dumps(PASS), roleArn=role)["stateMachineArn"]
+    here = {**OTHER, "WindowSeconds": SECONDS, "StateMachineArn": local_stack.make_alias(cloud, machine)}
+    given = {name: written_out(value) for name, value in here.items()}
+    other = Arrivals(local_stack.again(arrivals.stack, "other", given))
+    key, elsewhere = (f"{prefix}green_tripdata.csv" for prefix in (OTHER["SourcePrefix"], "input/lab2/eventdriven/"))
+    other.put(elsewhere)
+    other.put(key)
+
+    assert {key: ["started"], elsewhere: []} == other.decided({key: ["started"], elsewhere: []})
+    # The role may list what begins with the prefix, which is longer than the folder.
+    until(lambda: other.described(machine, "SRC_PREFIX", FOLDER))
+    [execution] = other.described(machine, "SRC_PREFIX", FOLDER)
+    started = json.loads(execution["input"])
+    assert {
+        "glue_max_capacity_dpus": OTHER["GlueMaxCapacityDpus"],
+        "JOB_NAME": OTHER["JobName"],
+        "BUCKET_NAME": BUCKET,
+        "SRC_PREFIX": FOLDER,
+        "TRG_PREFIX": OTHER["TargetPrefix"],
+    }.items() <= started.items()
+    assert (SECONDS, 1) == (started["window"]["seconds"], started["files"])
+    assert f"s3://{other.stack.physical_id('BackfillResultsBucket')}/windows/" in started["manifest"]
+    # Without windows it would be started by the function itself, and looked up: by the machine's ARN, not the alias's.
+    assert other.stack.can("StartExecutionFunctionRole", "states:StartExecution", machine)
+    assert other.stack.can("BackfillBatchFunctionRole", "states:DescribeExecution", execution["executionArn"])
+    assert 1 == other.backfill(prefix=key, dry_run=False)["coalesced"]
+
+
+@pytest.mark.local_only("an account's stack may be packaged otherwise")
+def test_sam_delete_would_delete_no_other_stacks_files(arrivals: Arrivals) -> None:
+    """Zip, definitions and script lie below the stack's own name; `sam delete` deletes whatever the template names."""
+    name = arrivals.stack.name
+    template = arrivals.client("cloudformation").get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+    # As an address, or as a bucket and a key.
+    keys = {
+        (kind, path): re.sub("^s3://[^/]+/", "", str(value))
+        for kind in ("CodeUri", "DefinitionUri", "ScriptLocation")
+        for path, value in leaves(yaml.safe_load(template)["Resources"])
+        if path.endswith((f".{kind}", f".{kind}.Key"))
+    }
+
+    assert {"CodeUri", "DefinitionUri", "ScriptLocation"} == {kind for kind, _ in keys}
+    assert [] == [key for key in keys.values() if not re.fullmatch(rf"{name}/[^/]+", key)]

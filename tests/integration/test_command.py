@@ -5,7 +5,6 @@ import os
 import pty
 import re
 import shlex
-import signal
 import subprocess
 import termios
 import uuid
@@ -14,13 +13,13 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
+from botocore.credentials import Credentials
 
 from local import stack as local_stack
 from local.emulator.process import ACCOUNT, REGION, REPOSITORY, Emulator
-from tests import waiting
-from tests.integration.commands import PROGRAM, data, environment, run
+from tests.integration.commands import PROGRAM, data, environment, forget_clients, run
 from tests.integration.duty import ANOTHER, NAME, ROUTES
-from tests.integration.stacks import PACE, Arrivals, until
+from tests.integration.stacks import Arrivals, until
 from tools.status import FUNNEL
 
 PAGE = (REPOSITORY / "docs" / "command.md").read_text()
@@ -37,15 +36,8 @@ ACTIONS = {
 UNCALLED = {"why": {"s3:ListBucket"}, "expected": {"states:DescribeExecution"}}
 
 
-@pytest.fixture(autouse=True)
-def nothing_failed_before(duty: Arrivals) -> None:
-    """Begin each test with an empty failure queue."""
-    duty.forget_failures()
-
-
 @pytest.fixture
 def tenant() -> str:
-    """Provide the key of a file of a tenant of the test's own, with all that a shell or a terminal might act on."""
     return f'raw/tenants/{uuid.uuid4().hex}/it\'s a "q" $HOME \u202e\x9b31m.csv'
 
 
@@ -124,7 +116,7 @@ def test_a_stopped_window_is_redriven(duty: Arrivals, folder: str) -> None:
     assert {f"{folder}a.csv": 1} == duty.gathered(folder)
 
 
-def test_a_backfill_is_followed_left_and_followed_again(duty: Arrivals) -> None:
+def test_a_backfill_is_followed_left_and_followed_again(duty: Arrivals, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dry it says what it would start; then it starts that, whether somebody looks on or not."""
     folder = f"raw/tenants/{uuid.uuid4().hex}/"
     with duty.unannounced():
@@ -135,14 +127,18 @@ def test_a_backfill_is_followed_left_and_followed_again(duty: Arrivals) -> None:
     assert (1, True) == (code, "Started   7 would be started: this was a dry run\n" in told)
     assert f"To do     Start them: arrivals backfill --stack {NAME} --prefix={folder} --start\n" in told
     assert " of 7 objects listed so far are done" in error
-    command = [*PROGRAM, "backfill", f"--prefix={folder}", "--start"]
-    before = backfills(duty)
-    leaving = subprocess.Popen(command, env=environment(duty), cwd="/", stderr=subprocess.PIPE, text=True)
-    # Soon: it takes a second.
-    waiting.until(lambda: backfills(duty) - before, PACE.patience)
-    leaving.send_signal(signal.SIGINT)
-    _, error = leaving.communicate(timeout=60)
-    assert (130, False) == (leaving.returncode, "Traceback" in error)
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def left(client: Any, operation: str, arguments: Any) -> Any:
+        if operation == "DescribeExecution":
+            raise KeyboardInterrupt
+        return original(client, operation, arguments)
+
+    # While it looks on: a signal might come when all is done.
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", left)
+        code, _, error = run(duty, "backfill", f"--prefix={folder}", "--start")
+    assert 130 == code, error
     [again] = re.findall(r"arrivals (backfill .* --follow \S+)", error)
     report = data(duty, *shlex.split(again))
     assert ("SUCCEEDED", 7, False) == (report["status"], report["report"]["started"], report["report"]["dry_run"])
@@ -154,7 +150,6 @@ def test_a_backfill_is_followed_left_and_followed_again(duty: Arrivals) -> None:
 
 
 def backfills(duty: Arrivals) -> set[str]:
-    """Return the names of all backfills."""
     machine = duty.stack.outputs["BackfillStateMachineArn"]
     found = duty.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
     return {one["name"] for one in found}
@@ -242,8 +237,9 @@ def test_what_can_not_be_asked_is_one_message(
 def test_who_reads_may_stop_reading(duty: Arrivals) -> None:
     """`head` takes a line of many, and nobody complains."""
     command = f"set -o pipefail; {shlex.join(PROGRAM)} failed --json | head -c 1"
-    for name in range(40):
-        duty.client("sqs").send_message(QueueUrl=duty.stack.outputs["FailureQueueUrl"], MessageBody=f"{name}" * 5000)
+    # More than a pipe holds.
+    for name in "abcdefgh":
+        duty.client("sqs").send_message(QueueUrl=duty.stack.outputs["FailureQueueUrl"], MessageBody=name * 50_000)
     ran = subprocess.run(["/bin/bash", "-c", command], env=environment(duty), cwd="/", capture_output=True, check=False)
 
     assert (1, b"{", b"") == (ran.returncode, ran.stdout, ran.stderr)
@@ -277,7 +273,6 @@ def test_a_terminal_of_80_columns_is_wide_enough(duty: Arrivals) -> None:
 
 
 def statements() -> dict[str, dict[str, Any]]:
-    """Return the page's statements by their Sid, for this stack."""
     [text] = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for name, value in {
         "REGION": REGION,
@@ -295,7 +290,6 @@ def statements() -> dict[str, dict[str, Any]]:
 
 
 def needed() -> dict[str, list[str]]:
-    """Return the Sids that the page's table says a command needs."""
     rows = re.findall(r"^\| `arrivals (\w+)[^|]*\| [^|]* \| ([\w, ]+) \|$", PAGE, re.MULTILINE)
     return {command: sids.split(", ") for command, sids in rows}
 
@@ -329,6 +323,8 @@ def test_each_command_may_do_what_it_does_and_nothing_else(
     original = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def record(client: Any, operation: str, arguments: Any) -> Any:
+        # To make clients for each user takes longer than to ask.
+        client._request_signer._credentials = who
         service = {"stepfunctions": "states"}.get(name := client.meta.service_model.service_name, name)
         action = f"{service}:{operation}"
         called.add(ACTIONS.get(action, action))
@@ -343,12 +339,14 @@ def test_each_command_may_do_what_it_does_and_nothing_else(
     }
     monkeypatch.setattr(BaseClient, "_make_api_call", record)
     for command, (credentials, allowed) in asked.items():
+        who = Credentials(*credentials.values())
         called.clear()
         for words in questions[command]:
-            code, _, error = run(duty, *words, **credentials)
+            code, _, error = run(duty, *words)
             assert code in {0, 1}, (words, error)
         assert allowed - UNCALLED.get(command, set()) == called - {"sts:GetCallerIdentity"}, command
     monkeypatch.undo()
+    forget_clients()
     duty.client("cloudtrail").delete_trail(Name="onduty")
 
 
@@ -364,7 +362,6 @@ def user(duty: Arrivals, *statements: dict[str, Any]) -> dict[str, str]:
 
 
 def listed(value: str | list[str]) -> list[str]:
-    """Return what a policy may write without its list."""
     return [value] if isinstance(value, str) else value
 
 

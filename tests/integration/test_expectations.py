@@ -3,27 +3,18 @@
 import json
 import time
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from local import stack as local_stack
-from tests.integration.duty import DAY, EXPECTING, PASSED
+from tests.integration.commands import data
+from tests.integration.duty import DAY, PASSED
 from tests.integration.stacks import Arrivals, until
-from tools.deployed import read_deployed
-from tools.expected import ask
 
 pytestmark = pytest.mark.local_only("deploys a stack of its own")
 
 
-@pytest.fixture(autouse=True)
-def nothing_failed_before() -> None:
-    """Need no other stack."""
-
-
 def check(duty: Arrivals) -> list[str]:
-    """Call the deployed check, as the schedule does, and give the names of what is overdue."""
     name = duty.stack.outputs["CheckExpectationsFunctionName"]
     answer = duty.client("lambda").invoke(FunctionName=name, Payload=b"{}")
     assert "FunctionError" not in answer
@@ -32,20 +23,18 @@ def check(duty: Arrivals) -> list[str]:
 
 
 def incidents(duty: Arrivals) -> dict[str, str]:
-    """Give name and status of all incidents."""
     machine = duty.stack.outputs["OverdueStateMachineArn"]
     found = duty.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
     return {one["name"]: one["status"] for one in found}
 
 
 def told(duty: Arrivals, inbox: str, count: int) -> dict[str, str]:
-    """Wait for so many messages of the alarm topic and take them: text by subject."""
     mails = [json.loads(one["Body"]) for one in duty.received(inbox, count)]
     return {one["Subject"]: one["Message"] for one in mails}
 
 
 def test_one_incident_one_message_and_one_more_when_it_has_come(duty: Arrivals) -> None:
-    """However often it is checked; what is there, paused or not yet expected is never told; a waived one stays waived."""
+    """However often it is checked; what is there, paused or not yet expected is never told; waived stays waived."""
     inbox = local_stack.subscribe_queue(duty.stack, "expecting-inbox", "AlarmTopic")
     duty.put(f"raw/there/{DAY}/a.csv")
     duty.put("raw/same/x/a.csv")
@@ -62,16 +51,14 @@ def test_one_incident_one_message_and_one_more_when_it_has_come(duty: Arrivals) 
     assert f"s3://{duty.bucket}/raw/late/{DAY}/{{file}}.csv" in text
     assert "{" not in text.replace("{file}", "")
 
-    cloud: Any = SimpleNamespace(client=duty.client, stack=duty.stack.name)
-    table = {one.route: one for one in ask(cloud, read_deployed(cloud))}
-    assert EXPECTING.keys() == table.keys()
-    assert {name: one[3].split()[0] for name, one in table.items()} == {
+    table = {one["route"]: one for one in data(duty, "expected")}
+    assert {name: one["arrived"].split()[0] for name, one in table.items()} == {
         **dict.fromkeys(("late", "never", "two"), "MISSING"),
         **dict.fromkeys(("there", "same"), f"{datetime.now(UTC):%Y-%m-%d}"),
         "asleep": "paused:",
         "later": "not",
     }
-    assert ("there", DAY, f"{PASSED:%Y-%m-%d %H:%M} UTC") == table["there"][:3]
+    assert (DAY, f"{PASSED:%Y-%m-%d %H:%M} UTC") == (table["there"]["data_date"], table["there"]["deadline"])
 
     sfn = duty.client("stepfunctions")
     machine = duty.stack.outputs["OverdueStateMachineArn"].replace(":stateMachine:", ":execution:")

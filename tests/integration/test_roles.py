@@ -1,12 +1,12 @@
-"""What each role may do and what it may not, by the policies that were deployed: the table of tests/unit/permissions.py."""
+"""What each role may and may not do, by the policies that were deployed: the table of tests/unit/permissions.py."""
 
 import re
 
 import pytest
 
+from local.emulator.process import ACCOUNT
 from local.stack import Stack
 from tests.integration.stacks import Arrivals
-from tests.unit.builders import ACCOUNT
 from tests.unit.permissions import MUST, MUST_NOT
 
 # The local cloud's simulator hears nothing of a request's words; tests of windows list folders for real.
@@ -18,7 +18,6 @@ OWNERS = sorted({owner for owner, action, _ in MUST if (owner, action) not in CO
 
 @pytest.fixture(scope="module")
 def physical(arrivals: Arrivals) -> dict[str, tuple[str, str]]:
-    """Ask once for the type and the physical id of all resources, by logical id."""
     stack = arrivals.stack
     found = stack.client("cloudformation").describe_stack_resources(StackName=stack.name)["StackResources"]
     return {one["LogicalResourceId"]: (one["ResourceType"], one["PhysicalResourceId"]) for one in found}

@@ -1,6 +1,5 @@
 """Replay and backfill start only what never started."""
 
-import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -36,7 +35,7 @@ def test_a_replay_starts_nothing_twice(arrivals: Arrivals, key: str, sources: se
 def test_a_backfill_finds_and_starts_what_was_missed(arrivals: Arrivals) -> None:
     """Dry it only says so; then it starts exactly that; with a label it starts all once more.
 
-    A batch is limited in bytes, and each item holds its key and the prefix: with long ones few files make several batches.
+    A batch is limited in bytes, and each item holds its key and the prefix: with long ones it takes few files.
     """
     folder = f"{PREFIX}{uuid.uuid4().hex}/{'deep/' * 170}"
     many = PACE.many
@@ -66,7 +65,6 @@ def test_a_backfill_finds_and_starts_what_was_missed(arrivals: Arrivals) -> None
 
 
 def batches(arrivals: Arrivals) -> int:
-    """Return how many batches the latest backfill had."""
     states, machine = arrivals.client("stepfunctions"), arrivals.stack.outputs["BackfillStateMachineArn"]
     latest = states.list_executions(stateMachineArn=machine, maxResults=1)["executions"][0]
     [run] = states.list_map_runs(executionArn=latest["executionArn"])["mapRuns"]
@@ -75,22 +73,4 @@ def batches(arrivals: Arrivals) -> int:
 
 
 def counts(report: dict[str, object]) -> tuple[object, ...]:
-    """Return what a report counts."""
     return tuple(report[name] for name in ("found", "started", "duplicates", "skipped", "failed"))
-
-
-def test_the_schedule_starts_the_backfill(arrivals: Arrivals) -> None:
-    """Its role may, and the backfill understands its own input: the last 26 hours but the newest minutes, for real."""
-    scheduler = arrivals.client("scheduler")
-    target = scheduler.get_schedule(Name=arrivals.stack.physical_id("BackfillScheduler"))["Target"]
-
-    assert arrivals.stack.can("BackfillSchedulerRole", "states:StartExecution", target["Arn"])
-    assert target["RoleArn"].endswith(f"/{arrivals.stack.physical_id('BackfillSchedulerRole')}")
-    ended = arrivals.run(target["Arn"], json.loads(target["Input"]))
-    assert "SUCCEEDED" == ended["status"], ended
-    report = json.loads(ended["output"])
-    since, until_, begun = (
-        datetime.fromisoformat(str(when)) for when in (report["since"], report["until"], ended["startDate"])
-    )
-    assert (26 * 60, 15) == tuple(round((begun - when).total_seconds() / 60) for when in (since, until_))
-    assert report["dry_run"] is False

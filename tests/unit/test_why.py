@@ -107,7 +107,7 @@ def test_the_backfill_it_shows_survives_the_shell(key: str) -> None:
 
 
 def test_what_failed_is_told_with_its_cause() -> None:
-    """Version, status and cause; what the queue hides from a look is told, too. tests/integration/test_why.py has the rest."""
+    """Version, status and cause; what the queue hides from a look is told, too."""
     one = upload(version_id="v1")
     described = replace(one, execution={"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
     answer = tell(facts(described, failures=[FAILED], queue=Look([FAILED] * 3, 1)), NOW)
