@@ -82,19 +82,16 @@ def event(name: str = "object-created-put", **changes: object) -> dict[str, Any]
 
 
 def created(**changes: object) -> ObjectCreated:
-    """Announce an object."""
     plain = {"bucket": BUCKET, "key": KEY, "version_id": None, "account": ACCOUNT}
     return ObjectCreated(**(plain | changes))  # type: ignore[arg-type]
 
 
 def stored(**changes: object) -> StoredObject:
-    """Describe an object as S3 does."""
     plain = {"bucket": BUCKET, "key": KEY, "version_id": None, "etag": "e1", "last_modified": UPLOADED, "size": 12}
     return StoredObject(**(plain | changes))  # type: ignore[arg-type]
 
 
 def stack(**changes: Any) -> Stack:
-    """Describe a stack's settings."""
     return Stack(**(SETTINGS | changes))
 
 
@@ -111,7 +108,6 @@ def item(name: str, modified: datetime = NOW, **request: Any) -> dict[str, Any]:
 
 
 def route(match: str | tuple[Pattern, ...] = "raw/{file}", target: str | Template = "out", **changes: object) -> Route:
-    """Make a route."""
     plain = {
         "name": "r",
         "match": (Pattern(parsed(match)),) if isinstance(match, str) else match,
@@ -132,10 +128,8 @@ def table(**files: str) -> RouteTable:
 
 
 def states(name: str) -> dict[str, dict[str, Any]]:
-    """Read the states of a definition."""
-    found: dict[str, dict[str, Any]] = json.loads((REPOSITORY / "statemachine" / f"{name}.asl.json").read_text())[
-        "States"
-    ]
+    definition = json.loads((REPOSITORY / "statemachine" / f"{name}.asl.json").read_text())
+    found: dict[str, dict[str, Any]] = definition["States"]
     return found
 
 
@@ -145,7 +139,6 @@ def clock_at(moment: datetime) -> type[datetime]:
     class Clock(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> Self:
-            """Return the moment."""
             return cls.fromtimestamp(moment.timestamp(), tz)
 
     return Clock
@@ -178,7 +171,6 @@ class Client:
     """
 
     def __init__(self, answer: object) -> None:
-        """Take the answer, or the exception."""
         self.answer = answer
         self.meta = SimpleNamespace(region_name="us-east-2")
         self.calls: list[dict[str, object]] = []

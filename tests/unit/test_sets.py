@@ -4,31 +4,22 @@ import json
 import re
 from collections.abc import Iterator
 from copy import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
-from handlers import collect_window
 from handlers import start_execution as live
-from shared.domain import sets
+from shared.domain import errors, sets
+from shared.domain.arrival import ObjectCreated, StoredObject
 from shared.domain.backfill import report
 from shared.domain.choose import common_folder
-from shared.domain.errors import (
-    ForeignObjectError,
-    MalformedEventError,
-    RetryableCallError,
-    SettingsError,
-    SetTooLargeError,
-)
-from shared.domain.names import timestamp
 from shared.domain.stack import Stack
 from shared.domain.start import plan_arrival
 from shared.domain.windows import File, Listing
 from shared.gates.real import make_gates
 from shared.gates.s3 import read_object
-from tests.unit.builders import BUCKET, CONTEXT, HEAD, MACHINE, Client, created, event, give, refusal, stack, table
+from tests.unit.builders import BUCKET, CONTEXT, HEAD, MACHINE, Client, created, event, stack, table
 from tests.unit.world import Cloud
 from tools.why.ask import read_upload
 from tools.why.tell import _tell_upload
@@ -48,6 +39,7 @@ accept_empty = true
 set = { at_least = 3 }
 """
 STACK = stack(source_prefix="", table=table(close=EACH, readings=FOLDER))
+ROUTES = {route.name: route for route in STACK.table.routes}
 THREE = ("in/1/orders_eu.csv", "in/1/lines_eu.csv", "other/eu/1.csv")
 
 
@@ -61,13 +53,6 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 def backfill(cloud: Cloud, *keys: str, **request: Any) -> dict[str, Any]:
     """Run a batch, and report it."""
     return report({}, [cloud.backfill(keys, prefix="", **request)])
-
-
-def listed(cloud: Cloud, key: str) -> dict[str, Any]:
-    """Describe an object as a manifest does."""
-    head = cloud.s3.head_object(Bucket=BUCKET, Key=key)
-    moment = timestamp(head["LastModified"].timestamp())
-    return {"key": key, "size": head["ContentLength"], "etag": head["ETag"].strip('"'), "last_modified": moment}
 
 
 def test_one_of_each_is_one_run(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
@@ -86,7 +71,8 @@ def test_one_of_each_is_one_run(cloud: Cloud, caplog: pytest.LogCaptureFixture) 
     [name] = cloud.runs
     assert 80 >= len(name)
     assert f"{name}-0" == answer["window"]
-    assert [listed(cloud, key) for key in sorted(THREE)] == cloud.manifest(f"s3://results/sets/{name}.json")
+    files = cloud.manifest(f"s3://results/sets/{name}.json")
+    assert [*((key, 8) for key in sorted(THREE[:2])), (THREE[2], 5)] == [(one["key"], one["size"]) for one in files]
     expected = {
         "glue_max_capacity_dpus": 7,
         "JOB_NAME": "close-job",
@@ -102,7 +88,7 @@ def test_one_of_each_is_one_run(cloud: Cloud, caplog: pytest.LogCaptureFixture) 
         "parameters": {"DAY": "1"},
     }
     assert json.dumps(expected) == cloud.sfn.started[name]["input"]
-    # Whoever is late, or comes again when names are forgotten, finds the manifest, and names the run.
+    # Whoever comes when names are forgotten finds the manifest, and names the run.
     cloud.sfn.closed.clear()
     cloud.sfn.started.clear()
     arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{name}"
@@ -180,50 +166,36 @@ def test_only_members_count(cloud: Cloud) -> None:
         assert ["incomplete_set"] == cloud.arrive(THREE[1])
 
 
-def test_a_pause_ends_no_set(cloud: Cloud) -> None:
-    """What was complete before it starts; an arrival in it does not."""
-    cloud.put(*THREE)
-    cloud.arrive(*THREE)
-    cloud.deploy(replace(STACK, table=table(close=EACH + "paused = true\n")))
-
-    assert ["paused"] == cloud.arrive(THREE[0])
-
-    assert (3, 1) == (cloud.collect()["files"], len(cloud.runs))
-
-
 def test_what_was_complete_waits_for_its_route(cloud: Cloud) -> None:
-    """A machine that fails can be redriven; one that ended could not."""
+    """Without it, or with another bucket, the machine fails, and can be redriven; one that ended could not."""
     cloud.put(*THREE)
     cloud.arrive(*THREE)
     cloud.deploy(replace(STACK, table=table(readings=FOLDER)))
-    with pytest.raises(SettingsError, match="No route 'close' has a set any more"):
+    with pytest.raises(errors.SettingsError, match="No route 'close' has a set any more"):
         cloud.collect()
     cloud.deploy(replace(STACK, source_bucket_name="elsewhere"))
-    with pytest.raises(ForeignObjectError):
+    with pytest.raises(errors.ForeignObjectError):
         cloud.collect()
-    with pytest.raises(MalformedEventError, match="Not the input of a set"):
-        collect_window.handler({"content": "0123"}, CONTEXT)
-    # Another time to settle is another input, which AWS refuses under this name: no reason to run again.
-    cloud.deploy(replace(STACK, table=table(close=EACH.replace("60", "30"))))
+    # A pause holds up arrivals alone. Another time to settle is another input, which AWS refuses under this name: no
+    # reason to run again.
+    hasty = EACH.replace("60", "30")
+    cloud.deploy(replace(STACK, table=table(close=hasty + "paused = true\n")))
+    assert ["paused"] == cloud.arrive(THREE[0])
     assert 3 == cloud.collect()["files"]
-    assert ["duplicate"] == cloud.arrive(THREE[0])
+    cloud.deploy(replace(STACK, table=table(close=hasty)))
+    assert (["duplicate"], 1) == (cloud.arrive(THREE[0]), len(cloud.runs))
 
 
-def test_a_member_that_is_denied_fails_the_arrival(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not taken for missing."""
+def test_a_member_that_is_denied_is_not_taken_for_missing(cloud: Cloud) -> None:
     cloud.put(*THREE)
 
-    def head_object(**asked: Any) -> Any:
-        if asked["Key"] == THREE[1]:
-            raise refusal("403", 403, "HeadObject")
-        return cloud.s3.head_object(**asked)
+    def read_denied(asked: ObjectCreated) -> StoredObject | None:
+        if asked.key == THREE[1]:
+            raise errors.ObjectDeniedError("HeadObject", errors.Cause.ACCESS_DENIED)
+        return read_object(cloud.s3, asked)
 
-    give(live, monkeypatch, s3=SimpleNamespace(head_object=head_object))
-
-    with pytest.raises(RetryableCallError, match="HeadObject"):
-        cloud.arrive(THREE[0])
-
-    assert {} == cloud.sfn.started
+    with pytest.raises(errors.ObjectDeniedError):
+        plan_arrival(live.gates._replace(read_object=read_denied), created(key=THREE[0]), STACK)
 
 
 def test_why_tells_of_every_member(cloud: Cloud) -> None:
@@ -254,8 +226,7 @@ def test_why_tells_of_every_member(cloud: Cloud) -> None:
     assert [*there.values(), manifest, f"execution {name} is RUNNING"] == why(THREE[0])[:5]
 
 
-@pytest.mark.parametrize(("pages", "fails"), [(10, False), (11, True)])
-def test_a_look_is_ten_requests_at_most(pages: int, *, fails: bool) -> None:
+def test_a_look_is_ten_requests_at_most() -> None:
     """More than that is a storm; it must not be cut off in silence."""
     asked: list[Listing] = []
 
@@ -264,44 +235,40 @@ def test_a_look_is_ten_requests_at_most(pages: int, *, fails: bool) -> None:
         number = int(token or 1)
         return [File(f"raw/1/{number}.csv", 1, "e", 5)], str(number + 1) if number < pages else None
 
-    route = next(one for one in STACK.table.routes if one.name == "readings")
-    if fails:
-        with pytest.raises(SetTooLargeError, match=r"Set 'raw/1/' of route readings: a look takes more than 10"):
-            sets.look(route, "raw/1/", STACK, lambda _: None, list_page)
-    else:
-        assert (10, 0) == sets.look(route, "raw/1/", STACK, lambda _: None, list_page)[1:]
+    pages = 10
+    assert (10, 0) == sets.look(ROUTES["readings"], "raw/1/", STACK, lambda _: None, list_page)[1:]
     assert [Listing(BUCKET, STACK.account_id, "raw/1/", deep=False)] * 10 == asked
+    pages = 11
+    with pytest.raises(
+        errors.SetTooLargeError, match=r"Set 'raw/1/' of route readings: a look takes more than 10"
+    ):
+        sets.look(ROUTES["readings"], "raw/1/", STACK, lambda _: None, list_page)
 
 
 def test_the_names_of_a_set_never_change() -> None:
     """What is stored under them, or was started, must be found by the next version of this code."""
-    routes = {one.name: one for one in STACK.table.routes}
     files = [File(key, 1, "e1", 1_800_000_000) for key in THREE]
     instance = (("day", "1"), ("region", "eu"))
-    names = [
-        sets.content_of(files, routes["close"], instance, STACK).identity,
-        sets.content_of(files[::-1], routes["close"], instance, STACK, "again").identity,
-        sets.content_of(files, routes["readings"], "raw/1/", STACK).identity,
+    contents = [
+        sets.content_of(files, ROUTES["close"], instance, STACK),
+        sets.content_of(files[::-1], ROUTES["close"], instance, STACK, "again"),
+        sets.content_of(files, ROUTES["readings"], "raw/1/", STACK),
     ]
 
     assert [
         "close-1-eu-0bc77e314599fb231977c6ffe1f9090b",
         "close-1-eu-f0f03a1f29e2be1f4a157f2e23fc0450",
         "readings-1-5f009f3a677fa3eaeb92d4cff44f51c6",
-    ] == names
+    ] == [one.identity for one in contents]
 
 
 LISTED = {"Contents": [{"Key": f"raw/1/{name}.csv", **HEAD, "Size": 12} for name in "abc"]}
 
 
+# HEAD of what came; with one of each HEAD of the two others, with a folder its listing.
 @pytest.mark.parametrize(
     ("deployed", "key", "calls"),
-    [
-        (stack(source_prefix="", window_seconds=60), "a.csv", 1),
-        # HEAD of what came, and then of the two others; or HEAD and the listing.
-        (STACK, THREE[0], 3),
-        (STACK, "raw/1/a.csv", 2),
-    ],
+    [(stack(source_prefix="", window_seconds=60), "a.csv", 1), (STACK, THREE[0], 3), (STACK, "raw/1/a.csv", 2)],
 )
 def test_an_arrival_is_seen_when_the_last_look_is_over(deployed: Stack, key: str, calls: int) -> None:
     """By a clock that was read before it, a window would count on what S3 showed after the deadline."""
@@ -314,16 +281,13 @@ def test_an_arrival_is_seen_when_the_last_look_is_over(deployed: Stack, key: str
     assert (calls, 1000 + calls) == (len(s3.calls), planned.sighting.seen_at)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    ("keys", "folder"),
-    [
-        (["a/b/c", "a/b/d"], "a/b/"),
-        (["a/b1/c", "a/b2/c"], "a/"),
-        (["a", "b"], ""),
-        (["x/a", "x/a.b", "x/a/c"], "x/"),
-        (["x/", "x/y"], "x/"),
-    ],
-)
-def test_the_source_of_one_of_each_is_the_common_folder(keys: list[str], folder: str) -> None:
+def test_the_source_of_one_of_each_is_the_common_folder() -> None:
     """A folder, never half a name."""
-    assert folder == common_folder(keys)
+    folders = {
+        ("a/b/c", "a/b/d"): "a/b/",
+        ("a/b1/c", "a/b2/c"): "a/",
+        ("a", "b"): "",
+        ("x/a", "x/a.b", "x/a/c"): "x/",
+        ("x/", "x/y"): "x/",
+    }
+    assert folders == {keys: common_folder(list(keys)) for keys in folders}

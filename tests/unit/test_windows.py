@@ -1,150 +1,132 @@
-"""The words of the windows protocol: slots, folders, names, manifests; and how many calls an arrival makes."""
+"""Windows: names, manifests and calls of the protocol; then the real handlers, on moto's S3."""
 
 import json
 import re
+from collections.abc import Iterator
+from copy import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from moto import mock_aws
 
+from handlers import collect_window
 from shared.domain import windows
 from shared.domain.choose import own_folder
-from shared.domain.errors import ManifestMissingError
+from shared.domain.errors import ForeignObjectError, MalformedEventError, ManifestMissingError, SettingsError
+from shared.domain.gather import is_listed_deep
 from shared.domain.memory import MOST_MANIFESTS, MOST_OPEN, Memory, Opened
 from shared.domain.windows import File, Generation, Sighting, Slots, Window
-from tests.unit.builders import REPOSITORY
+from tests.unit.builders import BUCKET, CONTEXT, PREFIX, stack, states, table
+from tests.unit.world import Cloud
 
 MOMENT = int(datetime(2026, 11, 24, 5, 20, 42, tzinfo=UTC).timestamp())
-WINDOW = Window("job:target", "bucket", "in/green/dt=2026-11-24/", MOMENT - 42, 60, None)
 FILE = File("in/green/dt=2026-11-24/a.csv", 12, "e1", MOMENT)
-LEGAL = re.compile(r"[A-Za-z0-9_-]{1,80}")
-MACHINE = json.loads((REPOSITORY / "statemachine/window.asl.json").read_text())
+OTHER = FILE._replace(key="in/green/dt=2026-11-24/b.csv")
+WINDOW = Slots("job:target", "bucket", 60).window_of(FILE, own_folder(FILE.key))
 
 
 class Gates:
-    """Manifests and the window machine, and what was asked of them."""
+    """Manifests and executions of the window machine, by generation; and what was asked, of which generation."""
 
     def __init__(
         self, manifests: dict[int, list[File]] | None = None, answers: dict[int, Opened | None] | None = None
     ) -> None:
-        found = {Generation(WINDOW, number): files for number, files in (manifests or {}).items()}
-        self.manifests = {one.manifest_key: windows.write_manifest(files) for one, files in found.items()}
-        self.answers = {Generation(WINDOW, number).name: answer for number, answer in (answers or {}).items()}
+        self.manifests = {number: windows.write_manifest(files) for number, files in (manifests or {}).items()}
+        self.answers = answers or {}
         self.asked: list[str] = []
 
-    def _ask(self, what: str, name: str) -> None:
-        self.asked.append(f"{what} {name.removesuffix('.json').replace('/', '-').rsplit('-', 1)[-1]}")
+    def _ask(self, what: str, name: str) -> int:
+        number = int(re.findall(r"\d+", name)[-1])
+        self.asked.append(f"{what} {number}")
         assert len(self.asked) < 50, "it asks for ever"
+        return number
 
     def get(self, key: str) -> bytes | None:
-        """Read a manifest."""
-        self._ask("get", key)
-        return self.manifests.get(key)
+        return self.manifests.get(self._ask("get", key))
 
     def start(self, name: str, _given: str) -> Opened | None:
-        """Start a generation: a new one, or as was said before."""
-        self._ask("start", name)
-        return self.answers.get(name, Opened(MOMENT, new=True))
+        return self.answers.get(self._ask("start", name), Opened(MOMENT, new=True))
 
     def describe(self, name: str) -> float | None:
-        """Return when a generation was started, if it was."""
-        self._ask("describe", name)
-        known = self.answers.get(name)
+        known = self.answers.get(self._ask("describe", name))
         return known and known.start_date
 
+    def join(self, seen_at: float, memory: Memory | None = None) -> tuple[int, bool]:
+        """Let FILE arrive; returns its generation, and whether it opened that."""
+        found = windows.join(Sighting(WINDOW, FILE, seen_at), memory or Memory(), self.get, self.start)
+        return found.generation.number, found.new
 
-def joined(gates: Gates, seen_at: float = MOMENT + 1, memory: Memory | None = None) -> tuple[int, bool, list[str]]:
-    """Let FILE arrive; returns its generation, whether it opened it, and the calls after HEAD."""
-    found = windows.join(Sighting(WINDOW, FILE, seen_at), memory or Memory(), gates.get, gates.start)
-    return found.generation.number, found.new, gates.asked
+    def foresee(self, seen_at: float, memory: Memory | None = None) -> tuple[int, bool]:
+        """Do as if it arrived."""
+        found = windows.foresee_join(Sighting(WINDOW, FILE, seen_at), memory or Memory(), self.get, self.describe)
+        return found.generation.number, found.new
 
 
-OLD = Opened(MOMENT - 30, new=False)
-CLOSING = Opened(MOMENT - 70, new=False)
-LATE = MOMENT + 3600
+SOON, LATE = MOMENT + 1, MOMENT + 3600
+OLD, CLOSING = Opened(MOMENT - 30, new=False), Opened(MOMENT - 70, new=False)
 # The slot's first window is over for sure: two windows after the slot began, and two seconds for the clocks.
-NO_MORE_THAN_LATE = MOMENT - 42 + 2 * 60 + 2
-OTHER = FILE._replace(key="in/green/dt=2026-11-24/b.csv")
-
-
-# The manifests that are there, what was said of the executions, when S3 showed the arrival; its generation, whether it is
-# new, and what was asked.
-JOINED: dict[str, tuple[Gates, float, tuple[int, bool, list[str]]]] = {
-    "nobody came before": (Gates(), MOMENT + 1, (0, True, ["start 0"])),
-    "the window is open": (Gates(answers={0: OLD}), MOMENT + 1, (0, False, ["start 0"])),
-    "it closes, too late for it": (Gates(answers={0: CLOSING}), MOMENT + 1, (1, True, ["start 0", "get 0", "start 1"])),
-    "it has closed, in time for it": (Gates({0: [FILE]}, {0: None}), MOMENT + 1, (0, False, ["start 0", "get 0"])),
-    "it has closed without it": (Gates({0: [OTHER]}, {0: None}), MOMENT + 1, (1, True, ["start 0", "get 0", "start 1"])),
-    "it has failed": (Gates(answers={0: None}), MOMENT + 1, (1, True, ["start 0", "get 0", "start 1"])),
-    "a late delivery of what was collected": (Gates({0: [FILE]}, {0: None}), LATE, (0, False, ["get 0"])),
+LAST = MOMENT - 42 + 2 * 60 + 2
+FRESH = Opened(LAST, new=True)
+# The manifests that are there, what is said of the executions, when S3 showed the arrival; where it ends, whether it
+# opens that, and what is asked after HEAD: one call while its window is open.
+JOINED: dict[str, tuple[Gates, float, tuple[int, bool], str]] = {
+    "nobody came before": (Gates(), SOON, (0, True), "start 0"),
+    "the window is open": (Gates({}, {0: OLD}), SOON, (0, False), "start 0"),
+    "it closes, too late for it": (Gates({}, {0: CLOSING}), SOON, (1, True), "start 0, get 0, start 1"),
+    "it has closed, in time for it": (Gates({0: [FILE]}, {0: None}), SOON, (0, False), "start 0, get 0"),
+    "it has closed without it": (Gates({0: [OTHER]}, {0: None}), SOON, (1, True), "start 0, get 0, start 1"),
+    "it has failed": (Gates({}, {0: None}), SOON, (1, True), "start 0, get 0, start 1"),
+    "a late delivery of what was collected": (Gates({0: [FILE]}, {0: None}), LATE, (0, False), "get 0"),
     "a late upload, into the open third generation": (
-        Gates({0: [OTHER], 1: []}, {0: None, 2: Opened(LATE - 30, new=False)}), LATE, (2, False, ["get 0", "get 1", "get 2", "start 2"]),
+        Gates({0: [OTHER], 1: []}, {0: None, 2: Opened(LATE - 30, new=False)}),
+        LATE,
+        (2, False),
+        "get 0, get 1, get 2, start 2",
     ),
-    "at the end of the first window's time, whose name Step Functions still has": (
-        Gates(answers={0: Opened(NO_MORE_THAN_LATE, new=True)}), NO_MORE_THAN_LATE, (0, True, ["start 0"]),
-    ),
-    "after it, when only the manifest is sure to be there": (
-        Gates(answers={0: Opened(NO_MORE_THAN_LATE, new=True)}), NO_MORE_THAN_LATE + 0.1, (0, True, ["get 0", "start 0"]),
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("gates", "seen_at", "expected"), JOINED.values(), ids=JOINED)
-def test_where_an_arrival_ends_and_what_it_asks(
-    gates: Gates, seen_at: float, expected: tuple[int, bool, list[str]]
-) -> None:
-    """At most one call after HEAD while its window is open."""
-    assert expected == joined(gates, seen_at)
-
-
-FORESEEN = {
-    "nobody came before": (Gates(), (0, True, ["get 0", "describe 0"])),
-    "its window is open": (Gates(answers={0: OLD}), (0, False, ["get 0", "describe 0"])),
+    "the name is still known at the end of its time": (Gates({}, {0: FRESH}), LAST, (0, True), "start 0"),
+    "only manifests are sure after it": (Gates({}, {0: FRESH}), LAST + 0.1, (0, True), "get 0, start 0"),
+}
+FORESEEN: dict[str, tuple[Gates, tuple[int, bool], str]] = {
+    "nobody came before": (Gates(), (0, True), "get 0, describe 0"),
+    "its window is open": (Gates({}, {0: OLD}), (0, False), "get 0, describe 0"),
     "its window closes at this very moment": (
-        Gates(answers={0: Opened(MOMENT - 59, new=False)}), (1, True, ["get 0", "describe 0", "get 1", "describe 1"]),
+        Gates({}, {0: Opened(SOON - 60, new=False)}),
+        (1, True),
+        "get 0, describe 0, get 1, describe 1",
     ),
-    "it was collected": (Gates({0: [OTHER, FILE]}), (0, False, ["get 0"])),
-    "it came late, and was collected then": (Gates({0: [OTHER], 1: [FILE]}), (1, False, ["get 0", "get 1"])),
-    "all windows have closed without it": (Gates({0: [OTHER], 1: []}), (2, True, ["get 0", "get 1", "get 2", "describe 2"])),
-    "the window for latecomers is open": (Gates({0: [OTHER]}, {1: OLD}), (1, False, ["get 0", "get 1", "describe 1"])),
-}  # fmt: skip
+    "it was collected": (Gates({0: [OTHER, FILE]}), (0, False), "get 0"),
+    "it came late, and was collected then": (Gates({0: [OTHER], 1: [FILE]}), (1, False), "get 0, get 1"),
+    "the window for latecomers is open": (Gates({0: [OTHER]}, {1: OLD}), (1, False), "get 0, get 1, describe 1"),
+}
 
 
-@pytest.mark.parametrize(("gates", "expected"), FORESEEN.values(), ids=FORESEEN)
-def test_where_an_arrival_would_end(gates: Gates, expected: tuple[int, bool, list[str]]) -> None:
-    """As if it arrived, but nothing is started to find out."""
-    found = windows.foresee_join(Sighting(WINDOW, FILE, MOMENT + 1), Memory(), gates.get, gates.describe)
-
-    assert expected == (found.generation.number, found.new, gates.asked)
+@pytest.mark.parametrize(("gates", "seen_at", "end", "asked"), JOINED.values(), ids=JOINED)
+def test_where_an_arrival_ends_and_what_it_asks(gates: Gates, seen_at: float, end: object, asked: str) -> None:
+    assert (end, asked) == (gates.join(seen_at), ", ".join(gates.asked))
 
 
-def test_what_a_dry_run_has_read_once_it_knows() -> None:
-    """Manifests, and when a window was started; only a manifest that was not there is asked for again."""
-    gates, memory = Gates({0: [OTHER]}, {1: OLD}), Memory()
-    for _ in range(2):
-        windows.foresee_join(Sighting(WINDOW, FILE, MOMENT + 1), memory, gates.get, gates.describe)
-
-    assert ["get 0", "get 1", "describe 1", "get 1"] == gates.asked
+@pytest.mark.parametrize(("gates", "end", "asked"), FORESEEN.values(), ids=FORESEEN)
+def test_where_an_arrival_would_end(gates: Gates, end: object, asked: str) -> None:
+    """Nothing is started to find out."""
+    assert (end, asked) == (gates.foresee(SOON), ", ".join(gates.asked))
 
 
-def test_a_window_that_is_known_to_be_open_is_not_asked_again() -> None:
-    """And one that is over is not asked for its state, only for its manifest."""
-    gates, memory = Gates(answers={0: OLD, 1: Opened(MOMENT + 31, new=True)}), Memory()
-    assert (0, False, ["start 0"]) == joined(gates, MOMENT + 1, memory)
-    assert (0, False, ["start 0"]) == joined(gates, MOMENT + 29.9, memory)
-    assert (1, True, ["start 0", "get 0", "start 1"]) == joined(gates, MOMENT + 30, memory)
+def test_what_is_known_is_not_asked_again() -> None:
+    """Neither what is open, nor the state of what is over, nor a manifest; only one that was not there may have come."""
+    open_, memory = Gates({}, {0: OLD, 1: Opened(MOMENT + 31, new=True)}), Memory()
+    assert [(0, False), (0, False), (1, True)] == [open_.join(MOMENT + later, memory) for later in (1, 29.9, 30)]
+    assert "start 0, get 0, start 1" == ", ".join(open_.asked)
 
+    closed, memory = Gates({}, {0: None, 1: CLOSING}), Memory()
+    assert (2, True) == closed.join(SOON, memory)
+    closed.manifests[0] = windows.write_manifest([FILE])
+    closed.asked.clear()
+    assert [(0, False)] * 2 == [closed.join(SOON, memory) for _ in range(2)]
+    assert "start 0, get 0, start 0" == ", ".join(closed.asked)
 
-def test_a_manifest_is_read_once_and_its_absence_every_time() -> None:
-    """What is there stays; what is not there may come."""
-    gates, memory = Gates(answers={0: None, 1: CLOSING, 2: Opened(MOMENT, new=True)}), Memory()
-    joined(gates, MOMENT + 1, memory)
-    assert ["start 0", "get 0", "start 1", "get 1", "start 2"] == gates.asked
-    gates.asked.clear()
-    gates.manifests[Generation(WINDOW, 0).manifest_key] = windows.write_manifest([FILE])
-    assert (0, False, ["start 0", "get 0"]) == joined(gates, MOMENT + 2, memory)
-    assert (0, False, ["start 0", "get 0", "start 0"]) == joined(gates, MOMENT + 3, memory)
+    dry, memory = Gates({0: [OTHER]}, {1: OLD}), Memory()
+    assert [(1, False)] * 2 == [dry.foresee(SOON, memory) for _ in range(2)]
+    assert "get 0, get 1, describe 1, get 1" == ", ".join(dry.asked)
 
 
 def test_a_memory_forgets_the_oldest() -> None:
@@ -172,24 +154,6 @@ def test_the_manifest_as_users_read_it() -> None:
     assert [FILE, OTHER] == windows.parse_manifest(windows.write_manifest([OTHER, FILE]))
 
 
-keys = st.text(min_size=1, max_size=40).filter(lambda key: key.isprintable())
-
-
-@given(keys, keys, st.integers(0, 2**33), st.integers(1, 3600), st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,64}"))
-def test_any_window_has_a_legal_name_and_an_input_that_reads_back(
-    route: str, folder: str, moment: int, seconds: int, label: str | None
-) -> None:
-    """Whatever the key is; and its slot holds the upload."""
-    file = File(f"{folder}/x", 1, "e", moment)
-    window = Slots(route, "b", seconds).window_of(file, own_folder(file.key), label)
-    assert window.takes(file)
-    assert window.start <= moment < window.start + seconds
-    for number in (0, 999_999_999):
-        generation = Generation(window, number)
-        assert LEGAL.fullmatch(generation.name)
-        assert generation == windows.parse_generation(json.loads(generation.input))
-
-
 # Folder and label; the readable part of the names, the digest of the window, and that of the run on a, b and generation 3.
 GOLDEN = [
     (WINDOW.folder, None, "dt-2026-11-24", "1a81eae640b60d088c78126ef3dcb518", "80099ee19e9e356d5c88a8fde99f9963"),
@@ -209,13 +173,14 @@ def test_the_names_of_a_window_never_change(
     """What is stored under them, or was started, must be found by the next version of this code."""
     generation = Generation(WINDOW._replace(folder=folder, reprocess=label), 3)
     name = f"{readable}-20261124T052000Z-{digest}"
+    assert len(f"{name}-999999999") <= 80
     given = {"folder": folder, "start": "2026-11-24T05:20:00Z", "seconds": 60, "reprocess": label, "generation": 3}
     assert json.dumps({"route": "job:target", "bucket": "bucket", **given}) == generation.input
+    assert generation == windows.parse_generation(json.loads(generation.input))
 
     assert (f"{name}-3", f"windows/{name}/3.json") == (generation.name, generation.manifest_key)
-    started, written = windows.name_and_input(
-        generation, windows.write_manifest([FILE, OTHER]), "results", {"JOB_NAME": "j"}
-    )
+    manifest = windows.write_manifest([FILE, OTHER])
+    started, written = windows.name_and_input(generation, manifest, "results", {"JOB_NAME": "j"})
     assert f"{readable}-20261124T052000Z-{run}" == started
     assert (
         '{"JOB_NAME": "j", "window": {"start": "2026-11-24T05:20:00Z", "seconds": 60, "generation": 3}, '
@@ -223,16 +188,174 @@ def test_the_names_of_a_window_never_change(
     ) == written
 
 
+@pytest.mark.parametrize("seconds", [1, 7, 60, 3600])
+def test_a_slot_is_whole_windows_since_1970(seconds: int) -> None:
+    """It holds its first second and its last one, and no other."""
+    window, start = Slots("r", "b", seconds).window_of(FILE, "f/"), MOMENT // seconds * seconds
+    moments = [start - 1, start, start + seconds - 1, start + seconds]
+    taken = [window.takes(FILE._replace(last_modified=moment)) for moment in moments]
+    assert (start, [False, True, True, False]) == (window.start, taken)
+
+
 def test_the_folder_of_a_key() -> None:
     """Up to and with its last slash."""
     folders = {"a/b/c.csv": "a/b/", "c.csv": "", "a//c.csv": "a//", "a/ b/c": "a/ b/"}
-
     assert folders == {key: own_folder(key) for key in folders}
 
 
 def test_the_machine_waits_for_the_grace_that_the_protocol_counts_on() -> None:
     """From the start date that arrivals are told, and one second more, because a timestamp is cut to whole seconds."""
-    wait = MACHINE["States"]["Wait until it is over"]
     start = "$toMillis($states.context.Execution.StartTime)"
     expected = f"{{% $fromMillis({start} + 1000 * ($states.input.seconds + {windows.GRACE} + 1)) %}}"
-    assert expected == wait["Timestamp"]
+    assert expected == states("window")["Wait until it is over"]["Timestamp"]
+
+
+# ---- The handlers ----
+
+MINUTE = stack(window_seconds=60)
+# A dated folder, one whose source is deep, and one with a say in both.
+ROUTES = {
+    "sales": (
+        f'match = "{PREFIX}dt={{dt}}/{{file}}.csv"\ntarget = "curated/{{dt}}"\nwindow_seconds = 60\n'
+        'capacity = [{ up_to = "10 B", dpus = 3 }, { dpus = 9 }]\n[parameters]\nDAY = "{dt}"\n'
+    ),
+    "deep": (
+        f'match = "{PREFIX}t/{{tenant}}/{{path...}}.csv"\ntarget = "deep/{{tenant}}"\n'
+        f'source = "{PREFIX}t/{{tenant}}/"\naccept_empty = true\nwindow_seconds = 60\n'
+    ),
+    "odd": (
+        f'match = ["{PREFIX}t/{{tenant}}/{{day}}/odd.csv", "{PREFIX}dt={{day}}/odd.csv"]\n'
+        'target = "odd/{day}"\npriority = 1\n'
+    ),
+}
+ROUTED = stack(table=table(**ROUTES))
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """Return a stack with windows of a minute, of which none ends while a test runs."""
+    monkeypatch.setattr(windows, "slot_start", lambda _last_modified, _seconds: 1_800_000_000)
+    with mock_aws():
+        yield Cloud(monkeypatch, MINUTE, PREFIX)
+
+
+def test_a_storm_is_one_run_on_exactly_its_files(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first arrival opens the window, the others are gathered; then one execution starts, in the trace of all."""
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1")
+    cloud.put("a.csv", "b.csv", "c.csv", "deep/d.csv", "_$folder$", "folder/")
+    cloud.put("empty.csv", body=b"")
+    assert ["started", "coalesced", "coalesced"] == cloud.arrive("a.csv", "b.csv", "a.csv")
+    assert 1 == cloud.sfn.asked, "an open window is asked for again"
+    [window] = cloud.windows.values()
+
+    answer = collect_window.handler(window, CONTEXT)
+    assert answer == collect_window.handler(window, CONTEXT)
+
+    assert [answer["execution_name"]] == list(cloud.runs)
+    assert answer["execution_arn"].endswith(f":{answer['execution_name']}")
+    [run] = cloud.runs.values()
+    listed = [file["key"].removeprefix(PREFIX) for file in cloud.manifest(run["manifest"])]
+    assert ["a.csv", "b.csv", "c.csv"] == listed
+    assert {
+        "glue_max_capacity_dpus": 2,
+        "JOB_NAME": MINUTE.job_name,
+        "BUCKET_NAME": BUCKET,
+        "SRC_PREFIX": PREFIX,
+        "TRG_PREFIX": MINUTE.target_prefix,
+        "window": {"start": "2027-01-15T08:00:00Z", "seconds": 60, "generation": 0},
+        "manifest": answer["manifest"],
+        "files": 3,
+        "bytes": 24,
+    } == run
+    assert ["Root=1"] * 2 == [one["trace"] for one in cloud.sfn.started.values()]
+
+
+@pytest.mark.parametrize(
+    ("source_prefix", "listed"), [(PREFIX + "2026", PREFIX + "2026"), (PREFIX, PREFIX), (PREFIX[:-3], PREFIX)]
+)
+def test_no_more_is_listed_than_may_be(cloud: Cloud, source_prefix: str, listed: str) -> None:
+    """The role may list what begins with SourcePrefix, which may end without a slash; a longer folder lists less."""
+    cloud.deploy(replace(MINUTE, source_prefix=source_prefix))
+    asked: list[str] = []
+    events, name = cloud.s3.meta.events, "provide-client-params.s3.ListObjectsV2"
+    events.register(name, lambda params, **_: asked.append(params["Prefix"]), unique_id="listed")
+    cloud.put("2026-a.csv")
+    cloud.arrive("2026-a.csv")
+
+    answer = cloud.collect()
+
+    events.unregister(name, unique_id="listed")
+    assert ([listed], 1) == (asked, answer["files"])
+
+
+def test_only_a_source_is_listed_deep() -> None:
+    """Whatever other routes have: a listing of all that lies below a folder may be long."""
+    opened = {name: Window(name, BUCKET, PREFIX, 1_800_000_000, 60, None) for name in (*ROUTES, "gone")}
+    assert ["deep"] == [name for name, window in opened.items() if is_listed_deep(window, ROUTED)]
+
+
+def test_a_routes_window_starts_what_the_route_says(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
+    """Capacity by all bytes, what the folder captures, the parameters; all below a source, and nobody else's files."""
+    cloud.deploy(ROUTED)
+    cloud.put("dt=1/a.csv", "dt=1/b.csv", "dt=1/c.txt", "dt=1/odd.csv", "dt=2/d.csv", "t/other/c.csv")
+    cloud.put("t/acme/a.csv", "t/acme/x/y/b.csv", "t/acme/x/odd.csv", "t/acme/_x/odd.csv", "t/acme/.a.csv")
+    cloud.put("t/acme/empty.csv", body=b"")
+    arrived = {
+        "dt=1/a.csv": ("started", "sales"),
+        "dt=1/b.csv": ("coalesced", "sales"),
+        "dt=1/c.txt": ("no_route", None),
+        "t/acme/_x/odd.csv": ("hidden_file", "odd"),
+        "t/acme/.a.csv": ("hidden_file", "deep"),
+        "t/acme/a.csv": ("started", "deep"),
+        "t/acme/x/y/b.csv": ("coalesced", "deep"),
+    }
+    ends = zip(cloud.arrive(*arrived), [vars(line).get("route") for line in caplog.records], strict=True)
+    assert arrived == dict(zip(arrived, ends, strict=True))
+
+    for number in (0, 1):
+        cloud.collect(number)
+
+    sales = {
+        "glue_max_capacity_dpus": 9,
+        "JOB_NAME": "sales-job",
+        "SRC_PREFIX": PREFIX + "dt=1/",
+        "TRG_PREFIX": "curated/1",
+        "route": "sales",
+        "captures": {"dt": "1"},
+        "parameters": {"DAY": "1"},
+        "files": 2,
+        "bytes": 16,
+    }
+    deep = {"route": "deep", "SRC_PREFIX": PREFIX + "t/acme/", "captures": {"tenant": "acme"}, "files": 3}
+    for expected, run in zip((sales, deep), cloud.runs.values(), strict=True):
+        assert expected == {name: run[name] for name in expected}
+
+
+def test_a_window_whose_bucket_or_route_is_gone_says_so(cloud: Cloud) -> None:
+    """Nobody else's bucket is listed. The manifest stands; once the route is back, a redrive starts the run."""
+    cloud.deploy(ROUTED)
+    cloud.put("dt=1/a.csv")
+    cloud.arrive("dt=1/a.csv")
+    [window] = cloud.windows.values()
+    cloud.deploy(replace(ROUTED, source_bucket_name="elsewhere"))
+    with pytest.raises(ForeignObjectError):
+        collect_window.handler(window, CONTEXT)
+    cloud.deploy(ROUTED)
+    cloud.collect()
+    cloud.sfn.started.clear()
+    cloud.deploy(replace(MINUTE, source_prefix="elsewhere/"))
+    with pytest.raises(SettingsError, match="deploy the route again, then redrive"):
+        collect_window.handler(window, CONTEXT)
+
+    cloud.deploy(ROUTED)
+
+    assert (1, 1) == (collect_window.handler(window, CONTEXT)["files"], len(cloud.runs))
+
+
+@pytest.mark.parametrize("given", [None, {}, [], {"start": "soon"}, "window", {"content": "0123"}])
+def test_what_is_no_window_and_no_set_is_refused(given: object) -> None:
+    """With what to do."""
+    with pytest.raises(
+        MalformedEventError, match=r"^Not the input of a .*: start the window machine with the input of"
+    ):
+        collect_window.handler(given, CONTEXT)

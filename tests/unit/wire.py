@@ -41,7 +41,6 @@ class Wire:
     """Both real clients; each request is answered with the next of the answers, the last for good."""
 
     def __init__(self, *answers: AWSResponse | Exception) -> None:
-        """Take what comes over the wire."""
         self.requests: list[Any] = []
         self.answers = answers
         self.s3, self.sfn = clients()
@@ -58,8 +57,6 @@ class Wire:
 
 
 class _Raw:
-    """A body that is read once."""
-
     def __init__(self, body: bytes) -> None:
         self.body = body
 
@@ -68,7 +65,6 @@ class _Raw:
 
 
 def answer(status: int, body: str = "", headers: Mapping[str, str] | None = None) -> AWSResponse:
-    """Make an HTTP answer."""
     make: Callable[..., AWSResponse] = AWSResponse
     return make("https://aws.invalid", status, dict(headers or {}), _Raw(body.encode()))
 
@@ -118,7 +114,7 @@ FOR_GOOD = {
     "StateMachineDoesNotExist": 400,
     "ValidationException": 400,
 }
-# A HEAD has no body: its status is the code. 404 and 405 are an object that is gone, see test_s3.py.
+# A HEAD has no body: its status is the code. 404 and 405 are an object that is gone, see test_gates.py.
 STATUSES: dict[int, tuple[type[CallError], Cause]] = {
     400: (PermanentCallError, Cause.REFUSED),
     401: (PermanentCallError, Cause.REFUSED),

@@ -24,7 +24,6 @@ def s3_client() -> Any:
 
 
 def make_buckets(s3: Any, *names: str) -> None:
-    """Make buckets."""
     for name in names:
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
 
@@ -38,12 +37,15 @@ class StepFunctions:
         self.started: dict[str, dict[str, Any]] = {}
         self.closed: set[str] = set()
         self.asked = 0
+        # The first part of names, and how a start under one is refused.
+        self.refusals: dict[str, Exception] = {}
 
     def start_execution(
         self, *, stateMachineArn: str, name: str, input: str, traceHeader: str | None = None
     ) -> dict[str, Any]:
-        """Start an execution, or answer with the one that runs."""
         self.asked += 1
+        if error := self.refusals.get(name.partition("-")[0]):
+            raise error
         if name in self.closed:
             raise refusal("ExecutionAlreadyExists")
         fresh = {"machine": stateMachineArn, "input": input, "startDate": datetime.now(UTC), "trace": traceHeader}
@@ -52,7 +54,6 @@ class StepFunctions:
         return {"executionArn": arn, "startDate": known["startDate"]}
 
     def describe_execution(self, *, executionArn: str, includedData: str = "") -> dict[str, Any]:
-        """Describe an execution."""
         self.asked += 1
         name = executionArn.rsplit(":", 1)[-1]
         if name not in self.started:
@@ -65,7 +66,6 @@ class StepFunctions:
             one["startDate"] -= timedelta(seconds=seconds)
 
     def of(self, machine: str) -> dict[str, dict[str, Any]]:
-        """Return the inputs of the executions of a machine, by name."""
         return {name: json.loads(one["input"]) for name, one in self.started.items() if one["machine"] == machine}
 
 
@@ -81,13 +81,11 @@ class Cloud:
         self.deploy(deployed)
 
     def deploy(self, deployed: Stack) -> None:
-        """Let all handlers have these settings."""
         self.stack = deployed
         for handlers in (live, backfill_batch, collect_window):
             self._patch.setattr(handlers, "this_stack", lambda: deployed)
 
     def put(self, *names: str, body: bytes = b"a,b\n1,2\n") -> None:
-        """Upload files."""
         for name in names:
             self.s3.put_object(Bucket=BUCKET, Key=self.folder + name, Body=body)
 
@@ -114,16 +112,13 @@ class Cloud:
 
     @property
     def windows(self) -> dict[str, dict[str, Any]]:
-        """The inputs of the window machine's executions, by name."""
         return self.sfn.of(self.stack.window_machine_arn)
 
     @property
     def runs(self) -> dict[str, dict[str, Any]]:
-        """The inputs of the target's executions, by name."""
         return self.sfn.of(self.stack.state_machine_arn)
 
     def manifest(self, uri: str) -> list[dict[str, Any]]:
-        """Read the files of a stored manifest."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         stored = self.s3.get_object(Bucket=bucket, Key=key)
         assert "application/json" == stored["ContentType"]
