@@ -1,5 +1,6 @@
-"""The gates to S3 and Step Functions: what AWS answers, and what it means here."""
+"""The gates to S3 and Step Functions: what AWS answers, on moto or over the wire, and what it means here."""
 
+import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -8,30 +9,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import (
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    IncompleteReadError,
-    NoCredentialsError,
-    ParamValidationError,
-    ReadTimeoutError,
-)
+from botocore import exceptions as botocore
 from moto import mock_aws
-from moto.s3.models import s3_backends
 
-from shared.domain.errors import CallError, ObjectDeniedError, PermanentCallError, RetryableCallError
+from shared.domain.arrival import Skip
+from shared.domain.errors import ArrivalError, CallError, ObjectDeniedError, PermanentCallError, RetryableCallError
 from shared.domain.plan import Execution
 from shared.domain.windows import File, Listing
 from shared.gates import step_functions
-from shared.gates.s3 import get_manifest, list_page, put_manifest, read_map_results, read_object
+from shared.gates.aws import ATTEMPTS
+from shared.gates.s3 import check_bucket, get_manifest, list_page, put_manifest, read_map_results, read_object
 from shared.gates.step_functions import read_start_date, start_execution
-from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, Client, created, refusal
+from tests.unit.builders import ACCOUNT, BUCKET, KEY, MACHINE, UPLOADED, Client, created, refusal, stored
+from tests.unit.wire import Wire, answer
 from tests.unit.world import make_buckets, s3_client
 
 EXECUTION = Execution(MACHINE, "green_tripdata-0123", "{}")
 LISTING = Listing(BUCKET, ACCOUNT, "in/", deep=False)
 MANIFEST = "backfill/m/manifest.json"
 DETAILS = {"MapRunArn": "arn", "ResultWriterDetails": {"Bucket": BUCKET, "Key": MANIFEST}}
+HEAD = {"ETag": '"e1"', "Last-Modified": "Tue, 24 Nov 2026 05:20:00 GMT", "Content-Length": "12"}
 
 
 @pytest.fixture
@@ -41,6 +38,147 @@ def s3() -> Any:
         client = s3_client()
         make_buckets(client, BUCKET)
         yield client
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Collect the pauses between attempts instead of taking them."""
+    taken: list[float] = []
+    monkeypatch.setattr("time.sleep", taken.append)
+    return taken
+
+
+# ---- What is asked, and what is made of the answer ----
+
+
+def test_an_object_is_described_as_s3_answers() -> None:
+    """ETag without quotes, names of metadata in one spelling; another account's bucket of the name would answer 403."""
+    own = {"x-amz-version-id": "v1", "Content-Type": "text/csv", "x-amz-meta-Batch-No": "7"}
+    wire = Wire(answer(200, headers=HEAD | own))
+
+    found = read_object(wire.s3, created(version_id="v1"))
+
+    assert stored(version_id="v1", content_type="text/csv", metadata={"batch-no": "7"}) == found
+    [request] = wire.requests
+    assert request.url.endswith(KEY)
+    assert ACCOUNT == request.headers["x-amz-expected-bucket-owner"].decode()
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("input/a+b c%25.csv", "/input/a%2Bb%20c%2525.csv"),
+        ("input/été 🚕.csv", "/input/%C3%A9t%C3%A9%20%F0%9F%9A%95.csv"),
+        ("input//a/../b.csv", "/input//a/../b.csv"),
+    ],
+)
+def test_the_key_goes_out_as_it_came_in(key: str, path: str) -> None:
+    """Encoded once, with nothing decoded or tidied up before."""
+    wire = Wire(answer(200, headers=HEAD))
+    read_object(wire.s3, created(key=key))
+    assert wire.requests[0].url.endswith(path)
+
+
+@pytest.mark.parametrize(
+    ("announced", "answers", "found", "asked"),
+    [
+        # The current version is the announced one, or nobody announced one.
+        ("v1", ["v1"], "v1", [""]),
+        (None, [None], None, [""]),
+        (None, ["v2"], "v2", [""]),
+        (None, ["null"], None, [""]),
+        # Overwritten meanwhile: two versions back to back are two uploads.
+        ("v1", ["v2", "v1"], "v1", ["", "?versionId=v1"]),
+        ("v1", ["null", "v1"], "v1", ["", "?versionId=v1"]),
+        ("v1", ["v2", 404], Skip, ["", "?versionId=v1"]),
+        ("v1", ["v2", 405], Skip, ["", "?versionId=v1"]),
+        # Deleted, or hidden by a delete marker: one look, and a single attempt, is enough.
+        ("v1", [404], Skip, [""]),
+        (None, [405], Skip, [""]),
+    ],
+)
+def test_the_current_object_is_asked_for_first(
+    announced: str | None, answers: list[str | int | None], found: object, asked: list[str]
+) -> None:
+    """Another call is made only for a version that was overwritten before its event was handled."""
+    said = [
+        answer(one) if isinstance(one, int) else answer(200, headers=HEAD | ({"x-amz-version-id": one} if one else {}))
+        for one in answers
+    ]
+    wire = Wire(*said)
+
+    read = read_object(wire.s3, created(version_id=announced))
+
+    assert found == (read.version_id if read else Skip)
+    assert asked == [request.url.partition(KEY)[2] for request in wire.requests]
+
+
+@pytest.mark.parametrize(
+    ("status", "region", "message"),
+    [
+        (200, "us-east-2", None),
+        (200, None, None),
+        (200, "eu-west-1", r"^Bucket .* is in eu-west-1, this stack in us-east-2: .* Deploy the stack there\.$"),
+        (403, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
+        (301, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
+        (400, "eu-west-1", "is in eu-west-1, this stack in us-east-2"),
+        (403, "us-east-2", rf"another account than this stack .{ACCOUNT}.*denies s3:ListBucket\. .*, or allow it\.$"),
+        (403, None, "another account"),
+        (404, None, rf"^Bucket {BUCKET} does not exist\. Deploy with a SourceBucketName that does\.$"),
+        # No verdict: a call that is throttled or refused says nothing of the bucket.
+        (503, None, f"^HeadBucket on s3://{BUCKET}: 503 "),
+        (400, None, f"^HeadBucket on s3://{BUCKET}: 400 "),
+    ],
+)
+def test_a_bucket_out_of_reach_is_named(status: int, region: str | None, message: str | None) -> None:
+    """Its events would never come, and nothing would tell."""
+    wire = Wire(answer(status, headers={"x-amz-bucket-region": region} if region else {}))
+
+    with pytest.raises(ArrivalError, match=message) if message else contextlib.nullcontext():
+        check_bucket(wire.s3, BUCKET, ACCOUNT)
+
+    assert ACCOUNT == wire.requests[0].headers["x-amz-expected-bucket-owner"].decode()
+
+
+def test_a_folder_is_listed_page_by_page() -> None:
+    """Keys come encoded, and the token leads to the next page."""
+    page = (
+        "<ListBucketResult><EncodingType>url</EncodingType>{}<Contents><Key>in/a%2Bb+c.csv</Key><Size>12</Size>"
+        "<ETag>&quot;e1&quot;</ETag><LastModified>2026-11-24T05:20:00.000Z</LastModified></Contents></ListBucketResult>"
+    )
+    more = "<NextContinuationToken>more=</NextContinuationToken>"
+    wire = Wire(answer(200, page.format(more)), answer(200, page.format("")))
+    files = [File("in/a+b c.csv", 12, "e1", int(UPLOADED.timestamp()))]
+
+    assert (files, "more=") == list_page(wire.s3, LISTING, None)
+    assert (files, None) == list_page(wire.s3, LISTING, "more=")
+    assert ["continuation-token=more%3D" in request.url for request in wire.requests] == [False, True]
+
+
+LISTED = {"Bucket": BUCKET, "Prefix": "in/", "ExpectedBucketOwner": ACCOUNT}
+ASKED = {"stateMachineArn": MACHINE, "name": EXECUTION.name, "input": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("act", "asked"),
+    [
+        # Without its folders' own folders, unless they count.
+        (lambda client: list_page(client, LISTING, None), LISTED | {"Delimiter": "/"}),
+        (lambda client: list_page(client, LISTING._replace(deep=True), None), LISTED),
+        # Without the input, so that no right is needed to decrypt what the workflow was given.
+        (
+            lambda client: read_start_date(client, EXECUTION),
+            {"executionArn": EXECUTION.arn, "includedData": "METADATA_ONLY"},
+        ),
+        # AWS refuses an empty trace.
+        (lambda client: start_execution(client, "Root=1", EXECUTION), ASKED | {"traceHeader": "Root=1"}),
+        (lambda client: start_execution(client, None, EXECUTION), ASKED),
+    ],
+)
+def test_a_call_asks_for_no_more_than_it_needs(act: Callable[[Any], object], asked: dict[str, object]) -> None:
+    client = Client({"startDate": UPLOADED})
+    act(client)
+    assert [asked] == client.calls
 
 
 @pytest.mark.parametrize(("started", "new"), [(-5.0, False), (-0.5, False), (-0.05, True), (1.0, True)])
@@ -63,14 +201,50 @@ def test_a_running_execution_answers_with_its_own_start(
     assert (date.timestamp(), new) == start_execution(SimpleNamespace(start_execution=answer), None, EXECUTION)  # type: ignore[arg-type]
 
 
-def test_the_trace_header_is_passed_on() -> None:
-    """And left out where there is none, since AWS refuses an empty one."""
-    client = Client({"executionArn": EXECUTION.arn, "startDate": datetime.now(UTC)})
+def test_a_manifest_that_is_there_stays(s3: Any) -> None:
+    """S3 itself refuses to store a second one."""
+    for body in (b"first", b"second"):
+        put_manifest(s3, BUCKET, "windows/x/0.json", body)
+    assert [b"first", None] == [get_manifest(s3, BUCKET, f"windows/x/{number}.json") for number in (0, 1)]
 
-    start_execution(client, "Root=1", EXECUTION)  # type: ignore[arg-type]
-    start_execution(client, None, EXECUTION)  # type: ignore[arg-type]
 
-    assert ["Root=1", None] == [call.get("traceHeader") for call in client.calls]
+def leave(s3: Any, files: dict[str, list[object]], **others: object) -> None:
+    """Store what a Map Run's ResultWriter leaves: a manifest, and its files as JSON Lines."""
+    for key, results in files.items():
+        lines = [json.dumps(one, ensure_ascii=False) for one in results]
+        s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(lines).encode())
+    listed = {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key, "Size": 1} for key in files]} | others
+    s3.put_object(Bucket=BUCKET, Key=MANIFEST, Body=json.dumps({"ResultFiles": listed}).encode())
+
+
+def test_results_are_read_from_every_file_line_by_line(s3: Any) -> None:
+    """Large runs have several; a line may be longer than what is read at once, and hold any character of a key."""
+    results: list[object] = [{"found": 1}, {"started": ["x" * 200_000, "a\u2028b\x85é"]}, {"found": 3}]
+    leave(s3, {"backfill/m/SUCCEEDED_0.jsonl": results[:2], "backfill/m/SUCCEEDED_1.jsonl": results[2:]})
+    assert results == list(read_map_results(s3, DETAILS))
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], {"MapRunArn": "arn"}, {"ResultWriterDetails": None}, DETAILS])
+def test_a_map_over_nothing_has_no_results(s3: Any, nothing: object) -> None:
+    """Whatever it returns, also the name of a manifest that was never written."""
+    assert [] == list(read_map_results(s3, nothing))
+
+
+@pytest.mark.parametrize(
+    ("bucket", "lost"),
+    [
+        (BUCKET, rf"s3://{BUCKET}/'backfill/m/SUCCEEDED_0\.jsonl': NoSuchKey"),
+        ("no-such-bucket", rf"s3://no-such-bucket/'{MANIFEST}': NoSuchBucket"),
+    ],
+)
+def test_results_that_are_lost_are_an_error(s3: Any, bucket: str, lost: str) -> None:
+    """A file that the manifest names, or a bucket that is missing: never zeros."""
+    leave(s3, {}, SUCCEEDED=[{"Key": "backfill/m/SUCCEEDED_0.jsonl"}])
+    with pytest.raises(PermanentCallError, match=f"^GetObject on {lost}"):
+        list(read_map_results(s3, {"ResultWriterDetails": {"Bucket": bucket, "Key": MANIFEST}}))
+
+
+# ---- How a call fails; test_error_codes.py has all codes and statuses ----
 
 
 @pytest.mark.parametrize(
@@ -89,37 +263,34 @@ def test_a_failed_call_says_what_failed_on_what(
     act: Callable[[Any], object], subject: str, kind: type[CallError] | None
 ) -> None:
     """A denied HEAD is the one object's; whatever else is denied would be so for all."""
-    with pytest.raises(
-        RetryableCallError, match=f"^{re.escape(subject)}: AccessDenied so it is. Check the func"
-    ) as caught:
+    said = f"^{re.escape(subject)}: AccessDenied so it is. Check the func"
+    with pytest.raises(RetryableCallError, match=said) as caught:
         act(Client(refusal("AccessDenied", 403)))
 
     assert (kind or RetryableCallError) is type(caught.value)
 
 
 MAY_PASS, FOR_GOOD = RetryableCallError, PermanentCallError
-TOO_MANY = "Too many calls at once; a later try can succeed."
-TIMEOUT = 'no answer (Could not connect to the endpoint URL: "x"); a later try can succeed.'
+TOO_MANY = "TooManyRequestsException so it is. Too many calls at once; a later try can succeed."
+NO_CREDENTIALS = "no credentials. Give the function a role, or set AWS_ACCESS_KEY_ID."
 
 
 @pytest.mark.parametrize(
     ("failure", "kind", "cause", "said"),
     [
-        (refusal("ExpiredToken"), MAY_PASS, "access_denied", "ExpiredToken so it is. The credentials ran out; a later try"),
-        (refusal("SlowDown", 503), MAY_PASS, "throttled", f"SlowDown so it is. {TOO_MANY}"),
-        (refusal("TooManyRequestsException", 429), MAY_PASS, "throttled", f"TooManyRequestsException so it is. {TOO_MANY}"),
+        (refusal("ExpiredToken"), MAY_PASS, "access_denied", "ExpiredToken so it is. The credentials ran out; a"),
+        (refusal("TooManyRequestsException", 429), MAY_PASS, "throttled", TOO_MANY),
         (refusal("InternalError", 500), MAY_PASS, "service_error", "InternalError so it is. The service has a fault;"),
         (refusal("NoSuchBucket", 404), FOR_GOOD, "refused", "NoSuchBucket so it is. Trying again will not help; see"),
-        (EndpointConnectionError(endpoint_url="x"), MAY_PASS, "timeout", TIMEOUT),
-        (ReadTimeoutError(endpoint_url="x"), MAY_PASS, "timeout", "no answer (Read timeout on endpoint"),
-        (ConnectTimeoutError(endpoint_url="x"), MAY_PASS, "timeout", "no answer (Connect timeout on endpoint"),
-        (NoCredentialsError(), MAY_PASS, "access_denied", "no credentials. Give the function a role, or set AWS_ACCESS_KEY_ID."),
-        (ParamValidationError(report="no"), FOR_GOOD, "refused", "Parameter validation failed:\nno."),
-        (IncompleteReadError(actual_bytes=1, expected_bytes=2), MAY_PASS, "service_error", "1 read, but total bytes expected"),
+        (botocore.EndpointConnectionError(endpoint_url="x"), MAY_PASS, "timeout", "no answer (Could not connect to"),
+        (botocore.ReadTimeoutError(endpoint_url="x"), MAY_PASS, "timeout", "no answer (Read timeout on endpoint"),
+        (botocore.NoCredentialsError(), MAY_PASS, "access_denied", NO_CREDENTIALS),
+        (botocore.ParamValidationError(report="no"), FOR_GOOD, "refused", "Parameter validation failed:\nno."),
+        (botocore.IncompleteReadError(actual_bytes=1, expected_bytes=2), MAY_PASS, "service_error", "1 read, but"),
     ],
-)  # fmt: skip
+)
 def test_a_failed_call_says_what_to_do(failure: Exception, kind: type[CallError], cause: str, said: str) -> None:
-    """In the service's own words, and whether trying again can help; tests/unit/test_error_codes.py has all codes."""
+    """In the service's own words, and whether trying again can help."""
     with pytest.raises(CallError) as caught:
         get_manifest(Client(failure), "results", "w/0.json")  # type: ignore[arg-type]
 
@@ -128,89 +299,32 @@ def test_a_failed_call_says_what_to_do(failure: Exception, kind: type[CallError]
 
 
 @pytest.mark.parametrize(
-    ("deep", "token", "how"),
-    [(False, None, {"Delimiter": "/"}), (True, None, {}), (True, "t", {"ContinuationToken": "t"})],
-)
-def test_a_listing_asks_for_no_more_than_it_needs(
-    deep: bool,  # noqa: FBT001 - a row of the table
-    token: str | None,
-    how: dict[str, str],
-) -> None:
-    """Of this account's bucket alone; and without its folders' own folders, unless they count."""
-    client: Any = Client({})
-
-    assert ([], None) == list_page(client, LISTING._replace(deep=deep), token)
-    assert [{"Bucket": BUCKET, "Prefix": "in/", "ExpectedBucketOwner": ACCOUNT} | how] == client.calls
-
-
-def test_a_lookup_asks_for_the_metadata_alone() -> None:
-    """Which needs no right to decrypt what the workflow was given."""
-    client: Any = Client({"startDate": datetime.fromtimestamp(5, UTC)})
-
-    assert 5 == read_start_date(client, EXECUTION)
-    assert [{"executionArn": EXECUTION.arn, "includedData": "METADATA_ONLY"}] == client.calls
-
-
-def leave(s3: Any, files: dict[str, list[object]], **others: object) -> None:
-    """Store what a Map Run's ResultWriter leaves: a manifest, and its files as JSON Lines."""
-    for key, results in files.items():
-        lines = [json.dumps(one, ensure_ascii=False) for one in results]
-        s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(lines).encode())
-    listed = {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key, "Size": 1} for key in files]} | others
-    s3.put_object(Bucket=BUCKET, Key=MANIFEST, Body=json.dumps({"ResultFiles": listed}).encode())
-
-
-def test_results_are_read_from_every_file_line_by_line(s3: Any) -> None:
-    """Large runs have several; a line may be longer than what is read at once, and hold any character of a key."""
-    results: list[object] = [{"found": 1}, {"started": ["x" * 200_000, "a\u2028b\x85é"]}, {"found": 3}]
-    leave(s3, {"backfill/m/SUCCEEDED_0.jsonl": results[:2], "backfill/m/SUCCEEDED_1.jsonl": results[2:]})
-
-    assert results == list(read_map_results(s3, DETAILS))
-
-
-@pytest.mark.parametrize("nothing", [None, {}, [], {"MapRunArn": "arn"}, {"ResultWriterDetails": None}, DETAILS])
-def test_a_map_over_nothing_has_no_results(s3: Any, nothing: object) -> None:
-    """Whatever it returns, also the name of a manifest that was never written."""
-    assert [] == list(read_map_results(s3, nothing))
-
-    leave(s3, {})
-    assert [] == list(read_map_results(s3, nothing))
-
-
-@pytest.mark.parametrize(
-    ("bucket", "lost"),
+    ("status", "headers", "attempts"),
     [
-        (BUCKET, rf"s3://{BUCKET}/'backfill/m/SUCCEEDED_0\.jsonl': NoSuchKey"),
-        ("no-such-bucket", rf"s3://no-such-bucket/'{MANIFEST}': NoSuchBucket"),
+        # Of these botocore asks HeadBucket whether they mean another region: an operation that the artifact must hold.
+        (400, {}, 2),
+        (301, {"x-amz-bucket-region": "eu-west-1"}, 2),
+        (403, {}, 1),
+        (429, {}, ATTEMPTS),
+        (503, {}, ATTEMPTS),
     ],
 )
-def test_results_that_are_lost_are_an_error(s3: Any, bucket: str, lost: str) -> None:
-    """A file that the manifest names, or a bucket that is missing: never zeros."""
-    leave(s3, {}, SUCCEEDED=[{"Key": "backfill/m/SUCCEEDED_0.jsonl"}])
+def test_only_what_may_pass_is_tried_again(status: int, headers: dict[str, str], attempts: int) -> None:
+    """And the error names operation, bucket and key, in one printable line whatever the key."""
+    wire = Wire(answer(status, headers=headers))
 
-    with pytest.raises(PermanentCallError, match=f"^GetObject on {lost}"):
-        list(read_map_results(s3, {"ResultWriterDetails": {"Bucket": bucket, "Key": MANIFEST}}))
+    with pytest.raises(CallError, match=rf"^HeadObject on s3://{BUCKET}/'a\\n\\x1b\[2J\\u2028': {status} ") as caught:
+        read_object(wire.s3, created(key="a\n\x1b[2J\u2028"))
 
-
-def test_a_manifest_that_is_there_stays(s3: Any) -> None:
-    """S3 itself refuses to store a second one."""
-    for body in (b"first", b"second"):
-        put_manifest(s3, BUCKET, "windows/x/0.json", body)
-
-    assert (b"first", None) == (
-        get_manifest(s3, BUCKET, "windows/x/0.json"),
-        get_manifest(s3, BUCKET, "windows/x/1.json"),
-    )
+    assert (attempts, True) == (len(wire.requests), str(caught.value).isprintable())
 
 
-def test_a_folder_is_listed_page_by_page(s3: Any) -> None:
-    """A thousand names a page, without what lies deeper."""
-    for number in range(1001):
-        s3_backends[ACCOUNT]["aws"].put_object(BUCKET, f"in/{number:04}.csv", b"x")
-    s3.put_object(Bucket=BUCKET, Key="in/deep/x.csv", Body=b"x")
-    first, token = list_page(s3, LISTING, None)
-    rest, end = list_page(s3, LISTING, token)
+def test_all_attempts_end_within_the_worst_case(pauses: list[float]) -> None:
+    """Three attempts with pauses of at most 1 and 2 seconds: what the function's timeout is made for."""
+    wire = Wire(botocore.ReadTimeoutError(endpoint_url="x"))
 
-    assert (1000, 1, None) == (len(first), len(rest), end)
-    moment = s3.head_object(Bucket=BUCKET, Key="in/1000.csv")["LastModified"].timestamp()
-    assert [File("in/1000.csv", 1, "9dd4e461268c8034f5c8564e155c67a6", moment)] == rest
+    with pytest.raises(RetryableCallError, match="no answer"):
+        read_object(wire.s3, created())
+
+    assert ATTEMPTS == len(wire.requests)
+    assert [True, True] == [pause <= longest for pause, longest in zip(pauses, (1, 2), strict=True)], pauses

@@ -239,9 +239,7 @@ def test_a_look_is_ten_requests_at_most() -> None:
     assert (10, 0) == sets.look(ROUTES["readings"], "raw/1/", STACK, lambda _: None, list_page)[1:]
     assert [Listing(BUCKET, STACK.account_id, "raw/1/", deep=False)] * 10 == asked
     pages = 11
-    with pytest.raises(
-        errors.SetTooLargeError, match=r"Set 'raw/1/' of route readings: a look takes more than 10"
-    ):
+    with pytest.raises(errors.SetTooLargeError, match=r"Set 'raw/1/' of route readings: a look takes more than 10"):
         sets.look(ROUTES["readings"], "raw/1/", STACK, lambda _: None, list_page)
 
 

@@ -79,56 +79,36 @@ def judged(code: str, message: str = "", status: int = 400) -> AWSResponse:
 # Code: the status that it comes with, and the cause. Whatever is here may pass.
 MAY_PASS: dict[str, tuple[int, Cause]] = {
     # Until somebody corrects a policy.
-    "AccessDenied": (403, Cause.ACCESS_DENIED),
-    "AccessDeniedException": (400, Cause.ACCESS_DENIED),
-    "Forbidden": (403, Cause.ACCESS_DENIED),
-    "KmsAccessDeniedException": (400, Cause.ACCESS_DENIED),
+    **dict.fromkeys(("AccessDenied", "Forbidden"), (403, Cause.ACCESS_DENIED)),
+    **dict.fromkeys(("AccessDeniedException", "KmsAccessDeniedException"), (400, Cause.ACCESS_DENIED)),
     # Until the runtime has renewed its credentials.
-    "ExpiredToken": (400, Cause.ACCESS_DENIED),
-    "ExpiredTokenException": (400, Cause.ACCESS_DENIED),
-    "RequestExpired": (400, Cause.ACCESS_DENIED),
-    "UnrecognizedClientException": (400, Cause.ACCESS_DENIED),
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException"), (400, Cause.ACCESS_DENIED)),
+    **dict.fromkeys(("RequestExpired", "UnrecognizedClientException"), (400, Cause.ACCESS_DENIED)),
     # Until there are fewer calls, or fewer executions.
+    **dict.fromkeys(("Throttling", "ThrottlingException", "KmsThrottlingException"), (400, Cause.THROTTLED)),
     "ConditionalRequestConflict": (409, Cause.THROTTLED),
     "ExecutionLimitExceeded": (400, Cause.THROTTLED),
-    "KmsThrottlingException": (400, Cause.THROTTLED),
     "SlowDown": (503, Cause.THROTTLED),
-    "Throttling": (400, Cause.THROTTLED),
-    "ThrottlingException": (400, Cause.THROTTLED),
     "TooManyRequestsException": (429, Cause.THROTTLED),
     # Until the service has recovered.
-    "InternalError": (500, Cause.SERVICE_ERROR),
-    "InternalFailure": (500, Cause.SERVICE_ERROR),
+    **dict.fromkeys(("InternalError", "InternalFailure"), (500, Cause.SERVICE_ERROR)),
     "ServiceUnavailable": (503, Cause.SERVICE_ERROR),
 }
 # What the call itself is judged wrong for.
 FOR_GOOD = {
-    "InvalidArn": 400,
-    "InvalidExecutionInput": 400,
-    "InvalidName": 400,
+    **dict.fromkeys(("InvalidArn", "InvalidExecutionInput", "InvalidName", "InvalidRequest"), 400),
+    **dict.fromkeys(("StateMachineDeleting", "StateMachineDoesNotExist", "ValidationException"), 400),
     "InvalidObjectState": 403,
-    "InvalidRequest": 400,
     "KmsInvalidStateException": 400,
     "NoSuchBucket": 404,
-    "StateMachineDeleting": 400,
-    "StateMachineDoesNotExist": 400,
-    "ValidationException": 400,
 }
 # A HEAD has no body: its status is the code. 404 and 405 are an object that is gone, see test_gates.py.
 STATUSES: dict[int, tuple[type[CallError], Cause]] = {
-    400: (PermanentCallError, Cause.REFUSED),
-    401: (PermanentCallError, Cause.REFUSED),
+    **dict.fromkeys((400, 401, 409, 412, 416), (PermanentCallError, Cause.REFUSED)),
     # This object alone.
     403: (ObjectDeniedError, Cause.ACCESS_DENIED),
-    409: (PermanentCallError, Cause.REFUSED),
-    412: (PermanentCallError, Cause.REFUSED),
-    416: (PermanentCallError, Cause.REFUSED),
-    429: (RetryableCallError, Cause.THROTTLED),
-    500: (RetryableCallError, Cause.SERVICE_ERROR),
-    501: (RetryableCallError, Cause.SERVICE_ERROR),
-    502: (RetryableCallError, Cause.SERVICE_ERROR),
-    503: (RetryableCallError, Cause.THROTTLED),
-    504: (RetryableCallError, Cause.SERVICE_ERROR),
+    **dict.fromkeys((429, 503), (RetryableCallError, Cause.THROTTLED)),
+    **dict.fromkeys((500, 501, 502, 504), (RetryableCallError, Cause.SERVICE_ERROR)),
 }
 CODES = {
     **{code: (status, RetryableCallError, cause) for code, (status, cause) in MAY_PASS.items()},
