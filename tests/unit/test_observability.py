@@ -16,7 +16,6 @@ from aws_lambda_powertools.metrics import Metrics
 
 from shared.domain import errors
 from shared.domain.arrival import Skip, SkipReason
-from shared.domain.errors import Cause, RetryableCallError
 from shared.domain.expectations import Due, Overdue
 from shared.domain.outcome import Coalesced, Duplicate, Outcome, Started, Waiting
 from shared.domain.parse import read_announcement
@@ -24,7 +23,7 @@ from shared.domain.plan import Execution
 from shared.domain.sets import Content
 from shared.domain.windows import File, Generation, Window, write_manifest
 from shared.gates import telemetry
-from tests.unit.builders import BUCKET, KEY, MACHINE, REPOSITORY, created, event, stack, table
+from tests.unit.builders import BUCKET, KEY, MACHINE, REPOSITORY, created, event, lines, stack, table
 
 type Report = Callable[[Logger, Metrics], object]
 
@@ -40,6 +39,8 @@ OF_A_WINDOW = Generation(Window("route", BUCKET, "in/", 0, 60, None), 1)
 OF_A_SET = Generation(Content("sales", BUCKET, "in/", "0123", 30, None), 0)
 MANIFEST = write_manifest([File("in/a", 3, "e", 5), File("in/b", 4, "e", 6)])
 COLLECTED = {
+    "level": "INFO",
+    "message": "collected",
     "window": OF_A_WINDOW.name,
     "bucket": BUCKET,
     "folder": "in/",
@@ -48,85 +49,80 @@ COLLECTED = {
     "bytes": 7,
 }
 EXECUTION = {"execution_arn": RUN, "execution_name": "name"}
-ENDINGS: list[tuple[Outcome, str, dict[str, Any]]] = [
-    (Started(RUN, "sales"), "started", EXECUTION),
-    (Duplicate(RUN, "sales"), "duplicate", EXECUTION),
-    (Coalesced(RUN, "sales"), "coalesced", EXECUTION),
-    (Waiting(2, 22, "sales"), "waiting", {"reason": "incomplete_set", "present": 2, "missing": 22}),
-    (Skip(SkipReason.EMPTY_OBJECT, "zero bytes", "sales"), "skipped", {"reason": "empty_object", "why": "zero bytes"}),
+# What becomes of an arrival, the word for it and the metric, and what a log line has of it.
+ENDINGS: list[tuple[Outcome, str, str, dict[str, Any]]] = [
+    (Started(RUN, "sales"), "started", "Started", EXECUTION),
+    (Duplicate(RUN, "sales"), "duplicate", "Duplicates", EXECUTION),
+    (Coalesced(RUN, "sales"), "coalesced", "Coalesced", EXECUTION),
+    (Waiting(2, 22, "sales"), "waiting", "Waiting", {"reason": "incomplete_set", "present": 2, "missing": 22}),
+    (Skip(SkipReason.EMPTY_OBJECT, "no", "sales"), "skipped", "Skipped", {"reason": "empty_object", "why": "no"}),
 ]
 
 
 def live(outcome: Outcome, announced: Any = REPLAYED) -> Report:
-    """Report an arrival that was decided."""
     return lambda logger, metrics: telemetry.report_outcome(logger, metrics, announced, CONTEXT, outcome)
 
 
 def failed(error: Exception) -> Report:
-    """Report an arrival that failed."""
     return lambda logger, metrics: telemetry.report_failure(logger, metrics, PUT, CONTEXT, error)
 
 
 def listed(outcome: Outcome, label: str | None = "again") -> Report:
-    """Report an object that a backfill listed."""
     return lambda logger, metrics: telemetry.report_backfill(logger, metrics, created(), outcome, label)
 
 
 def collected(generation: Generation[Any], manifest: bytes | None, planned: Execution | None = None) -> Report:
-    """Report a window or set that was collected."""
     return lambda logger, _: telemetry.report_collect(logger, generation, "results", manifest, planned)
 
 
 def overdue(found: list[Overdue], *failures: Exception) -> Report:
-    """Report what is overdue."""
     return lambda logger, metrics: telemetry.report_overdue(logger, metrics, stack(), found, failures)
 
 
 def unreachable(logger: Logger, metrics: Metrics) -> None:
-    """Report one route that no key under the stack's prefix can match."""
     telemetry.report_unreachable(logger, metrics, stack(table=table(elsewhere='match = "elsewhere/{file}"')))
 
 
-def of_the_route(error: errors.ArrivalError) -> errors.ArrivalError:
-    """Tell whose the error is."""
-    error.route = "sales"
-    return error
-
-
 FAILURES = {
-    errors.MalformedEventError: "malformed_event",
-    errors.ForeignObjectError: "foreign_object",
-    errors.UnsafeArgumentError: "unsafe_argument",
-    errors.UnsafeTargetError: "unsafe_target",
-    errors.SettingsError: "settings",
-    errors.ManifestMissingError: "service_error",
+    errors.MalformedEventError("why"): "malformed_event",
+    errors.ForeignObjectError("why"): "foreign_object",
+    errors.UnsafeArgumentError("why"): "unsafe_argument",
+    errors.UnsafeTargetError("why"): "unsafe_target",
+    errors.SettingsError("why"): "settings",
+    errors.ManifestMissingError("why"): "service_error",
 }
+THROTTLED = errors.RetryableCallError("slow down", errors.Cause.THROTTLED)
+THROTTLED.route = "sales"
 OF_A_PUT = {"level": "ERROR", "message": "failed", "request_id": "r", **telemetry.describe(PUT)}
 OF_A_REPLAY = {"level": "INFO", "request_id": "r", **telemetry.describe(REPLAYED), "route": "sales"}
 OF_A_BACKFILL = {"source": "backfill", "bucket": BUCKET, "key": KEY, "reprocess": "again", "route": "sales"}
-# Each kind of line, whole; a duplicate is what a backfill mostly finds, so it is told on request alone.
-LINES: list[tuple[Report, dict[str, Any]]] = [
-    *((live(ended), {**OF_A_REPLAY, "message": message, **fields}) for ended, message, fields in ENDINGS),
+WHY = "no key under SourcePrefix 'input/lab2/eventdriven/' can match it: change its match, or deploy another prefix"
+# Each kind of line, whole, and the metrics that are counted with it.
+LINES: list[tuple[Report, dict[str, Any], str]] = [
+    *(
+        (live(ended), {**OF_A_REPLAY, "message": message, **fields}, f"Received {metric}")
+        for ended, message, metric, fields in ENDINGS
+    ),
+    # A duplicate is what a backfill mostly finds, so it is told on request alone.
     *(
         (
             listed(ended),
             {**OF_A_BACKFILL, "level": "DEBUG" if message == "duplicate" else "INFO", "message": message, **fields},
+            "Reprocessed" if message == "started" else "",
         )
-        for ended, message, fields in ENDINGS
+        for ended, message, _, fields in ENDINGS
     ),
-    *((failed(kind("why")), {**OF_A_PUT, "reason": reason, "why": "why"}) for kind, reason in FAILURES.items()),
-    (
-        failed(of_the_route(RetryableCallError("slow down", Cause.THROTTLED))),
-        {**OF_A_PUT, "reason": "throttled", "why": "slow down", "route": "sales"},
+    *(
+        (failed(error), {**OF_A_PUT, "reason": reason, "why": "why"}, "Received Failed")
+        for error, reason in FAILURES.items()
     ),
-    (
-        collected(OF_A_WINDOW, MANIFEST, Execution(MACHINE, "name", "{}")),
-        {"level": "INFO", "message": "collected", **COLLECTED, **EXECUTION},
-    ),
-    (collected(OF_A_WINDOW, MANIFEST), {"level": "INFO", "message": "collected", **COLLECTED}),
+    (failed(THROTTLED), {**OF_A_PUT, "reason": "throttled", "why": "slow down", "route": "sales"}, "Received Failed"),
+    (collected(OF_A_WINDOW, MANIFEST, Execution(MACHINE, "name", "{}")), {**COLLECTED, **EXECUTION}, ""),
+    (collected(OF_A_WINDOW, MANIFEST), COLLECTED, ""),
     (
         collected(OF_A_SET, None),
         {"level": "INFO", "message": "superseded", "window": OF_A_SET.name, "bucket": BUCKET, "instance": "in/"},
+        "",
     ),
     (
         overdue([OVERDUE]),
@@ -140,18 +136,12 @@ LINES: list[tuple[Report, dict[str, Any]]] = [
             "execution_arn": f"{MACHINE}-overdue:sales-20261124T053000Z".replace(":stateMachine:", ":execution:"),
             "execution_name": "sales-20261124T053000Z",
         },
+        "Overdue Overdue",
     ),
     (
         unreachable,
-        {
-            "level": "WARNING",
-            "message": "unreachable route",
-            "route": "elsewhere",
-            "why": (
-                "no key under SourcePrefix 'input/lab2/eventdriven/' can match it: "
-                "change its match, or deploy another prefix"
-            ),
-        },
+        {"level": "WARNING", "message": "unreachable route", "route": "elsewhere", "why": WHY},
+        "UnreachableRoutes",
     ),
 ]
 # What the lines above have not: a latency, a version, no route, a start without a label.
@@ -171,22 +161,20 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Logger, io.StringI
     logger.setLevel("DEBUG")
     monkeypatch.setattr(logger.registered_handler, "stream", written)
     yield logger, written
+    # Powertools' metrics share what is not written yet.
+    telemetry.make_metrics().clear_metrics()
     logging.Logger.manager.loggerDict.pop("another-stack")
 
 
-def counted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """Return the lines that count something."""
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-
-
-def page() -> str:
-    """Read the page of the tables."""
-    return (REPOSITORY / "docs" / "observability.md").read_text()
-
-
-@pytest.mark.parametrize(("report", "expected"), LINES, ids=[line["message"] for _, line in LINES])
-def test_what_is_logged(logged: tuple[Logger, io.StringIO], report: Report, expected: dict[str, Any]) -> None:
-    """The whole line; what a function answers is the same."""
+@pytest.mark.parametrize(("report", "expected", "metrics"), LINES, ids=[line["message"] for _, line, _ in LINES])
+def test_what_is_logged_and_counted(
+    logged: tuple[Logger, io.StringIO],
+    capsys: pytest.CaptureFixture[str],
+    report: Report,
+    expected: dict[str, Any],
+    metrics: str,
+) -> None:
+    """The whole line, and each metric once, with the route; what a function answers is the same."""
     logger, written = logged
 
     answer = report(logger, telemetry.make_metrics())
@@ -195,6 +183,11 @@ def test_what_is_logged(logged: tuple[Logger, io.StringIO], report: Report, expe
     assert {**expected, "service": "another-stack", "timestamp": line["timestamp"]} == line
     if isinstance(answer, dict):
         assert {"level": "INFO", "message": expected["message"], **answer} == expected
+    counted = lines(capsys.readouterr().out)[1]
+    assert metrics == " ".join(name for one in counted for name in one if one[name] == [1.0])
+    # Which routes have no keys is in the log alone.
+    routes = {one.get("route") for one in counted[:1]} if metrics != "UnreachableRoutes" else set()
+    assert routes <= {expected.get("route")}
 
 
 def test_a_line_is_compact_json_in_ascii(logged: tuple[Logger, io.StringIO]) -> None:
@@ -235,58 +228,38 @@ def test_what_is_overdue_is_counted(logged: tuple[Logger, io.StringIO], capsys: 
     for report in (overdue([OVERDUE]), overdue([]), overdue([OVERDUE], ValueError("a bug"))):
         report(logged[0], telemetry.make_metrics())
 
-    assert [("sales", [1.0]), (None, [1.0]), (None, [0.0]), ("sales", [1.0])] == [
-        (line.get("route"), line["Overdue"]) for line in counted(capsys)
-    ]
+    counted = [(line.get("route"), line["Overdue"]) for line in lines(capsys.readouterr().out)[1]]
+    assert [("sales", [1.0]), (None, [1.0]), (None, [0.0]), ("sales", [1.0])] == counted
 
 
-@pytest.mark.parametrize(("label", "word"), [(None, "Backfilled"), ("again", "Reprocessed")])
-def test_what_a_backfill_starts_is_counted_once(
-    capsys: pytest.CaptureFixture[str], label: str | None, word: str
-) -> None:
-    """With its route as a field of the line."""
-    listed(Started(RUN, "sales"), label)(telemetry.make_logger(), telemetry.make_metrics())
-    [line] = counted(capsys)
-
-    assert {word: [1.0], "route": "sales"} == {name: line[name] for name in line if name not in {"_aws", "service"}}
-
-
-@pytest.mark.parametrize("length", [1024, 1025])
-def test_whatever_can_be_a_key_is_logged_whole(length: int) -> None:
+def test_whatever_can_be_a_key_is_logged_whole() -> None:
     """Of what is longer, as much."""
-    announced = read_announcement(event(detail__object={"key": "x" * length}))
+    announced = [read_announcement(event(detail__object={"key": "x" * length})) for length in (1024, 1025)]
+    assert ["x" * 1024] * 2 == [telemetry.describe(one)["key"] for one in announced]
 
-    assert "x" * 1024 == telemetry.describe(announced)["key"]
 
-
-def test_the_table_of_fields_is_true(logged: tuple[Logger, io.StringIO]) -> None:
-    """Every field of a line, of whichever kind, is in the table."""
+def test_the_tables_of_the_page_are_true(
+    logged: tuple[Logger, io.StringIO], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every field of a line, of whichever kind; name, unit and dimension sets of every metric."""
     logger, written = logged
+    metrics = telemetry.make_metrics()
     try:
         raise ValueError  # noqa: TRY301 - the last of them wants a traceback
     except ValueError:
-        for report in [*(report for report, _ in LINES), *MORE]:
-            report(logger, telemetry.make_metrics())
-    rows = re.findall(r"^\| (`[^|]+) \|", page().partition("## Log lines")[2].partition("## Traces")[0], re.MULTILINE)
+        for report in [*(report for report, _, _ in LINES), *MORE]:
+            report(logger, metrics)
+    page = (REPOSITORY / "docs" / "observability.md").read_text()
+    rows = re.findall(r"^\| (`[^|]+) \|", page.partition("## Log lines")[2].partition("## Traces")[0], re.MULTILINE)
     documented = {name for cell in rows for name in re.findall(r"`(\w+)`", cell)}
-
     # Only the runtime gives the id of the trace.
-    assert documented - {"xray_trace_id"} == {
-        name for line in written.getvalue().splitlines() for name in json.loads(line)
-    }
+    assert documented - {"xray_trace_id"} == {name for line in lines(written.getvalue())[0] for name in line}
 
-
-def test_the_table_of_metrics_is_true(capsys: pytest.CaptureFixture[str]) -> None:
-    """Name, unit and dimension sets are what telemetry emits."""
-    logger, metrics = telemetry.make_logger(), telemetry.make_metrics()
-    for report in [*(report for report, _ in LINES), *MORE]:
-        report(logger, metrics)
     emitted: dict[str, tuple[str, set[str]]] = {}
-    for line in counted(capsys):
+    for line in lines(capsys.readouterr().out)[1]:
         for directive in line["_aws"]["CloudWatchMetrics"]:
             for metric in directive["Metrics"]:
                 known = emitted.setdefault(metric["Name"], (metric["Unit"], set()))
                 known[1].update(", ".join(names) for names in directive["Dimensions"])
-    rows = re.findall(r"^\| (\w+) \| (Count|Milliseconds) \| ([^|]+) \|", page(), re.MULTILINE)
-
+    rows = re.findall(r"^\| (\w+) \| (Count|Milliseconds) \| ([^|]+) \|", page, re.MULTILINE)
     assert emitted == {name: (unit, set(sets.strip().split(" · "))) for name, unit, sets in rows}

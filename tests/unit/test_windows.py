@@ -340,6 +340,7 @@ def test_a_window_whose_bucket_or_route_is_gone_says_so(cloud: Cloud) -> None:
     cloud.deploy(replace(ROUTED, source_bucket_name="elsewhere"))
     with pytest.raises(ForeignObjectError):
         collect_window.handler(window, CONTEXT)
+    assert 0 == cloud.s3.list_objects_v2(Bucket="results")["KeyCount"], "it has stored a manifest"
     cloud.deploy(ROUTED)
     cloud.collect()
     cloud.sfn.started.clear()
