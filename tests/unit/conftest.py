@@ -1,4 +1,4 @@
-"""What every unit test gets: an environment like template.yaml's, a clock far from UTC, no sockets, and all the time it takes."""
+"""What every unit test gets: an environment like template.yaml's, a clock far from UTC, no sockets, and patience."""
 
 import importlib
 import os
@@ -22,15 +22,11 @@ time.tzset()
 # Each start of moto is a new session of boto3; they share the models that they read, a tenth of a second each time.
 LOADER = create_loader()
 botocore.session.create_loader = lambda *_: LOADER
-# A busy machine is no failure. A mistake that ten properties notice is told at once, as it was found; to have each example
-# made small, which takes minutes: pytest --hypothesis-profile=small FILE
+# A busy machine is no failure. A mistake that ten properties notice is told at once, as it was found; to have each
+# example made small, which takes minutes: pytest --hypothesis-profile=small FILE
 settings.register_profile("small", deadline=None)
-settings.register_profile(
-    "quick",
-    deadline=None,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    report_multiple_bugs=False,
-)
+told = [Phase.explicit, Phase.reuse, Phase.generate]
+settings.register_profile("quick", deadline=None, phases=told, report_multiple_bugs=False)
 settings.load_profile("quick")
 
 

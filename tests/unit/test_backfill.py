@@ -18,23 +18,8 @@ from shared.domain.arrival import ObjectCreated, Skip, SkipReason
 from shared.domain.backfill import Results, read_batch, read_request, report, run_batch
 from shared.domain.errors import Cause, MalformedEventError
 from shared.domain.outcome import Duplicate, Outcome, Started
-from tests.unit.builders import (
-    ACCOUNT,
-    BUCKET,
-    CONTEXT,
-    MACHINE,
-    NOW,
-    PREFIX,
-    REQUEST,
-    Client,
-    clock_at,
-    give,
-    item,
-    lines,
-    refusal,
-    stack,
-    states,
-)
+from tests.unit import builders
+from tests.unit.builders import BUCKET, CONTEXT, MACHINE, NOW, PREFIX, REQUEST, Client, item, refusal, stack
 from tests.unit.payloads import json_values
 from tests.unit.world import Cloud
 from tools.template import deployed
@@ -53,13 +38,9 @@ WINDOW = f"{MACHINE.replace(':stateMachine:', ':execution:')}-windows:w"
         ({"since": "P7D", "until": "P1D"}, {"since": NOW - 168 * HOUR, "until": NOW - 24 * HOUR}),
         ({"since": "2026-11-17"}, {"since": datetime(2026, 11, 17, tzinfo=UTC)}),
         ({"since": "2026-11-17T10:00:00+02:00"}, {"since": datetime(2026, 11, 17, 8, tzinfo=UTC)}),
-        # A schedule looks back, but never beyond the day that it was told to begin with.
+        # A schedule looks back, but never beyond the day that it was told to begin with; below are its own.
         ({"not_before": "2026-11-24"}, {"since": NOW - 12 * HOUR}),
-        ({"since": "PT26H", "not_before": "2026-11-24"}, {"since": NOW - 12 * HOUR}),
-        ({"since": "PT1H", "not_before": "2026-11-24"}, {"since": NOW - HOUR}),
-        ({"since": "PT26H", "not_before": "2026-11-24T21:00:00+01:00"}, {"since": NOW + 8 * HOUR}),
         # One that fires as soon as it exists finds nothing: that is no mistake of anybody's.
-        ({"until": "PT1H", "not_before": "2026-11-24"}, {"since": NOW - 12 * HOUR, "until": NOW - HOUR}),
         ({"until": "PT1H", "not_before": "2026-11-24T11:50"}, {"since": NOW - HOUR / 6, "until": NOW - HOUR}),
         # Nothing outside the source prefix could start anyway.
         *(({"prefix": wider}, {}) for wider in (None, "", "input/", PREFIX)),
@@ -90,7 +71,6 @@ def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]
         ({"dry_run": ""}, "^dry_run: "),
         ({"since": "last week"}, "datetime"),
         ({"since": "P"}, r"^since: 'P' is no duration\. Write one such as PT26H, P7D or P1DT12H\.$"),
-        ({"since": "PT"}, "since: 'PT' is no duration"),
         ({"until": "P1DT"}, "until: 'P1DT' is no duration"),
         ({"since": "P999999D"}, r"^since, until: before or after all times\.$"),
         ({"not_before": "PT26H"}, "not_before"),
@@ -104,11 +84,9 @@ def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]
         ),
         ({"since": "2026-11-18", "until": "2026-11-18"}, "not before until"),
         ([], r"^The input of a backfill is a JSON object; \{\} lists missed uploads\.$"),
-        (None, "JSON object"),
     ],
 )
 def test_a_mistaken_request_is_refused(asked: object, said: str) -> None:
-    """With what to fix."""
     with pytest.raises(MalformedEventError, match=said):
         read_request(asked, stack(), NOW)
 
@@ -152,62 +130,60 @@ def test_a_listing_may_say_its_time_in_either_way() -> None:
     assert read_batch({"Items": [item("a")]}) == read_batch({"Items": [in_words]})
 
 
-@pytest.mark.parametrize(
-    ("region", "refused"), [("us-east-2", None), ("eu-west-1", "is in eu-west-1, this stack in us-east-2")]
-)
-def test_a_backfill_looks_at_its_bucket_first(
-    monkeypatch: pytest.MonkeyPatch, region: str, refused: str | None
-) -> None:
+def test_a_backfill_looks_at_its_bucket_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket whose events never come would otherwise be found out by a file that is missing; the answer is JSON."""
-    s3 = Client({"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": region}}})
+    here, there = (
+        {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": one}}} for one in ("us-east-2", "eu-west-1")
+    )
+    s3 = Client(here)
     monkeypatch.setattr(backfill_request, "s3", s3)
-    monkeypatch.setattr(backfill_request, "datetime", clock_at(NOW))
+    monkeypatch.setattr(backfill_request, "datetime", builders.clock_at(NOW))
     asked = {"since": "PT26H", "until": "2026-11-24T12:45:00+01:00", "dry_run": False}
     settled = REQUEST | {"since": "2026-11-23T10:00:00Z", "until": "2026-11-24T12:45:00+01:00"}
+    assert settled == backfill_request.handler(asked, CONTEXT)
 
-    with pytest.raises(errors.SettingsError, match=refused) if refused else contextlib.nullcontext():
-        assert settled == backfill_request.handler(asked, CONTEXT)
+    s3.answer = there
+    with pytest.raises(errors.SettingsError, match="is in eu-west-1, this stack in us-east-2"):
+        backfill_request.handler(asked, CONTEXT)
     with pytest.raises(MalformedEventError):
         backfill_request.handler({"dryrun": False}, CONTEXT)
-
-    assert [{"Bucket": BUCKET, "ExpectedBucketOwner": ACCOUNT}] == s3.calls
+    assert [{"Bucket": BUCKET, "ExpectedBucketOwner": builders.ACCOUNT}] * 2 == s3.calls
 
 
 def test_a_batch_is_decided_one_by_one() -> None:
     """Only what lies in the window is found, which begins with its first moment and ends before its last one."""
-    outcomes: dict[str, Outcome | Exception] = {
-        "new": Started("a"),
-        "old": Duplicate("b"),
-        "empty": Skip(SkipReason.EMPTY_OBJECT, "why"),
-        "sealed": errors.PermanentCallError("sealed: 400", Cause.REFUSED),
-        "first": Started(WINDOW),
-        "second": Started(WINDOW),
-        "denied": errors.ObjectDeniedError("denied: 403", Cause.ACCESS_DENIED),
+    first, last = NOW - HOUR, NOW - timedelta(seconds=1)
+    listed: dict[str, tuple[datetime, Outcome | Exception | None]] = {
+        "new": (first, Started("a")),
+        "old": (last, Duplicate("b")),
+        "empty": (last, Skip(SkipReason.EMPTY_OBJECT, "why")),
+        "sealed": (last, errors.PermanentCallError("sealed: 400", Cause.REFUSED)),
+        "opens a window": (last, Started(WINDOW)),
+        "opens it, too": (last, Started(WINDOW)),
+        "denied": (last, errors.ObjectDeniedError("denied: 403", Cause.ACCESS_DENIED)),
+        "early": (first - timedelta(seconds=1), None),
+        "late": (NOW, None),
     }
 
     def decide(created: ObjectCreated, _request: object) -> Outcome:
         assert (BUCKET, None) == (created.bucket, created.version_id)
-        outcome = outcomes[created.key.removeprefix(PREFIX)]
+        _, outcome = listed[created.key.removeprefix(PREFIX)]
         if isinstance(outcome, Exception):
             raise outcome
+        assert outcome, created.key
         return outcome
 
-    second = timedelta(seconds=1)
-    window: dict[str, Any] = {"since": (NOW - HOUR).isoformat(), "until": NOW.isoformat()}
-    inside = zip(outcomes, (NOW - HOUR, NOW - HOUR, NOW - second, *[NOW - second] * 4), strict=True)
-    outside = [item("late", NOW, **window), item("early", NOW - HOUR - second, **window)]
-    batch = [*(item(name, moment, **window) for name, moment in inside), *outside]
+    window: dict[str, Any] = {"since": first.isoformat(), "until": NOW.isoformat()}
+    items = [item(name, moment, **window) for name, (moment, _) in listed.items()]
 
     assert Results(
         found=7,
         duplicates=1,
         windows=[WINDOW],
-        started=[PREFIX + name for name in ("new", "first", "second")],
+        started=[PREFIX + name for name in ("new", "opens a window", "opens it, too")],
         skipped={"empty_object": [PREFIX + "empty"]},
-        failed=[
-            {"key": PREFIX + name, "why": why} for name, why in (("sealed", "sealed: 400"), ("denied", "denied: 403"))
-        ],
-    ) == run_batch(read_batch({"Items": batch}), stack(), decide)
+        failed=[{"key": PREFIX + name, "why": str(listed[name][1])} for name in ("sealed", "denied")],
+    ) == run_batch(read_batch({"Items": items}), stack(), decide)
 
 
 def test_the_report_adds_up() -> None:
@@ -259,25 +235,26 @@ def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str | None]]:
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> Counter[str]:
-    directives = [one for line in lines(capsys.readouterr().out)[1] for one in line["_aws"]["CloudWatchMetrics"]]
+    directives = [
+        one for line in builders.lines(capsys.readouterr().out)[1] for one in line["_aws"]["CloudWatchMetrics"]
+    ]
     return Counter(metric["Name"] for one in directives for metric in one["Metrics"])
 
 
 def retried(state: str) -> set[str]:
     """Return the errors of our own, not the services', after which a state, or a Map's one task, is tried again."""
-    known = states("backfill")[state]
+    known = builders.states("backfill")[state]
     task = next(iter(known["ItemProcessor"]["States"].values())) if "ItemProcessor" in known else known
     return {name for one in task["Retry"] for name in one["ErrorEquals"] if "." not in name}
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
 def test_a_batch_that_keeps_failing_starts_nothing_twice(
-    cloud: Cloud, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], code: str
+    cloud: Cloud, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It raises what the Map tries again, also where the role lacks something; what has started is a duplicate then."""
     cloud.put(*"abc")
-    cloud.sfn.refusals = {"b": refusal(code)}
-    for _ in range(2):
+    for code in ("ThrottlingException", "AccessDeniedException"):
+        cloud.sfn.refusals = {"b": refusal(code)}
         with pytest.raises(errors.CallError, match=code) as caught:
             cloud.backfill("abc")
         assert type(caught.value).__name__ in retried("Look at every object")
@@ -334,7 +311,7 @@ def test_what_may_pass_is_tried_again_by_its_name(
     """The definition knows an error by the name of its class: exactly those that another try can help."""
     raised = dict.fromkeys((400, 429, 500, 503), "")
     for status in raised:
-        give(module, monkeypatch, s3=Client(refusal(str(status), status)))
+        builders.give(module, monkeypatch, s3=Client(refusal(str(status), status)))
         try:
             module.handler(given, CONTEXT)
         except errors.CallError as error:

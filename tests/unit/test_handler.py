@@ -18,7 +18,7 @@ from shared.domain.errors import SettingsError
 from shared.gates import telemetry
 from shared.gates.settings import this_stack
 from tests.unit import builders
-from tests.unit.builders import CONTEXT, HEAD, KEY, PREFIX, STARTED, event, lines, refusal, route, stack, table
+from tests.unit.builders import CONTEXT, HEAD, KEY, STARTED, event, lines, refusal, route, stack, table
 from tests.unit.payloads import json_values, mutated
 
 EARLIER = STARTED | {"startDate": datetime(2026, 1, 1, tzinfo=UTC)}
@@ -78,25 +78,15 @@ def test_a_cold_start_tells_of_routes_without_keys(
     assert "" == capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("name", "fields", "reason"),
-    [
-        ("folder/", "", "folder_marker"),
-        ("a.csv", 'match = "elsewhere/{path...}"', "no_route"),
-        # No other route takes the keys of one that is paused.
-        ("a.csv", 'paused = true\npriority = 1\nmatch = "input/lab2/{path...}"', "paused"),
-    ],
-)
-def test_the_key_alone_spares_the_calls(
-    function: Function, monkeypatch: pytest.MonkeyPatch, name: str, fields: str, reason: str
-) -> None:
-    """A skip by the key asks AWS nothing."""
-    others = {"others": 'match = "input/lab2/{path...}"'} if reason == "paused" else {}
-    monkeypatch.setattr(live, "this_stack", lambda: stack(table=table(one=fields, **others)) if fields else stack())
+def test_the_key_alone_spares_the_calls(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A skip by the key asks AWS nothing; no other route takes the keys of one that is paused."""
+    match = 'match = "input/lab2/{path...}"'
+    routes = table(one=f"paused = true\npriority = 1\n{match}", others=match)
+    monkeypatch.setattr(live, "this_stack", lambda: stack(table=routes))
 
-    answer, _, _ = function.handle(event(detail__object={"key": PREFIX + name}))
+    answer, _, _ = function.handle(event(detail__object={"key": KEY}))
 
-    assert {"outcome": "skipped", "reason": reason, "execution_arn": None} == answer
+    assert {"outcome": "skipped", "reason": "paused", "execution_arn": None} == answer
     assert [] == function.s3.calls + function.sfn.calls
 
 
