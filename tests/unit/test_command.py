@@ -56,7 +56,6 @@ def test_a_stack_of_another_version_is_noticed() -> None:
 
 
 def test_code_that_can_not_be_fetched_is_no_stack_without_routes(tmp_path: Path) -> None:
-    """It is said, with what to do."""
     (tmp_path / "no.zip").write_text("an error page")
     for location in ((tmp_path / "no.zip").as_uri(), (tmp_path / "missing").as_uri()):
         with pytest.raises(NotKnownError, match="can't be fetched"):
@@ -74,27 +73,22 @@ def test_all_machines_that_may_fail_are_asked() -> None:
     assert {arn + name: kind for name, kind in kinds.items()} == executions.machines(opened)
 
 
-@pytest.mark.parametrize(("width", "lines"), [(None, 3), (80, 3), (20, 6)])
+@pytest.mark.parametrize(("width", "lines"), [(None, 3), (80, 3), (20, 4)])
 def test_a_row_is_never_cut(width: int | None, lines: int) -> None:
     """It is a line of a table where there is room, otherwise a paragraph; what is in it can be copied."""
     answer = Answer(["first", Listing(("NAME", "WHY"), [("a" * 10, "b" * 10)])], {})
     told = written(answer, as_json=False, width=width, colour=False)
-
-    assert lines == len(told.splitlines()) + (0 if lines == 3 else 2)
-    assert "a" * 10 in told
-    assert "b" * 10 in told
+    assert lines == len(told.splitlines()), told
+    assert {"a" * 10, "b" * 10} <= set(told.split())
 
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_nothing_reaches_a_terminal_that_it_acts_on(*, as_json: bool) -> None:
     """Control characters, C1 too, bytes that are no text, and what turns the writing round."""
     odd = "\x1b[2J\x9b31m\r\x07\u202e\udce9 [bold]:car: é"
-    answer = Answer([odd, Listing(("KEY",), [(odd,)])], {"key": odd})
-    told = written(answer, as_json=as_json, width=80, colour=False)
-
-    assert told.replace("\n", "").isprintable()
-    assert not as_json or {"key": odd} == json.loads(told)
-    assert as_json or 2 == told.count("[bold]:car: é")
+    told = written(Answer([odd, Listing(("KEY",), [(odd,)])], odd), as_json=as_json, width=80, colour=False)
+    assert told.replace("\n", "").isprintable(), told
+    assert odd == json.loads(told) if as_json else 2 == told.count("[bold]:car: é"), told
 
 
 def test_advice_asks_the_same_stack_of_the_same_account() -> None:

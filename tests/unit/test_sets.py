@@ -50,11 +50,6 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         yield Cloud(monkeypatch, STACK)
 
 
-def backfill(cloud: Cloud, *keys: str, **request: Any) -> dict[str, Any]:
-    """Run a batch, and report it."""
-    return report({}, [cloud.backfill(keys, prefix="", **request)])
-
-
 def test_one_of_each_is_one_run(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
     """In any order, doubled and late; manifest and input are the contract's, byte for byte."""
     cloud.put(THREE[2], body=b"abcde")
@@ -134,14 +129,17 @@ def test_an_arrival_trusts_only_what_runs_and_has_not_looked(cloud: Cloud) -> No
 def test_a_backfill_tells_what_waits(cloud: Cloud) -> None:
     """A dry one, too, which opens nothing; a label runs what there is once more."""
     cloud.put(*THREE[:2], *(f"raw/1/{name}.csv" for name in "abc"))
-    keys = [*THREE[:2], "raw/1/a.csv", "raw/1/b.csv"]
-    dry = backfill(cloud, *keys, dry_run=True)
+
+    def backfill(**request: Any) -> dict[str, Any]:
+        return report({}, [cloud.backfill([*THREE[:2], "raw/1/a.csv", "raw/1/b.csv"], prefix="", **request)])
+
+    dry = backfill(dry_run=True)
     assert (2, 2, 1, list(THREE[:2])) == (dry["waiting"], dry["started"], dry["windows"], dry["first_keys"]["waiting"])
     assert {} == cloud.sfn.started
     asked: list[dict[str, Any]] = [{}, {"dry_run": True}, {"dry_run": True}, {"reprocess": "again"}]
     told = []
     for number, request in enumerate(asked):
-        done = backfill(cloud, *keys, **request)
+        done = backfill(**request)
         told.append([done.get(word, 0) for word in ("waiting", "started", "coalesced", "duplicates")])
         if number % 2:
             cloud.collect()

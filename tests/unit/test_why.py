@@ -59,7 +59,6 @@ TOLD = [Line("t", "failed (native)", None, "denied")]
         (facts(upload(status="RUNNING")), "follow the link"),
         (facts(upload(status="SUCCEEDED")), "Nothing: it was started once"),
         (facts(upload(status="FAILED")), "arrivals redrive green_tripdata-"),
-        (facts(upload(status="ABORTED")), "(docs/runbook.md#executionsfailedalarm)"),
         (facts(failed(None)), "(docs/runbook.md#windowfailedalarm)"),
         (facts(failed("s3://m")), "(docs/runbook.md#executionsfailedalarm)"),
         (facts(replace(failed("s3://m"), execution=None)), "has not started the run yet"),

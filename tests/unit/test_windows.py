@@ -58,7 +58,6 @@ class Gates:
         return found.generation.number, found.new
 
     def foresee(self, seen_at: float, memory: Memory | None = None) -> tuple[int, bool]:
-        """Do as if it arrived."""
         found = windows.foresee_join(Sighting(WINDOW, FILE, seen_at), memory or Memory(), self.get, self.describe)
         return found.generation.number, found.new
 
@@ -67,7 +66,8 @@ SOON, LATE = MOMENT + 1, MOMENT + 3600
 OLD, CLOSES, CLOSING = (Opened(MOMENT - ago, new=False) for ago in (30, 59, 70))
 # The slot's first window is over for sure: two windows after the slot began, and two seconds for the clocks.
 LAST = MOMENT - 42 + 2 * 60 + 2
-FRESH = Opened(LAST, new=True)
+FRESH, AGAIN = Opened(LAST, new=True), Opened(LATE - 30, new=False)
+GONE: dict[int, Opened | None] = {0: None, 1: None}
 # The manifests that are there, what is said of the executions, when S3 showed the arrival; where it ends, whether it
 # opens that, and what is asked after HEAD: one call while its window is open.
 JOINED: dict[str, tuple[Gates, float, tuple[int, bool], str]] = {
@@ -77,20 +77,10 @@ JOINED: dict[str, tuple[Gates, float, tuple[int, bool], str]] = {
     "it closes at this very moment": (Gates({}, {0: CLOSES}), SOON, (1, True), "start 0, get 0, start 1"),
     "it has closed, in time for it": (Gates({0: [FILE]}, {0: None}), SOON, (0, False), "start 0, get 0"),
     "it has closed without it": (Gates({0: [OTHER]}, {0: None}), SOON, (1, True), "start 0, get 0, start 1"),
-    "the one for latecomers has it": (
-        Gates({0: [OTHER], 1: [FILE]}, {0: None, 1: None}),
-        SOON,
-        (1, False),
-        "start 0, get 0, start 1, get 1",
-    ),
+    "the second has it": (Gates({0: [OTHER], 1: [FILE]}, GONE), SOON, (1, False), "start 0, get 0, start 1, get 1"),
     "it has failed": (Gates({}, {0: None}), SOON, (1, True), "start 0, get 0, start 1"),
     "a late delivery of what was collected": (Gates({0: [FILE]}, {0: None}), LATE, (0, False), "get 0"),
-    "a late upload, into the open third generation": (
-        Gates({0: [OTHER], 1: []}, {0: None, 2: Opened(LATE - 30, new=False)}),
-        LATE,
-        (2, False),
-        "get 0, get 1, get 2, start 2",
-    ),
+    "late, for the third": (Gates({0: [OTHER], 1: []}, {2: AGAIN}), LATE, (2, False), "get 0, get 1, get 2, start 2"),
     "the name is still known at the end of its time": (Gates({}, {0: FRESH}), LAST, (0, True), "start 0"),
     "only manifests are sure after it": (Gates({}, {0: FRESH}), LAST + 0.1, (0, True), "get 0, start 0"),
 }

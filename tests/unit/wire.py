@@ -3,8 +3,9 @@
 Only they can show what the client makes of an answer or an error, its retries included, without a server.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -56,17 +57,10 @@ class Wire:
         return answer
 
 
-class _Raw:
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    def stream(self, **_: object) -> Iterator[bytes]:
-        yield self.body
-
-
 def answer(status: int, body: str = "", headers: Mapping[str, str] | None = None) -> AWSResponse:
     make: Callable[..., AWSResponse] = AWSResponse
-    return make("https://aws.invalid", status, dict(headers or {}), _Raw(body.encode()))
+    raw = SimpleNamespace(stream=lambda **_: iter([body.encode()]))
+    return make("https://aws.invalid", status, dict(headers or {}), raw)
 
 
 def judged(code: str, message: str = "", status: int = 400) -> AWSResponse:
