@@ -63,10 +63,7 @@ ENVIRONMENT = {
 
 
 def event(name: str = "object-created-put", **changes: object) -> dict[str, Any]:
-    """Load a file of events/, with values at dotted paths (`detail.object.key` is `detail__object__key`) changed.
-
-    A value of `...` deletes; a dash in a name is written as `_`.
-    """
+    """Load a file of events/ with values changed: `detail__object__version_id` is a path, and `...` deletes."""
     loaded: dict[str, Any] = copy.deepcopy(json.loads(EVENTS[name].read_text()))
     for path, value in changes.items():
         *parents, last = path.split("__")
@@ -165,10 +162,7 @@ def refusal(code: str, status: int = 400, operation: str = "StartExecution") -> 
 
 
 class Client:
-    """A client whose every call answers, or raises, what it was made with; it remembers the arguments.
-
-    Only it can show with which arguments a gate calls, apart from what the real client makes of them.
-    """
+    """A client whose every call answers, or raises, what it was made with; it remembers the arguments."""
 
     def __init__(self, answer: object) -> None:
         self.answer = answer

@@ -272,25 +272,17 @@ def test_a_failed_call_says_what_to_do(failure: Exception, kind: type[CallError]
     assert (kind, cause) == (type(caught.value), caught.value.cause.value)
 
 
-@pytest.mark.parametrize(
-    ("status", "headers", "attempts"),
-    [
-        # Of these botocore asks HeadBucket whether they mean another region: an operation that the artifact must hold.
-        (400, {}, 2),
-        (301, {"x-amz-bucket-region": "eu-west-1"}, 2),
-        (403, {}, 1),
-        (429, {}, ATTEMPTS),
-        (503, {}, ATTEMPTS),
-    ],
-)
-def test_only_what_may_pass_is_tried_again(status: int, headers: dict[str, str], attempts: int) -> None:
-    """And the error names operation, bucket and key, in one printable line whatever the key."""
-    wire = Wire(answer(status, headers=headers))
+# Of 400 botocore asks HeadBucket whether it means another region: an operation that the artifact must hold.
+TRIED = {301: 2, 400: 2, 403: 1, 429: ATTEMPTS, 503: ATTEMPTS}
 
+
+@pytest.mark.parametrize("status", TRIED)
+def test_only_what_may_pass_is_tried_again(status: int) -> None:
+    """And the error names operation, bucket and key, in one printable line whatever the key."""
+    wire = Wire(answer(status, headers={"x-amz-bucket-region": "eu-west-1"} if status == 301 else {}))
     with pytest.raises(CallError, match=rf"^HeadObject on s3://{BUCKET}/'a\\n\\x1b\[2J\\u2028': {status} ") as caught:
         read_object(wire.s3, created(key="a\n\x1b[2J\u2028"))
-
-    assert (attempts, True) == (len(wire.requests), str(caught.value).isprintable())
+    assert (TRIED[status], True) == (len(wire.requests), str(caught.value).isprintable())
 
 
 def test_all_attempts_end_within_the_worst_case(pauses: list[float]) -> None:

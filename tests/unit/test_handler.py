@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import runpy
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -122,13 +123,15 @@ def test_a_broken_environment_is_a_failure_like_any_other(function: Function, mo
 
 
 def test_a_key_cannot_forge_a_line(function: Function) -> None:
-    """Line breaks of any kind and terminal controls stay inside their line, escaped."""
+    """Line breaks of any kind and terminal controls stay inside their line, escaped; no blank is paid for."""
     key = f'{KEY}\n{{"level":"INFO"}}\r\u2028\u0085\x1b[2J'
     _, line, _ = function.handle(event(detail__object={"key": key}))
 
     assert key == line["key"]
     assert 2 == len(function.printed.splitlines()), function.printed
     assert function.printed.replace("\n", "").isprintable(), function.printed
+    compact = [json.dumps(json.loads(one), separators=(",", ":")) for one in function.printed.splitlines()]
+    assert compact == function.printed.splitlines()
 
 
 AT = {"time": "2026-11-24T05:20:03Z"}

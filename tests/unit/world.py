@@ -73,7 +73,7 @@ class Cloud:
     """Buckets for uploads and results, a Step Functions that remembers, and all handlers of a deployed stack."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, deployed: Stack, folder: str = "") -> None:
-        """Make them; names of files are below the folder."""
+        """Take the folder that names of files are below."""
         self.s3, self.sfn, self.folder, self._patch = s3_client(), StepFunctions(), folder, monkeypatch
         make_buckets(self.s3, BUCKET, "results")
         for handlers in (live, backfill_batch, collect_window):
