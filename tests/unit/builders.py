@@ -93,7 +93,6 @@ def stack(**changes: Any) -> Stack:
 
 
 def chosen(**changes: object) -> Choice:
-    """Choose the one route of a stack without route files."""
     choice = choose(created(), stack(**changes))
     assert isinstance(choice, Choice)
     return choice
@@ -156,7 +155,6 @@ def give(handlers: ModuleType, patch: pytest.MonkeyPatch, **clients: object) -> 
 
 
 def refusal(code: str, status: int = 400, operation: str = "StartExecution") -> ClientError:
-    """Make the error botocore raises for an answer."""
     answer: Any = {"Error": {"Code": code, "Message": "so it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, operation)
 

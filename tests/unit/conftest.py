@@ -32,7 +32,6 @@ settings.load_profile("quick")
 
 @pytest.fixture(autouse=True)
 def no_sockets() -> Iterator[None]:
-    """Fail a test that talks to anybody."""
     disable_socket(allow_unix_socket=True)
     yield
     enable_socket()

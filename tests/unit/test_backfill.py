@@ -1,6 +1,5 @@
 """Backfill: what somebody types, what its batches do, also when things fail, and what its report adds up."""
 
-import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -8,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from moto import mock_aws
 
 from handlers import backfill_batch, backfill_report, backfill_request
@@ -20,7 +17,6 @@ from shared.domain.errors import Cause, MalformedEventError
 from shared.domain.outcome import Duplicate, Outcome, Started
 from tests.unit import builders
 from tests.unit.builders import BUCKET, CONTEXT, MACHINE, NOW, PREFIX, REQUEST, Client, item, refusal, stack
-from tests.unit.payloads import json_values
 from tests.unit.world import Cloud
 from tools.template import deployed
 
@@ -34,8 +30,7 @@ WINDOW = f"{MACHINE.replace(':stateMachine:', ':execution:')}-windows:w"
         # Nothing asked means: find what was missed, anywhere under the prefix, at any time.
         ({}, {}),
         # UTC unless it says otherwise.
-        ({"since": "PT26H"}, {"since": NOW - 26 * HOUR}),
-        ({"since": "P7D", "until": "P1D"}, {"since": NOW - 168 * HOUR, "until": NOW - 24 * HOUR}),
+        ({"since": "P7D", "until": "PT26H"}, {"since": NOW - 168 * HOUR, "until": NOW - 26 * HOUR}),
         ({"since": "2026-11-17"}, {"since": datetime(2026, 11, 17, tzinfo=UTC)}),
         ({"since": "2026-11-17T10:00:00+02:00"}, {"since": datetime(2026, 11, 17, 8, tzinfo=UTC)}),
         # A schedule looks back, but never beyond the day that it was told to begin with; below are its own.
@@ -70,13 +65,15 @@ def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]
         ({"dry_run": None}, "^dry_run: "),
         ({"dry_run": ""}, "^dry_run: "),
         ({"since": "last week"}, "datetime"),
+        ({"since": 5}, "^since: "),
+        ({"since": "P1X"}, "duration"),
         ({"since": "P"}, r"^since: 'P' is no duration\. Write one such as PT26H, P7D or P1DT12H\.$"),
         ({"until": "P1DT"}, "until: 'P1DT' is no duration"),
         ({"since": "P999999D"}, r"^since, until: before or after all times\.$"),
         ({"not_before": "PT26H"}, "not_before"),
         ({"since": "PT1H", "not_before": "2026-11-24T11:50:00Z", "until": "PT2H"}, "not before until"),
         ({"prefix": "elsewhere/"}, rf"^prefix: 'elsewhere/' is not under '{PREFIX}', so nothing there can start\.$"),
-        ({"prefix": PREFIX + "x" * 1024}, "prefix"),
+        *(({"prefix": PREFIX + odd}, "^prefix: ") for odd in ("x" * 1024, "\ud800")),
         *(({"reprocess": label}, "^reprocess: ") for label in ("two words", "", "a/b", "x" * 65)),
         (
             {"since": "2026-11-18", "until": "2026-11-17"},
@@ -91,43 +88,10 @@ def test_a_mistaken_request_is_refused(asked: object, said: str) -> None:
         read_request(asked, stack(), NOW)
 
 
-words = st.text(max_size=5) | json_values
-
-
-@given(
-    json_values
-    | st.fixed_dictionaries(
-        {},
-        optional={
-            "prefix": st.sampled_from(["", PREFIX, PREFIX + "a", PREFIX + "\ud800", "x"]) | words,
-            "since": st.sampled_from(["PT1H", "P1DT2H3M", "P", "PT", "2026-11-17", "-P1D"]) | words,
-            "until": st.datetimes().map(datetime.isoformat) | words,
-            "dry_run": words,
-            "reprocess": words,
-        },
-    )
-)
-def test_any_request_and_any_batch_is_read_or_malformed(asked: Any) -> None:
-    """What is read can be asked of S3, never leaves the source prefix, nor has a window that is empty."""
-    with contextlib.suppress(MalformedEventError):
-        request = read_request(asked, stack(), NOW)
-        assert request.prefix.encode().startswith(PREFIX.encode())
-        assert request.since is None or request.until is None or request.since < request.until
-    for batch in (asked, {"Items": asked}, {"Items": [asked]}, {"Items": [item("a") | {"request": asked}]}):
-        with contextlib.suppress(MalformedEventError):
-            read_batch(batch)
-
-
-@pytest.mark.parametrize("broken", [None, {}, {"Items": [{}]}, item("a"), [item("a")]])
+@pytest.mark.parametrize("broken", [None, {}, {"Items": None}, {"Items": [{}]}, item("a"), [item("a")]])
 def test_only_a_batch_of_the_map_is_read(broken: object) -> None:
     with pytest.raises(MalformedEventError, match=r"^Not a batch of the backfill's Map: \d+ validation error"):
         read_batch(broken)
-
-
-def test_a_listing_may_say_its_time_in_either_way() -> None:
-    """A Map Run writes seconds, an older one a timestamp."""
-    in_words = item("a") | {"LastModified": NOW.isoformat()}
-    assert read_batch({"Items": [item("a")]}) == read_batch({"Items": [in_words]})
 
 
 def test_a_backfill_looks_at_its_bucket_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +139,8 @@ def test_a_batch_is_decided_one_by_one() -> None:
 
     window: dict[str, Any] = {"since": first.isoformat(), "until": NOW.isoformat()}
     items = [item(name, moment, **window) for name, (moment, _) in listed.items()]
+    # A Map Run writes seconds, an older one a timestamp.
+    items[0]["LastModified"] = first.isoformat()
 
     assert Results(
         found=7,

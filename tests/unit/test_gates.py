@@ -33,7 +33,6 @@ HEAD = {"ETag": '"e1"', "Last-Modified": "Tue, 24 Nov 2026 05:20:00 GMT", "Conte
 
 @pytest.fixture
 def s3() -> Any:
-    """Return moto's S3 with the bucket."""
     with mock_aws():
         client = s3_client()
         make_buckets(client, BUCKET)
@@ -183,7 +182,6 @@ def test_a_running_execution_answers_with_its_own_start(
 
 
 def test_a_manifest_that_is_there_stays(s3: Any) -> None:
-    """S3 itself refuses to store a second one."""
     for body in (b"first", b"second"):
         put_manifest(s3, BUCKET, "windows/x/0.json", body)
     assert [b"first", None] == [get_manifest(s3, BUCKET, f"windows/x/{number}.json") for number in (0, 1)]
@@ -264,7 +262,6 @@ NO_CREDENTIALS = "no credentials. Give the function a role, or set AWS_ACCESS_KE
     ],
 )
 def test_a_failed_call_says_what_to_do(failure: Exception, kind: type[CallError], cause: str, said: str) -> None:
-    """In the service's own words, and whether trying again can help."""
     with pytest.raises(CallError) as caught:
         get_manifest(Client(failure), "results", "w/0.json")  # type: ignore[arg-type]
 

@@ -33,7 +33,6 @@ class Function:
         self.s3, self.sfn = clients.s3, clients.sfn
 
     def handle(self, announced: object) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-        """Return its answer or error, its log line and its EMF line."""
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             try:
                 ended: Any = live.handler(announced, CONTEXT)

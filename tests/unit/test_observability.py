@@ -214,7 +214,6 @@ def test_what_is_overdue_is_counted(logged: tuple[Logger, io.StringIO], capsys: 
 
 
 def test_whatever_can_be_a_key_is_logged_whole() -> None:
-    """Of what is longer, as much."""
     announced = [read_announcement(event(detail__object={"key": "x" * length})) for length in (1024, 1025)]
     assert ["x" * 1024] * 2 == [telemetry.describe(one)["key"] for one in announced]
 

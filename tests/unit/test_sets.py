@@ -282,7 +282,6 @@ def test_an_arrival_is_seen_when_the_last_look_is_over(deployed: Stack, key: str
 
 
 def test_the_source_of_one_of_each_is_the_common_folder() -> None:
-    """A folder, never half a name."""
     folders = {
         ("a/b/c", "a/b/d"): "a/b/",
         ("a/b1/c", "a/b2/c"): "a/",

@@ -78,7 +78,6 @@ TOLD = [Line("s", "skipped (native)", None, ""), Line("t", "failed (native)", No
     ],
 )
 def test_it_advises_on_the_newest_upload(known: Facts, advice: str) -> None:
-    """One sentence for each way that an upload can end."""
     assert advice in judge.advise(known, NOW).text
 
 
@@ -178,7 +177,6 @@ class Pages:
         return self
 
     def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
-        """Yield the pages, or those of a log group."""
         self.asked.append(asked)
         yield from (page for page in self.pages if page.get("group") == asked.get("logGroupName"))
         assert "Bucket" not in asked, "another page was read"
@@ -254,7 +252,6 @@ def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
 
 
 def logged(word: str, key: str, seconds: int, group: str) -> dict[str, Any]:
-    """Make a page of a log group with one line."""
     line = json.dumps({"message": word, "source": "native", "key": key})
     return {"group": group, "events": [{"timestamp": seconds * 1000, "message": line}]}
 
@@ -291,6 +288,5 @@ def test_what_went_wrong_is_told_with_what_to_do(says: str) -> None:
 
 
 def test_the_logs_of_the_function_and_of_the_backfill_are_asked() -> None:
-    """Both log a decision."""
     functions = [read_template()["Resources"][f"{name}Function"] for name in ("StartExecution", "BackfillBatch")]
     assert ask.GROUPS == tuple(one["Properties"]["LoggingConfig"]["LogGroup"] for one in functions)

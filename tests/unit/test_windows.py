@@ -180,7 +180,6 @@ def test_a_slot_is_whole_windows_since_1970(seconds: int) -> None:
 
 
 def test_the_folder_of_a_key() -> None:
-    """Up to and with its last slash."""
     folders = {"a/b/c.csv": "a/b/", "c.csv": "", "a//c.csv": "a//", "a/ b/c": "a/ b/"}
     assert folders == {key: own_folder(key) for key in folders}
 
@@ -337,7 +336,6 @@ def test_a_window_whose_bucket_or_route_is_gone_says_so(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("given", [None, {}, [], {"start": "soon"}, "window", {"content": "0123"}])
 def test_what_is_no_window_and_no_set_is_refused(given: object) -> None:
-    """With what to do."""
     with pytest.raises(
         MalformedEventError, match=r"^Not the input of a .*: start the window machine with the input of"
     ):

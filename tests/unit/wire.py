@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 @cache
 def clients() -> "tuple[S3Client, SFNClient]":
-    """Make the clients as the functions do, once for all tests."""
     load = Loader.load_service_model
 
     def cut(loader: Loader, service_name: str, type_name: str, api_version: str | None = None) -> Any:
@@ -64,7 +63,6 @@ def answer(status: int, body: str = "", headers: Mapping[str, str] | None = None
 
 
 def judged(code: str, message: str = "", status: int = 400) -> AWSResponse:
-    """Make an answer in which Step Functions refuses a call."""
     return answer(
         status, f'{{"__type":"{code}","message":"{message}"}}', {"content-type": "application/x-amz-json-1.0"}
     )

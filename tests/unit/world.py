@@ -73,7 +73,6 @@ class Cloud:
     """Buckets for uploads and results, a Step Functions that remembers, and all handlers of a deployed stack."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, deployed: Stack, folder: str = "") -> None:
-        """Take the folder that names of files are below."""
         self.s3, self.sfn, self.folder, self._patch = s3_client(), StepFunctions(), folder, monkeypatch
         make_buckets(self.s3, BUCKET, "results")
         for handlers in (live, backfill_batch, collect_window):
@@ -99,7 +98,6 @@ class Cloud:
         return [answer["reason"] or answer["outcome"] for answer in answers]
 
     def backfill(self, names: Iterable[str], **request: Any) -> dict[str, Any]:
-        """Let a batch of files be decided on."""
         items = [item("", **request) | {"Key": self.folder + name} for name in names]
         return backfill_batch.handler({"Items": items}, CONTEXT)
 
