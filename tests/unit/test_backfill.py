@@ -301,7 +301,5 @@ def test_what_may_pass_is_tried_again_by_its_name(
 def test_the_schedules_own_input_is_a_request(parameters: dict[str, str], since: str) -> None:
     """Wet, over the whole source prefix, and up to a quarter of an hour ago, so that events may still come."""
     schedule = deployed(**parameters)["Resources"]["BackfillScheduler"]["Properties"]["Target"]["Input"]
-
     request = read_request(json.loads(schedule), stack(), NOW).model_dump(mode="json")
-
     assert REQUEST | {"since": since, "until": "2026-11-24T11:45:00Z"} == request

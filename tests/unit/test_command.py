@@ -57,9 +57,7 @@ def code(**changes: str) -> zipfile.ZipFile:
 def test_the_routes_are_those_of_the_deployed_code() -> None:
     """As the build wrote them, whatever a checkout has; and nothing of that code is run."""
     routes = read_routes(EXAMPLES)
-
     found = RouteTable(deployed.read_packed(code(packed=packed_module(routes)))).routes
-
     assert {one.name: one for one in routes} == {one.name: one for one in found}
     assert () == deployed.read_packed(code())
     with pytest.raises(ValueError, match="malformed"):
@@ -69,7 +67,6 @@ def test_the_routes_are_those_of_the_deployed_code() -> None:
 def test_a_stack_of_another_version_is_noticed() -> None:
     """Routes may differ; the code that names and skips may not, without a word."""
     changed = code(packed="ROUTES = (1,)", names="# another version", of_a_later_version="")
-
     assert ["shared/domain/names.py", "shared/domain/of_a_later_version.py"] == deployed.differing(changed)
     assert [] == deployed.differing(code())
 
@@ -87,7 +84,6 @@ def test_all_machines_that_may_fail_are_asked() -> None:
     outputs = {"StateMachineArn": f"{arn}mine:live", "BackfillStateMachineArn": f"{arn}s-backfill"}
     resources = {"WindowStateMachine": f"{arn}s-windows"}
     opened = Opened("s", outputs, resources, {}, {"RouteStateMachineArns": f"{arn}x,{arn}y"})
-
     kinds = {"mine": "workflow", "x": "workflow", "y": "workflow", "s-windows": "window", "s-backfill": "backfill"}
     assert {arn + name: kind for name, kind in kinds.items()} == executions.machines(opened)
 
@@ -199,7 +195,6 @@ def test_the_backfill_it_shows_survives_the_shell(key: str) -> None:
     shown = advice[advice.index("arrivals backfill ") :]
     bash = ["bash", "-c", f'arrivals() {{ printf %s "$2"; }}; {shown}']
     ran = subprocess.run(bash, capture_output=True, check=True, env={"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]})
-
     assert f"--prefix={key}" == ran.stdout.decode()
     assert advice.isprintable()
 
@@ -242,7 +237,6 @@ def test_both_kinds_of_messages_are_read(body: object, attributes: object, expec
     said = failure_queue.read_message(
         {"Body": json.dumps(body) if body else "no JSON", "MessageAttributes": attributes}
     )
-
     assert expected == ((said.what, said.why) if said.key == KEY else None)
 
 

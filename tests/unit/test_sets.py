@@ -275,9 +275,7 @@ def test_an_arrival_is_seen_when_the_last_look_is_over(deployed: Stack, key: str
     s3 = Client(HEAD | LISTED)
     # Each call takes a second.
     gates = make_gates(s3, s3)._replace(clock=lambda: 1000 + len(s3.calls))  # type: ignore[arg-type]
-
     planned = plan_arrival(gates, created(key=key), deployed)
-
     assert (calls, 1000 + calls) == (len(s3.calls), planned.sighting.seen_at)  # type: ignore[union-attr]
 
 
