@@ -2,9 +2,9 @@
 
 import importlib
 import os
-import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 
 import botocore.session
@@ -44,9 +44,9 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     both = SimpleNamespace(s3=Client(HEAD), sfn=Client(STARTED))
     give(live, monkeypatch, s3=both.s3, sfn=both.sfn)
     # The logger keeps the stream it was made with, pytest changes it for each test.
-    monkeypatch.setattr(live.logger.handlers[0], "stream", SimpleNamespace(write=_print, flush=lambda: None))
+    monkeypatch.setattr(
+        live.logger.handlers[0],
+        "stream",
+        SimpleNamespace(write=partial(print, end=""), flush=lambda: None),
+    )
     return both
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text)

@@ -41,7 +41,6 @@ from tools.why.tell import tell
 
 EXAMPLES = REPOSITORY / "examples" / "routes"
 DOMAIN = {f"shared/domain/{path.name}": path.read_text() for path in Path(shared.domain.__path__[0]).glob("*.py")}
-PACKED = "shared/domain/packed.py"
 
 
 def code(**changes: str) -> zipfile.ZipFile:

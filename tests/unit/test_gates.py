@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -163,17 +163,11 @@ def test_a_running_execution_answers_with_its_own_start(
     new: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
     """While it runs, AWS answers 200 with the first start's date: here in seconds from the request, which takes two."""
-    now = 1_800_000_000.0
-    date = datetime.fromtimestamp(now + started, UTC)
-
-    def answer(**_: object) -> dict[str, object]:
-        nonlocal now
-        now += 2
-        return {"startDate": date}
-
-    monkeypatch.setattr(step_functions, "time", SimpleNamespace(time=lambda: now))
-
-    assert (date.timestamp(), new) == start_execution(SimpleNamespace(start_execution=answer), None, EXECUTION)  # type: ignore[arg-type]
+    date = UPLOADED + timedelta(seconds=started)
+    client = Client({"startDate": date})
+    now = SimpleNamespace(time=lambda: UPLOADED.timestamp() + 2 * len(client.calls))
+    monkeypatch.setattr(step_functions, "time", now)
+    assert (date.timestamp(), new) == start_execution(client, None, EXECUTION)  # type: ignore[arg-type]
 
 
 def test_a_manifest_that_is_there_stays(s3: Any) -> None:
@@ -182,19 +176,15 @@ def test_a_manifest_that_is_there_stays(s3: Any) -> None:
     assert [b"first", None] == [get_manifest(s3, BUCKET, f"windows/x/{number}.json") for number in (0, 1)]
 
 
-def leave(s3: Any, files: dict[str, list[object]]) -> None:
-    """Store what a Map Run's ResultWriter leaves: a manifest, and its files as JSON Lines."""
-    for key, results in files.items():
-        lines = [json.dumps(one, ensure_ascii=False) for one in results]
-        s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(lines).encode())
-    listed = {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key, "Size": 1} for key in files]}
-    s3.put_object(Bucket=BUCKET, Key=MANIFEST, Body=json.dumps({"ResultFiles": listed}).encode())
-
-
 def test_results_are_read_from_every_file_line_by_line(s3: Any) -> None:
     """Large runs have several; a line may be longer than what is read at once, and hold any character of a key."""
     results: list[object] = [{"found": 1}, {"started": ["x" * 200_000, "a\u2028b\x85é"]}, {"found": 3}]
-    leave(s3, {"backfill/m/SUCCEEDED_0.jsonl": results[:2], "backfill/m/SUCCEEDED_1.jsonl": results[2:]})
+    files = {"backfill/m/SUCCEEDED_0.jsonl": results[:2], "backfill/m/SUCCEEDED_1.jsonl": results[2:]}
+    for key, found in files.items():
+        lines = [json.dumps(one, ensure_ascii=False) for one in found]
+        s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(lines).encode())
+    listed = {"FAILED": [], "PENDING": [], "SUCCEEDED": [{"Key": key, "Size": 1} for key in files]}
+    s3.put_object(Bucket=BUCKET, Key=MANIFEST, Body=json.dumps({"ResultFiles": listed}).encode())
     assert results == list(read_map_results(s3, DETAILS))
 
     s3.delete_object(Bucket=BUCKET, Key="backfill/m/SUCCEEDED_1.jsonl")

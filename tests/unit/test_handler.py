@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import runpy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -26,13 +27,22 @@ EARLIER = STARTED | {"startDate": datetime(2026, 1, 1, tzinfo=UTC)}
 ENDINGS = {"started": "Started", "duplicate": "Duplicates", "skipped": "Skipped", "failed": "Failed"}
 
 
-class Function:
-    """The function, with an S3 and a Step Functions that answer what they are told to."""
+@pytest.fixture
+def function(clients: SimpleNamespace) -> "Function":
+    """Return the function in a cloud where every object is there and every start succeeds."""
+    return Function(clients.s3, clients.sfn)
 
-    def __init__(self, clients: SimpleNamespace) -> None:
-        self.s3, self.sfn = clients.s3, clients.sfn
+
+@dataclass
+class Function:
+    """The function, with an S3 and a Step Functions that answer what they are told to; and what it has printed."""
+
+    s3: builders.Client
+    sfn: builders.Client
+    printed: str = ""
 
     def handle(self, announced: object) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """Return its answer or error, its log line and its EMF line."""
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             try:
                 ended: Any = live.handler(announced, CONTEXT)
@@ -41,12 +51,6 @@ class Function:
         self.printed = printed.getvalue()
         [line], [embedded] = lines(self.printed)
         return ended, line, embedded
-
-
-@pytest.fixture
-def function(clients: SimpleNamespace) -> Function:
-    """Return the function in a cloud where every object is there and every start succeeds."""
-    return Function(clients)
 
 
 def test_an_arrival_is_started(function: Function) -> None:

@@ -107,7 +107,7 @@ def test_at_least_so_many_is_one_run_for_each_content(cloud: Cloud, caplog: pyte
     [run] = cloud.runs.values()
     assert ("raw/1/", {"day": "1"}, 4) == (run["SRC_PREFIX"], run["captures"], run["files"])
     # What is left after a deletion is a content of its own.
-    cloud.delete("raw/1/b.txt")
+    cloud.s3.delete_object(Bucket=BUCKET, Key="raw/1/b.txt")
     assert ["started"] == cloud.arrive("raw/1/a.csv")
     assert (3, 2) == (cloud.collect()["files"], len(cloud.runs))
 

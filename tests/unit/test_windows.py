@@ -257,16 +257,18 @@ def test_a_storm_is_one_run_on_exactly_its_files(cloud: Cloud, monkeypatch: pyte
 def test_no_more_is_listed_than_may_be(cloud: Cloud, source_prefix: str, listed: str) -> None:
     """The role may list what begins with SourcePrefix, which may end without a slash; a longer folder lists less."""
     cloud.deploy(replace(MINUTE, source_prefix=source_prefix))
-    asked: list[str] = []
+    asked: list[tuple[str, str]] = []
     events, name = cloud.s3.meta.events, "provide-client-params.s3.ListObjectsV2"
-    events.register(name, lambda params, **_: asked.append(params["Prefix"]), unique_id="listed")
+    events.register(
+        name, lambda params, **_: asked.append((params["Prefix"], params.get("Delimiter"))), unique_id="listed"
+    )
     cloud.put("2026-a.csv")
     cloud.arrive("2026-a.csv")
 
     answer = cloud.collect()
 
     events.unregister(name, unique_id="listed")
-    assert ([listed], 1) == (asked, answer["files"])
+    assert ([(listed, "/")], 1) == (asked, answer["files"])
 
 
 def test_only_a_source_is_listed_deep() -> None:

@@ -1,7 +1,4 @@
-"""The real clients, with the models that the artifact holds, and answers put in at the last step before the network.
-
-Only they can show what the client makes of an answer or an error, its retries included, without a server.
-"""
+"""The real clients, with the models that the artifact holds, and answers put in at the last step before the network."""
 
 from collections.abc import Callable, Mapping
 from functools import cache

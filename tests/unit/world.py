@@ -88,10 +88,6 @@ class Cloud:
         for name in names:
             self.s3.put_object(Bucket=BUCKET, Key=self.folder + name, Body=body)
 
-    def delete(self, name: str) -> str:
-        """Delete a file, and return the version of the marker that this leaves in a bucket with versions."""
-        return str(self.s3.delete_object(Bucket=BUCKET, Key=self.folder + name).get("VersionId"))
-
     def arrive(self, *names: str) -> list[str | None]:
         """Deliver the events of files, and return how they ended: the reason, or the outcome."""
         answers = [live.handler(event(detail__object={"key": self.folder + name}), CONTEXT) for name in names]
