@@ -56,16 +56,16 @@ def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]
     [
         (
             {"dryrun": False, "dry_run": "maybe"},
-            (
-                r"^dry_run: Input should be a valid boolean, [^;]*; dryrun: Extra inputs are not permitted\. "
-                r"A backfill takes prefix, since, until, not_before, dry_run and reprocess, all optional\.$"
-            ),
+            "^dry_run: Input should be a valid bool.*; dryrun: Extra inputs are not",
+        ),
+        (
+            {"since": 5},
+            "^since: .*A backfill takes prefix, since, until, not_before, dry_run and reprocess, all optional",
         ),
         # Neither wet nor dry is guessed from an unclear answer.
         ({"dry_run": None}, "^dry_run: "),
         ({"dry_run": ""}, "^dry_run: "),
         ({"since": "last week"}, "datetime"),
-        ({"since": 5}, "^since: "),
         ({"since": "P1X"}, "duration"),
         ({"since": "P"}, r"^since: 'P' is no duration\. Write one such as PT26H, P7D or P1DT12H\.$"),
         ({"until": "P1DT"}, "until: 'P1DT' is no duration"),
@@ -76,10 +76,9 @@ def test_a_request_is_settled(asked: dict[str, object], meant: dict[str, object]
         *(({"prefix": PREFIX + odd}, "^prefix: ") for odd in ("x" * 1024, "\ud800")),
         *(({"reprocess": label}, "^reprocess: ") for label in ("two words", "", "a/b", "x" * 65)),
         (
-            {"since": "2026-11-18", "until": "2026-11-17"},
-            r"^since: 2026-11-18T00:00:00\+00:00 is not before until, 2026-11-17T00:00:00\+00:00\.$",
+            {"since": "2026-11-18", "until": "2026-11-18"},
+            r"^since: 2026-11-18T00:00:00\+00:00 is not before until, 2026",
         ),
-        ({"since": "2026-11-18", "until": "2026-11-18"}, "not before until"),
         ([], r"^The input of a backfill is a JSON object; \{\} lists missed uploads\.$"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import NoCredentialsError, NoRegionError
+from botocore.exceptions import NoRegionError
 from moto import mock_aws
 
 import shared.domain
@@ -44,7 +44,6 @@ DOMAIN = {f"shared/domain/{path.name}": path.read_text() for path in Path(shared
 
 
 def code(**changes: str) -> zipfile.ZipFile:
-    """Make a function's code, with some modules of the domain changed."""
     stored = io.BytesIO()
     with zipfile.ZipFile(stored, "w") as archive:
         for name, text in {**DOMAIN, **{f"shared/domain/{one}.py": text for one, text in changes.items()}}.items():
@@ -375,10 +374,9 @@ def test_the_log_is_filtered_by_a_plain_pattern_and_then_exactly(key: str) -> No
     assert not set(pattern) & set('"*\\ ${}')
 
 
+# tests/integration/test_command.py has what has no credentials, or no permission.
 SAID = {
-    "No credentials: log in, or give --profile or AWS_PROFILE.": NoCredentialsError(),
     "No region: give --region or AWS_REGION": NoRegionError(),
-    "Not allowed: An error occurred (AccessDenied)": refusal("AccessDenied", 403, "DescribeStacks"),
     "The credentials are no longer valid": refusal("ExpiredToken", 400, "DescribeStacks"),
     "AWS did not answer": refusal("ValidationError", 400, "DescribeStacks"),
 }

@@ -112,7 +112,6 @@ def test_what_is_known_is_not_asked_again() -> None:
 
 
 def test_a_memory_forgets_the_oldest() -> None:
-    """An environment that lives long doesn't grow."""
     memory = Memory()
     for number in range(1000):
         memory.keep_start_date(str(number), 0)
@@ -122,7 +121,6 @@ def test_a_memory_forgets_the_oldest() -> None:
 
 
 def test_a_manifest_that_vanishes_is_an_error() -> None:
-    """It is put and not there: somebody deletes them."""
     with pytest.raises(ManifestMissingError, match="never be deleted"):
         windows.store_manifest(Generation(WINDOW, 0), [FILE], lambda _: None, lambda _key, _body: None)
 
@@ -172,7 +170,6 @@ def test_the_names_of_a_window_never_change(
 
 @pytest.mark.parametrize("seconds", [1, 7, 60, 3600])
 def test_a_slot_is_whole_windows_since_1970(seconds: int) -> None:
-    """It holds its first second and its last one, and no other."""
     window, start = Slots("r", "b", seconds).window_of(FILE, "f/"), MOMENT // seconds * seconds
     moments = [start - 1, start, start + seconds - 1, start + seconds]
     taken = [window.takes(FILE._replace(last_modified=moment)) for moment in moments]

@@ -85,10 +85,11 @@ MAY_PASS: dict[str, tuple[int, Cause]] = {
 }
 # What the call itself is judged wrong for.
 FOR_GOOD = {
-    **dict.fromkeys(("InvalidArn", "InvalidExecutionInput", "InvalidName", "InvalidRequest"), 400),
-    **dict.fromkeys(("StateMachineDeleting", "StateMachineDoesNotExist", "ValidationException"), 400),
+    **dict.fromkeys(
+        ("InvalidArn", "InvalidExecutionInput", "InvalidName", "InvalidRequest", "ValidationException"), 400
+    ),
+    **dict.fromkeys(("KmsInvalidStateException", "StateMachineDeleting", "StateMachineDoesNotExist"), 400),
     "InvalidObjectState": 403,
-    "KmsInvalidStateException": 400,
     "NoSuchBucket": 404,
 }
 # A HEAD has no body: its status is the code. 404 and 405 are an object that is gone, see test_gates.py.
