@@ -203,7 +203,6 @@ def test_what_failed_is_told_with_its_cause() -> None:
     described = replace(one, execution={"status": "FAILED", "error": "Glue.Error", "cause": "no such path"})
     answer = tell(facts(described, failures=[FAILED], queue=Look([FAILED] * 3, 1)), NOW)
     told, name = "\n".join(map(str, answer.told)), getattr(one.planned, "name", "")
-
     words = ["version v1", f"{name} is FAILED (Glue.Error: no such path)", f"{FAILED.what}: {FAILED.why}\n"]
     assert [] == [one for one in (*words, "1 of 3 messages", "1 more are hidden") if one not in told], told
     [data] = answer.data["uploads"]
@@ -290,9 +289,7 @@ def test_the_newest_uploads_come_first() -> None:
         {"VersionId": f"v{age}", "IsLatest": age == 1, "LastModified": NOW - timedelta(hours=age), **plain}
         for age in (3, 1, 6, 2, 5, 4)
     ]
-
     found, _ = ask.read_object(Pages({"Versions": listed}, {"Versions": [{"Key": f"{KEY}.gz"}]}), stack(), KEY)
-
     assert [(f"v{age}", "e") for age in range(1, 6)] == [(one.version_id, one.etag) for one in found]
 
 

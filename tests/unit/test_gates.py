@@ -44,9 +44,6 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
-# ---- What is asked, and what is made of the answer ----
-
-
 def test_an_object_is_described_as_s3_answers() -> None:
     """ETag without quotes, names of metadata in one spelling; another account's bucket of the name would answer 403."""
     own = {"x-amz-version-id": "v1", "Content-Type": "text/csv", "x-amz-meta-Batch-No": "7"}
@@ -79,17 +76,12 @@ def test_an_object_is_described_as_s3_answers() -> None:
     ],
 )
 def test_the_current_object_is_asked_for_first(
-    announced: str | None, answers: list[str | int | None], found: object, asked: list[str]
+    announced: str | None, answers: list[str | int], found: object, asked: list[str]
 ) -> None:
     """Another call is made only for a version that was overwritten before its event was handled."""
-    said = [
-        answer(one) if isinstance(one, int) else answer(200, headers=HEAD | ({"x-amz-version-id": one} if one else {}))
-        for one in answers
-    ]
-    wire = Wire(*said)
-
+    said = [(one, 200) if isinstance(one, str) else ("", one) for one in answers]
+    wire = Wire(*(answer(status, headers=HEAD | {"x-amz-version-id": version}) for version, status in said))
     read = read_object(wire.s3, created(version_id=announced))
-
     assert found == (read.version_id if read else Skip)
     assert asked == [request.url.partition(KEY)[2] for request in wire.requests]
 

@@ -29,7 +29,6 @@ ENDINGS = {"started": "Started", "duplicate": "Duplicates", "skipped": "Skipped"
 
 @pytest.fixture
 def function(clients: SimpleNamespace) -> "Function":
-    """Return the function in a cloud where every object is there and every start succeeds."""
     return Function(clients.s3, clients.sfn)
 
 
@@ -56,7 +55,6 @@ class Function:
 def test_an_arrival_is_started(function: Function) -> None:
     """Answer, log line and metrics say so, with two calls to AWS; without route files nothing tells of routes."""
     answer, line, embedded = function.handle(event())
-
     assert {"outcome": "started", "reason": None, "execution_arn": line["execution_arn"]} == answer
     said = {"message": "started", "key": KEY, "source": "native", "request_id": "request-1", "event_id": event()["id"]}
     assert said == {name: line[name] for name in said}
@@ -118,7 +116,6 @@ def test_a_broken_environment_is_a_failure_like_any_other(function: Function, mo
             raised, line, embedded = function.handle(event())
             assert (SettingsError, "settings", KEY) == (type(raised), line["reason"], line["key"])
             assert ("settings", [1.0]) == (embedded["reason"], embedded["Failed"])
-
     assert "started" == function.handle(event())[0]["outcome"]
 
 
@@ -126,7 +123,6 @@ def test_a_key_cannot_forge_a_line(function: Function) -> None:
     """Line breaks of any kind and terminal controls stay inside their line, escaped; no blank is paid for."""
     key = f'{KEY}\n{{"level":"INFO"}}\r\u2028\u0085\x1b[2J'
     _, line, _ = function.handle(event(detail__object={"key": key}))
-
     assert key == line["key"]
     assert 2 == len(function.printed.splitlines()), function.printed
     assert function.printed.replace("\n", "").isprintable(), function.printed
@@ -165,13 +161,12 @@ def test_the_latency_is_a_number_of_milliseconds(
 @pytest.mark.parametrize(
     ("s3_says", "sfn_says", "ended"),
     [
-        (HEAD, STARTED, "started"),
         (refusal("404"), STARTED, "skipped"),
         (refusal("503", 503), STARTED, "failed"),
         (HEAD, refusal("503", 503), "failed"),
     ],
 )
-def test_the_log_and_the_metrics_name_the_route(
+def test_a_skip_and_a_failure_name_the_route(
     function: Function, monkeypatch: pytest.MonkeyPatch, s3_says: object, sfn_says: object, ended: str
 ) -> None:
     sales = table(sales='match = "input/lab2/{path...}"\n')

@@ -188,8 +188,6 @@ def test_the_machine_waits_for_the_grace_that_the_protocol_counts_on() -> None:
     assert expected == states("window")["Wait until it is over"]["Timestamp"]
 
 
-# ---- The handlers ----
-
 MINUTE = stack(window_seconds=60)
 # A dated folder, one whose source is deep, and one with a say in both.
 ROUTES = {
