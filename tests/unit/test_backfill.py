@@ -223,7 +223,7 @@ def test_a_batch_that_keeps_failing_starts_nothing_twice(
     cloud.sfn.refusals = {}
     results = cloud.backfill("abc")
 
-    assert ("bc", 1, 3) == (names(results["started"]), results["duplicates"], results["found"])
+    assert ("bc", 1, 3) == (names(results["started"]), results["duplicates"], results["found"]), results
     assert "abc" == started(cloud)
     assert [("started", name, None) for name in "abc"] == told(caplog)
     assert {"Backfilled": 3} == counted(capsys)
@@ -246,7 +246,7 @@ def test_a_start_is_logged_and_counted_once(
     wet = cloud.backfill("noe", reprocess=label)
 
     assert dry == wet
-    assert (starts, 2 - len(starts)) == (names(wet["started"]), wet["duplicates"])
+    assert (starts, 2 - len(starts)) == (names(wet["started"]), wet["duplicates"]), wet
     assert {"empty_object": [PREFIX + "e"]} == wet["skipped"]
     assert names(["o", *starts]) == started(cloud)
     assert [*(("started", name, label) for name in starts), ("skipped", "e", label)] == told(caplog)

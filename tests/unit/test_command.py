@@ -344,7 +344,7 @@ def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
 
     version = event("object-created-put-versioned")["detail"]["object"]["version-id"]
     assert ("NO_PERMISSIONS", version, 25) == (found.what, found.version_id, len(look.messages))
-    assert 25 == sum(failure_queue.count(sqs, url))
+    assert 25 == sum(failure_queue.count(sqs, url)), "messages that are left"
     # Whoever looks again at once is told that there is more than can be seen.
     assert ([], 25) == (failure_queue.peek(sqs, url).messages, failure_queue.peek(sqs, url).hidden)
 

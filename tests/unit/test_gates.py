@@ -244,7 +244,7 @@ def test_only_what_may_pass_is_tried_again(status: int) -> None:
     wire = Wire(answer(status, headers={"x-amz-bucket-region": "eu-west-1"} if status == 301 else {}))
     with pytest.raises(CallError, match=rf"^HeadObject on s3://{BUCKET}/'a\\n\\x1b\[2J\\u2028': {status} ") as caught:
         read_object(wire.s3, created(key="a\n\x1b[2J\u2028"))
-    assert (TRIED[status], True) == (len(wire.requests), str(caught.value).isprintable())
+    assert (TRIED[status], True) == (len(wire.requests), str(caught.value).isprintable()), caught.value
 
 
 def test_a_dropped_connection_costs_a_pause_not_the_arrival() -> None:

@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,12 +21,11 @@ from shared.domain.plan import Execution
 from shared.domain.sets import Content
 from shared.domain.windows import File, Generation, Window, write_manifest
 from shared.gates import telemetry
-from tests.unit.builders import BUCKET, KEY, MACHINE, REPOSITORY, created, event, lines, stack, table
+from tests.unit.builders import BUCKET, CONTEXT, KEY, MACHINE, REPOSITORY, created, event, lines, stack, table
 
 # A report of telemetry, and what it is given beside logger and metrics.
 type Call = tuple[Any, ...]
 
-CONTEXT: Any = SimpleNamespace(aws_request_id="r")
 RUN = f"{MACHINE.replace(':stateMachine:', ':execution:')}:name"
 PUT, REPLAYED, VERSIONED = (
     read_announcement(event(f"object-created-{name}")) for name in ("put", "replayed", "put-versioned")
@@ -80,8 +78,8 @@ FAILURES = {
 }
 THROTTLED = errors.RetryableCallError("slow down", errors.Cause.THROTTLED)
 THROTTLED.route = "sales"
-OF_A_PUT = {"level": "ERROR", "message": "failed", "request_id": "r", **telemetry.describe(PUT)}
-OF_A_REPLAY = {"level": "INFO", "request_id": "r", **telemetry.describe(REPLAYED), "route": "sales"}
+OF_A_PUT = {"level": "ERROR", "message": "failed", "request_id": "request-1", **telemetry.describe(PUT)}
+OF_A_REPLAY = {"level": "INFO", "request_id": "request-1", **telemetry.describe(REPLAYED), "route": "sales"}
 OF_A_BACKFILL = {"source": "backfill", "bucket": BUCKET, "key": KEY, "reprocess": "again", "route": "sales"}
 WHY = "no key under SourcePrefix 'input/lab2/eventdriven/' can match it: change its match, or deploy another prefix"
 # Each kind of line, whole, and the metrics that are counted with it.

@@ -96,20 +96,22 @@ def test_at_least_so_many_is_one_run_for_each_content(cloud: Cloud, caplog: pyte
     cloud.put("raw/1/a.csv", "raw/1/b.txt", "raw/1/c.gz", "raw/1/deep/d.csv", "raw/2/e.csv")
     assert ["incomplete_set"] == cloud.arrive("raw/1/a.csv")
     line = vars(caplog.records[-1])
-    assert (2, 1) == (line["present"], line["missing"])
+    assert (2, 1) == (line["present"], line["missing"]), "present, missing"
     cloud.put("raw/1/f.csv", body=b"")
     assert ["started"] == cloud.arrive("raw/1/f.csv")
     cloud.put("raw/1/g.csv")
     # The set has changed before it settled: the first look is superseded, and the second brings all four.
     assert ["started"] == cloud.arrive("raw/1/g.csv")
-    assert [None, 4] == [cloud.collect(number).get("files") for number in (0, 1)]
+    assert [None, 4] == [cloud.collect(number).get("files") for number in (0, 1)], (
+        "files of the first look, of the second"
+    )
 
     [run] = cloud.runs.values()
     assert ("raw/1/", {"day": "1"}, 4) == (run["SRC_PREFIX"], run["captures"], run["files"])
     # What is left after a deletion is a content of its own.
     cloud.s3.delete_object(Bucket=BUCKET, Key="raw/1/b.txt")
     assert ["started"] == cloud.arrive("raw/1/a.csv")
-    assert (3, 2) == (cloud.collect()["files"], len(cloud.runs))
+    assert (3, 2) == (cloud.collect()["files"], len(cloud.runs)), cloud.runs
 
 
 def test_an_arrival_trusts_only_what_runs_and_has_not_looked(cloud: Cloud) -> None:
@@ -122,7 +124,7 @@ def test_an_arrival_trusts_only_what_runs_and_has_not_looked(cloud: Cloud) -> No
     assert ["started"] == cloud.arrive(THREE[2])
 
     # Should all look after all, they make the same run.
-    assert [3, 3, 3] == [cloud.collect(number)["files"] for number in (2, 1, 0)]
+    assert [3, 3, 3] == [cloud.collect(number)["files"] for number in (2, 1, 0)], "files of each look"
     assert 1 == len(cloud.runs), "one content has two runs"
 
 
@@ -144,7 +146,7 @@ def test_a_backfill_tells_what_waits(cloud: Cloud) -> None:
         if number % 2:
             cloud.collect()
 
-    assert [[2, 1, 1, 0], [2, 0, 2, 0], [2, 0, 0, 2], [2, 1, 1, 0]] == told
+    assert [[2, 1, 1, 0], [2, 0, 2, 0], [2, 0, 0, 2], [2, 1, 1, 0]] == told, "waiting, started, coalesced, duplicates"
     assert [{"captures": {"day": "1"}}] * 2 == [run["set"] for run in cloud.runs.values()]
 
 
@@ -175,9 +177,9 @@ def test_what_was_complete_waits_for_its_route(cloud: Cloud) -> None:
     hasty = EACH.replace("60", "30")
     cloud.deploy(replace(STACK, table=table(close=hasty + "paused = true\n")))
     assert ["paused"] == cloud.arrive(THREE[0])
-    assert 3 == cloud.collect()["files"]
+    assert 3 == cloud.collect()["files"], "files in the manifest"
     cloud.deploy(replace(STACK, table=table(close=hasty)))
-    assert (["duplicate"], 1) == (cloud.arrive(THREE[0]), len(cloud.runs))
+    assert (["duplicate"], 1) == (cloud.arrive(THREE[0]), len(cloud.runs)), cloud.runs
 
 
 def test_a_member_that_is_denied_is_not_taken_for_missing(cloud: Cloud) -> None:
@@ -231,7 +233,7 @@ def test_a_look_is_ten_requests_at_most() -> None:
 
         return sets.look(ROUTES["readings"], "raw/1/", STACK, lambda _: None, list_page)
 
-    assert (10, 0) == look(pages=10)[1:]
+    assert (10, 0) == look(pages=10)[1:], "present, missing"
     assert [Listing(BUCKET, STACK.account_id, "raw/1/", deep=False)] * 10 == asked
     with pytest.raises(errors.SetTooLargeError, match=r"Set 'raw/1/' of route readings: .* takes more than 10"):
         look(pages=11)
@@ -267,7 +269,7 @@ def test_an_arrival_is_seen_when_the_last_look_is_over(deployed: Stack, key: str
     # Each call takes a second.
     gates = make_gates(s3, s3)._replace(clock=lambda: 1000 + len(s3.calls))  # type: ignore[arg-type]
     planned = plan_arrival(gates, created(key=key), deployed)
-    assert (calls, 1000 + calls) == (len(s3.calls), planned.sighting.seen_at)  # type: ignore[union-attr]
+    assert (calls, 1000 + calls) == (len(s3.calls), planned.sighting.seen_at), "calls, seen at"  # type: ignore[union-attr]
 
 
 def test_the_source_of_one_of_each_is_the_common_folder() -> None:

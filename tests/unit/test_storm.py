@@ -27,4 +27,4 @@ def test_the_bucket_refills_up_to_its_size() -> None:
 def test_few_environments_lose_nothing() -> None:
     """Waiting for an environment costs no try; calling too often does."""
     lost = {environments: simulate(2_000, Limits(80, 15, environments)).lost for environments in (2, 1_000)}
-    assert 0 == lost[2] < 0.2 < lost[1_000]
+    assert 0 == lost[2] < 0.2 < lost[1_000], lost

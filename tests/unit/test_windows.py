@@ -100,7 +100,7 @@ def test_what_is_known_is_not_asked_again() -> None:
     assert "start 0, get 0, start 1" == ", ".join(open_.asked)
 
     closed, memory = Gates({}, {0: None, 1: CLOSING}), Memory()
-    assert (2, True) == closed.join(SOON, memory)
+    assert (2, True) == closed.join(SOON, memory), closed.asked
     closed.manifests[0] = windows.write_manifest([FILE])
     closed.asked.clear()
     assert [(0, False)] * 2 == [closed.join(SOON, memory) for _ in range(2)]
@@ -117,7 +117,7 @@ def test_a_memory_forgets_the_oldest() -> None:
         memory.keep_start_date(str(number), 0)
         memory.keep_manifest(str(number), frozenset())
     assert [str(number) for number in range(1000 - MOST_OPEN, 1000)] == list(memory.start_dates)
-    assert MOST_MANIFESTS == len(memory.manifests)
+    assert MOST_MANIFESTS == len(memory.manifests), "manifests that are kept"
 
 
 def test_a_manifest_that_vanishes_is_an_error() -> None:
@@ -263,7 +263,7 @@ def test_no_more_is_listed_than_may_be(cloud: Cloud, source_prefix: str, listed:
     answer = cloud.collect()
 
     events.unregister(name, unique_id="listed")
-    assert ([(listed, "/")], 1) == (asked, answer["files"])
+    assert ([(listed, "/")], 1) == (asked, answer["files"]), answer
 
 
 def test_only_a_source_is_listed_deep() -> None:
@@ -328,7 +328,7 @@ def test_a_window_whose_bucket_or_route_is_gone_says_so(cloud: Cloud) -> None:
 
     cloud.deploy(ROUTED)
 
-    assert (1, 1) == (collect_window.handler(window, CONTEXT)["files"], len(cloud.runs))
+    assert (1, 1) == (collect_window.handler(window, CONTEXT)["files"], len(cloud.runs)), cloud.runs
 
 
 @pytest.mark.parametrize("given", [None, {}, [], {"start": "soon"}, "window", {"content": "0123"}])
