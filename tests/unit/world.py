@@ -115,6 +115,6 @@ class Cloud:
     def manifest(self, uri: str) -> list[dict[str, Any]]:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         stored = self.s3.get_object(Bucket=bucket, Key=key)
-        assert "application/json" == stored["ContentType"]
+        assert "application/json" == stored["ContentType"], stored["ContentType"]
         files: list[dict[str, Any]] = json.loads(stored["Body"].read())["files"]
         return files
