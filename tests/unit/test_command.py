@@ -173,6 +173,7 @@ TOLD = [Line("s", "skipped (native)", None, ""), Line("t", "failed (native)", No
         (facts(log=[Line("t", "skipped (cloudtrail)", None, "failed_call AccessDenied")]), "refused"),
         # Only what is said of the newest upload counts; what names no version may be about it.
         (facts(upload(version_id="2"), failures=[Message("t", "Error", KEY, "1", "")]), "Its event never came"),
+        (facts(upload(version_id="2"), log=[Line("t", "failed (native)", "1", "")]), "Its event never came"),
         (facts(upload(version_id="2"), failures=[FAILED]), "Fix what the failure queue says"),
         (facts(upload(version_id="2"), log=TOLD), "Lambda tries three times"),
         (facts(upload(version_id="2"), upload(version_id="1", status="SUCCEEDED")), "Its event never came"),
