@@ -13,7 +13,7 @@ from handlers import collect_window
 from shared.domain import windows
 from shared.domain.choose import own_folder
 from shared.domain.errors import ForeignObjectError, MalformedEventError, ManifestMissingError, SettingsError
-from shared.domain.gather import is_listed_deep
+from shared.domain.gather import listing_of
 from shared.domain.memory import MOST_MANIFESTS, MOST_OPEN, Memory, Opened
 from shared.domain.windows import File, Generation, Sighting, Slots, Window
 from tests.unit.builders import BUCKET, CONTEXT, PREFIX, stack, states, table
@@ -188,7 +188,8 @@ def test_the_machine_waits_for_the_grace_that_the_protocol_counts_on() -> None:
     assert expected == states("window")["Wait until it is over"]["Timestamp"]
 
 
-MINUTE = stack(window_seconds=60)
+# A prefix may end in the middle of a name.
+MINUTE = stack(window_seconds=60, source_prefix=PREFIX[:-3])
 # A dated folder, one whose source is deep, and one with a say in both.
 ROUTES = {
     "sales": (
@@ -246,30 +247,13 @@ def test_a_storm_is_one_run_on_exactly_its_files(cloud: Cloud, monkeypatch: pyte
     assert ["Root=1"] * 2 == [one["trace"] for one in cloud.sfn.started.values()]
 
 
-@pytest.mark.parametrize(
-    ("source_prefix", "listed"), [(PREFIX + "2026", PREFIX + "2026"), (PREFIX, PREFIX), (PREFIX[:-3], PREFIX)]
-)
-def test_no_more_is_listed_than_may_be(cloud: Cloud, source_prefix: str, listed: str) -> None:
-    """The role may list what begins with SourcePrefix, which may end without a slash; a longer folder lists less."""
-    cloud.deploy(replace(MINUTE, source_prefix=source_prefix))
-    asked: list[tuple[str, str]] = []
-    events, name = cloud.s3.meta.events, "provide-client-params.s3.ListObjectsV2"
-    events.register(
-        name, lambda params, **_: asked.append((params["Prefix"], params.get("Delimiter"))), unique_id="listed"
-    )
-    cloud.put("2026-a.csv")
-    cloud.arrive("2026-a.csv")
-
-    answer = cloud.collect()
-
-    events.unregister(name, unique_id="listed")
-    assert ([(listed, "/")], 1) == (asked, answer["files"]), answer
-
-
-def test_only_a_source_is_listed_deep() -> None:
-    """Whatever other routes have: a listing of all that lies below a folder may be long."""
+def test_no_more_is_listed_than_may_be() -> None:
+    """The role may list what begins with SourcePrefix; a longer folder lists less, and only a source is listed deep."""
     opened = {name: Window(name, BUCKET, PREFIX, 1_800_000_000, 60, None) for name in (*ROUTES, "gone")}
-    assert ["deep"] == [name for name, window in opened.items() if is_listed_deep(window, ROUTED)]
+    prefixes = {PREFIX + "2026": PREFIX + "2026", PREFIX: PREFIX, PREFIX[:-3]: PREFIX}
+    stacks = {one: replace(ROUTED, source_prefix=one) for one in prefixes}
+    assert prefixes == {one: listing_of(opened["sales"], stacks[one]).prefix for one in prefixes}
+    assert ["deep"] == [name for name, window in opened.items() if listing_of(window, ROUTED).deep]
 
 
 def test_a_routes_window_starts_what_the_route_says(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
