@@ -27,11 +27,11 @@ from shared.domain.outcome import Waiting
 from shared.domain.plan import plan
 from shared.domain.routes import RouteTable
 from shared.domain.windows import Generation, Window
+from tests.unit import world
 from tests.unit.builders import BUCKET, KEY, NOW, PREFIX, REPOSITORY, chosen, event, refusal, stack, stored
-from tests.unit.world import Cloud, make_buckets, s3_client
 from tools import deployed, executions, failure_queue
 from tools.answer import Answer, Listing, written
-from tools.cloud import NotKnownError, in_words
+from tools.cloud import Cloud, NotKnownError, in_words
 from tools.deployed import Opened
 from tools.failure_queue import Look, Message
 from tools.template import read_template
@@ -247,8 +247,8 @@ def aws() -> Iterator[boto3.Session]:
 @pytest.mark.usefixtures("aws")
 def test_versions_and_delete_markers_are_told_apart() -> None:
     """This very key only, and a deletion is no upload."""
-    s3 = s3_client()
-    make_buckets(s3, BUCKET)
+    s3 = world.s3_client()
+    world.make_buckets(s3, BUCKET)
 
     def look(key: str = KEY) -> tuple[set[tuple[str | None, int]], str]:
         found, missing = ask.read_object(s3, stack(), key)
@@ -310,7 +310,7 @@ def test_the_link_leads_to_the_partitions_console(place: str, host: str) -> None
 @pytest.mark.usefixtures("aws")
 def test_an_upload_is_followed_through_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the close its window, after it the manifest that names it and the run on that."""
-    cloud = Cloud(monkeypatch, stack(window_seconds=60), PREFIX)
+    cloud = world.Cloud(monkeypatch, stack(window_seconds=60), PREFIX)
     cloud.put("a.csv")
     [found], _ = ask.read_object(cloud.s3, cloud.stack, PREFIX + "a.csv")
 
