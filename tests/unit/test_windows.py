@@ -94,7 +94,7 @@ def test_where_an_arrival_ends_and_what_it_asks(gates: Gates, seen_at: float, en
 
 
 def test_what_is_known_is_not_asked_again() -> None:
-    """Neither what is open, nor the state of what is over, nor a manifest; only one that was not there may have come."""
+    """Neither an open window, nor the state of a closed one, nor a manifest; one that was not there may have come."""
     open_, memory = Gates({}, {0: OLD, 1: Opened(MOMENT + 31, new=True)}), Memory()
     assert [(0, False), (0, False), (1, True)] == [open_.join(MOMENT + later, memory) for later in (1, 29.9, 30)]
     assert "start 0, get 0, start 1" == ", ".join(open_.asked)
@@ -134,7 +134,7 @@ def test_the_manifest_as_users_read_it() -> None:
     assert [FILE, OTHER] == windows.parse_manifest(windows.write_manifest([OTHER, FILE]))
 
 
-# Folder and label; the readable part of the names, the digest of the window, and that of the run on a, b and generation 3.
+# Folder and label; the readable part of the names, the digest of the window, and that of the run of generation 3.
 GOLDEN = [
     (WINDOW.folder, None, "dt-2026-11-24", "1a81eae640b60d088c78126ef3dcb518", "80099ee19e9e356d5c88a8fde99f9963"),
     (WINDOW.folder, "again", "dt-2026-11-24", "687943676cd46c499918eebaf45e52d8", "531518a9dc2d8b8e15d608eebce777b2"),
