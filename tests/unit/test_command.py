@@ -332,7 +332,7 @@ def test_an_upload_is_followed_through_its_window(monkeypatch: pytest.MonkeyPatc
     assert "has not started the run yet" in told()
 
 
-def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
+def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """All messages are still there; those about the key are found among more than one answer holds."""
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="failures")["QueueUrl"]
@@ -340,6 +340,10 @@ def test_a_look_takes_nothing_out_of_the_queue(aws: boto3.Session) -> None:
         body = json.dumps(event("object-created-put-versioned", detail__object__key=f"{KEY}{number}"))
         sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=CODE)
 
+    with monkeypatch.context() as patch:
+        patch.setattr(failure_queue, "HIDDEN", 0)
+        failure_queue.peek(sqs, url)
+        assert (25, 0) == failure_queue.count(sqs, url), "visible and hidden, after a look that hides for 0 seconds"
     look = failure_queue.peek(sqs, url)
     [found] = [one for one in look.messages if one.key == f"{KEY}7"]
 
