@@ -616,7 +616,7 @@ def behind_header(tally: Tally, lines: Any) -> Any:
 
 
 def physical(lines: Iterable[Any], encoding: str) -> Iterator[str]:
-    """Return the lines of a text file, each with its end; a lone CR is an end too. Raise a LineError for other files."""
+    """Return the lines of a text file, each with its end; a lone CR is an end too. Raise LineError for other files."""
     number = 0
     for line in lines:
         try:

@@ -43,7 +43,7 @@ class Cloud:
 
     @property
     def options(self) -> str:
-        """Return ` --stack NAME` and the like for advised commands, which must ask the same stack of the same account."""
+        """Return ` --stack NAME` and the like, so that advised commands ask the same stack of the same account."""
         said = {
             "profile": self.profile,
             "region": self.region,

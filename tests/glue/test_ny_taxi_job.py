@@ -1,9 +1,9 @@
 """The Glue job's script on a real Spark: from its arguments to the Parquet in the local cloud's S3.
 
-Not proven here. s3:// is our own file system over S3's API: how Glue's own one (EMRFS) lists folder markers, treats
-unusual keys, commits output and answers a denied request is its own. Of awsglue the Python half is AWS's; its Java half,
-with DynamicFrames and job bookmarks, is not there. And no two runs are really under way at once: the other one runs from its
-beginning to its end between a write and its check.
+Not proven here: s3:// is our own file system over S3's API. Glue's own one (EMRFS) may list folder markers, treat
+unusual keys, commit output and answer a denied request in other ways. The Python half of awsglue is AWS's; its Java
+half, with DynamicFrames and job bookmarks, is not there. No two runs are really under way at once: the other run begins
+and ends between a write and its check.
 """
 
 import bz2

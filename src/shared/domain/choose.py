@@ -116,7 +116,7 @@ def check_values(key: str, choice: Choice) -> None:
 
 def _dashed(key: str, target: str, choice: Choice) -> tuple[str, str] | None:
     """Return name and value of an argument that begins with a dash, if there is one."""
-    # This is enough for nearly every key. Only a capture can begin a parameter with a dash: the build refuses such text.
+    # Nearly every key ends here. Only a capture can begin a parameter with a dash: the build refuses such text.
     if not (key.startswith("-") or target.startswith("-") or any(one[0] == "-" for one in choice.captures.values())):
         return None
     arguments = {"SRC_PREFIX": source_of(key, choice), "TRG_PREFIX": target, **choice.parameters}
