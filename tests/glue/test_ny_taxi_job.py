@@ -378,6 +378,21 @@ def test_what_comes_between(lake: Lake, monkeypatch: pytest.MonkeyPatch, event: 
     assert (["job"] if event == "a run" else []) == lake.committed
 
 
+def test_s3(lake: Lake) -> None:
+    """A listing is read page after page, and a positioned read leaves the stream where it is."""
+    for name in "abc":
+        lake.put(f"in/{name}", name * 2)
+    _, path = job.file_system(lake.spark, "s3://in")
+    conf = lake.spark._jvm.org.apache.hadoop.conf.Configuration(lake.spark._jsc.hadoopConfiguration())
+    conf.set("fs.s3.paging.maximum", "2")
+    folder = path(f"s3://{lake.bucket}/in")
+    system = folder.getFileSystem(conf)
+    assert ["a", "b", "c"] == [found.getName() for found in job.listed(system, folder)]
+    stream = system.open(path(folder, "b"))
+    stream.readFully(1, b" ")
+    assert 0 == stream.getPos(), "a positioned read moved the stream"
+
+
 def afterwards(monkeypatch: pytest.MonkeyPatch, event: Callable[[Callable[[], None], str], None]) -> None:
     """Let something happen once, when the first run has written its rows."""
     from pyspark.sql import DataFrameWriter  # noqa: PLC0415 - only where it is installed

@@ -189,7 +189,7 @@ public class S3FileSystem extends FileSystem {
         do {
             String query = (token.isEmpty() ? "" : "continuation-token=" + encoded(token, false) + "&")
                 + "delimiter=" + encoded(delimiter, false) + "&encoding-type=url&list-type=2&max-keys="
-                + Math.min(most, 1000) + "&prefix=" + encoded(prefix, false);
+                + Math.min(most, getConf().getInt("fs.s3.paging.maximum", 1000)) + "&prefix=" + encoded(prefix, false);
             Element answer = xml(call("GET", path, "", query, null, null).body);
             NodeList objects = answer.getElementsByTagName("Contents");
             for (int i = 0; i < objects.getLength(); i++) {
