@@ -98,30 +98,32 @@ class Runs:
     def client(self, service: str) -> Any:
         return stack.client(self.cloud, service)
 
-    def run(self, job: str, source: str = "", *, bucket: str = "", timeout: int = 30) -> dict[str, Any]:
+    def run(self, job: str, source: str = "", *, bucket: str = "", timeout: int = 20) -> dict[str, Any]:
         glue = self.client("glue")
         arguments = {"JOB_NAME": job, "BUCKET_NAME": bucket or self.bucket, "SRC_PREFIX": source, "TRG_PREFIX": TARGET}
         named = {f"--{name}": value for name, value in arguments.items()}
         run_id = glue.start_job_run(JobName=job, Arguments=named, Timeout=timeout)["JobRunId"]
+        run = {"JobName": job, "Id": run_id}
+        until(lambda: self.look(run).get("CompletedOn"), PATIENCE)
+        return self.look(run)
 
-        def look() -> dict[str, Any]:
-            run: dict[str, Any] = glue.get_job_run(JobName=job, RunId=run_id)["JobRun"]
-            return run
-
-        until(lambda: look().get("CompletedOn"), PATIENCE)
-        return look()
+    def look(self, run: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self.client("glue").get_job_run(JobName=run["JobName"], RunId=run["Id"])["JobRun"]
+        return found
 
     def job(self, script: str, role: str = "") -> str:
         """Make a job of a script, by default with a role that may do everything with S3."""
         name = uuid.uuid4().hex
         self.client("s3").put_object(Bucket=self.bucket, Key=f"{name}.py", Body=script)
         command = {"Name": "glueetl", "ScriptLocation": f"s3://{self.bucket}/{name}.py"}
-        self.client("glue").create_job(Name=name, Role=role or self.role("s3:*"), Command=command)
+        defaults = {"--OF_JOB": "default", "--TRG_PREFIX": "not the run's"}
+        role = role or self.role("s3:*")
+        self.client("glue").create_job(Name=name, Role=role, Command=command, DefaultArguments=defaults)
         return name
 
-    def role(self, *actions: str, service: str = "glue.amazonaws.com") -> str:
+    def role(self, *actions: str, service: str = "glue.amazonaws.com", effect: str = "Allow") -> str:
         name, iam = uuid.uuid4().hex, self.client("iam")
-        trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        trust = {"Effect": effect, "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
         policy = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
         document = {"Version": "2012-10-17", "Statement": [trust]}
         arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
@@ -164,7 +166,9 @@ pyspark.mark = True
 spark.range(1).createOrReplaceTempView("view")
 spark.conf.set("my.setting", "1")
 glue.get_logger().info("logged ü")
-print("printed ü", os.environ["PYSPARK_GATEWAY_PORT"], os.environ["PYSPARK_GATEWAY_SECRET"], flush=True)
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+print("printed ü", *(given.get(name) for name in ("--OF_JOB", "--TRG_PREFIX", "--JOB_RUN_ID")), end=" ")
+print(os.environ["PYSPARK_GATEWAY_PORT"], os.environ["PYSPARK_GATEWAY_SECRET"], flush=True)
 """
 
 
@@ -183,7 +187,7 @@ def spark(runs: Runs, first_run: dict[str, Any]) -> Iterator[Any]:
 
     [told] = runs.log(first_run, "output")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in zip(("PORT", "SECRET"), told.split()[2:], strict=True):
+        for name, value in zip(("PORT", "SECRET"), told.split()[-2:], strict=True):
             patch.setenv(f"PYSPARK_GATEWAY_{name}", value)
         context = engine.join(runs.cloud.environment)
     yield SparkSession(context)

@@ -57,23 +57,26 @@ def test_an_upload_becomes_parquet(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "service", "message"),
+    ("missing", "effect", "service", "message"),
     [
-        ("s3:PutObject", "glue", "Status Code: 403"),
-        ("s3:GetObject", "glue", "LAUNCH ERROR | Error downloading from S3 for bucket: scripts, key: "),
-        ("", "lambda", "should be given assume role permissions for Glue"),
+        ("s3:PutObject", "Allow", "glue", "Status Code: 403"),
+        ("s3:GetObject", "Allow", "glue", "LAUNCH ERROR | Error downloading from S3 for bucket: scripts, key: "),
+        ("", "Allow", "lambda", "should be given assume role permissions for Glue"),
+        ("", "Deny", "glue", "should be given assume role permissions for Glue"),
     ],
 )
-def test_what_the_role_may_not_do_fails_the_run(runs: Runs, missing: str, service: str, message: str) -> None:
+def test_what_the_role_may_not_do_fails_the_run(
+    runs: Runs, missing: str, effect: str, service: str, message: str
+) -> None:
     """With S3's own word for it, and nothing is written; a script that can't be fetched, and a role, is named."""
     key = f"elsewhere/{uuid.uuid4().hex}.csv"
     runs.client("s3").put_object(Bucket=runs.bucket, Key=key, Body=CSV)
     actions = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"} - {missing}
-    role = runs.role(*sorted(actions), service=f"{service}.amazonaws.com")
+    role = runs.role(*sorted(actions), service=f"{service}.amazonaws.com", effect=effect)
 
     run = runs.run(runs.job(SCRIPT.read_text(), role), key)
 
-    said = run["ErrorMessage"]
+    said = run.get("ErrorMessage", "")
     # Of an error in Java, the innermost cause: a line, and no trace.
     assert ("FAILED", True, missing != "", 1) == (
         run["JobRunState"],
@@ -127,22 +130,33 @@ def test_a_script_that_fails(runs: Runs, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_runs_do_not_see_each_other(runs: Runs, first_run: dict[str, Any]) -> None:
-    """Neither settings nor views nor tasks nor a stopped Spark outlive a run, however it ends; each has its own log.
+    """Neither settings nor views nor tasks nor a stopped Spark outlive a run, however it ends.
+
+    Each has its own log, and its own arguments before those of the job.
 
     What a script prints is in Glue's output group, what it tells Glue's logger in its error group.
     """
     # As many tasks as Spark does at once.
     hangs = "spark.sparkContext.parallelize(range(2), 2).foreach(lambda _: time.sleep(600))"
-    stopped = runs.run(runs.job(f"{SCRIPT_OF_A_RUN}{hangs}\n"), timeout=1)
+    late = runs.run(runs.job(f"{SCRIPT_OF_A_RUN}{hangs}\n"), timeout=1)
+    stops_itself = (
+        "boto3.client('glue').batch_stop_job_run(JobName=given['--JOB_NAME'], JobRunIds=[given['--JOB_RUN_ID']])"
+    )
+    may_stop = runs.role("s3:*", "glue:*")
+    stopped = runs.run(runs.job(f"{SCRIPT_OF_A_RUN}import boto3\n{stops_itself}\ntime.sleep(3)\n", may_stop))
     left = runs.run(runs.job(f"{SCRIPT_OF_A_RUN}spark.range(10).count()\nspark.stop()\nos._exit(7)\n"))
     last = runs.run(runs.job(SCRIPT_OF_A_RUN))
+    # How a stopped run ends can be seen only after it has ended, and Glue says that it has at once.
+    stopped = runs.look(stopped)
 
     assert [
         ("SUCCEEDED", None),
         ("TIMEOUT", None),
+        ("STOPPED", None),
         ("FAILED", "The script ended with exit code 7"),
         ("SUCCEEDED", None),
-    ] == [(run["JobRunState"], run.get("ErrorMessage")) for run in (first_run, stopped, left, last)]
-    for run in (first_run, stopped, left, last):
+    ] == [(run["JobRunState"], run.get("ErrorMessage")) for run in (first_run, late, stopped, left, last)]
+    for run in (first_run, late, stopped, left, last):
+        printed = [line.rsplit(maxsplit=2)[0] for line in runs.log(run, "output")]
         logged = [line.partition("INFO GlueLogger: ")[2] for line in runs.log(run, "error") if " GlueLogger: " in line]
-        assert (["printed"], ["logged ü"]) == ([line.split()[0] for line in runs.log(run, "output")], logged)
+        assert ([f"printed ü default {TARGET} {run['Id']}"], ["logged ü"]) == (printed, logged)
