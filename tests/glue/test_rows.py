@@ -284,6 +284,15 @@ def test_readings(data: bytes, options: Options, rows: list[tuple[Any, ...]]) ->
     assert rows == read(data, options)[2]
 
 
+@pytest.mark.parametrize("found", [1, 3])
+def test_a_reader_that_miscounts(monkeypatch: pytest.MonkeyPatch, found: int) -> None:
+    """Rows that the reader of the values loses, or finds twice, are noticed by the count of the quotes."""
+    monkeypatch.setattr(job, "portions", lambda rows: [(list(rows) * 2)[:found]])
+
+    with pytest.raises(RefusedError, match=f"Two readers find {found} and 2 rows"):
+        read(b'a\n"1\n"\n2\n')
+
+
 def test_most_files_are_read_side_by_side() -> None:
     """Quotes closed in their line, commas too many in all rows and CRLF don't make a file one for a single worker."""
     for data in (b'a,b\r\n"x, ""y""",2\r\n\r\n3,4\r\n', b"a,b\n1,2,,\n3,4,,\n", b'a,b\n6" pipe,"x"\n'):
