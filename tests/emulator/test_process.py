@@ -53,3 +53,26 @@ os.kill(os.getpid(), signal.SIGKILL)
     )
 
     until(lambda: not procfs.alive(int(ran.stdout)))
+
+
+def test_a_spark_that_ended_is_not_used_again(tmp_path: Path) -> None:
+    """One that is up serves all runs. A shell that says that it is ready stands for Spark, which starts slowly."""
+    spark = tmp_path / "spark"
+    spark.write_text("#!/bin/sh\necho {}\nread line\n")
+    spark.chmod(0o755)
+    code = f"""
+from pathlib import Path
+from local.emulator import settings
+settings.configure(1, Path())
+from local.emulator import spark_runs
+spark_runs.PYTHON = {str(spark)!r}
+first, second = spark_runs._spark(), spark_runs._spark()
+first.process.kill()
+first.process.wait()
+print("one for all:", first is second, "again:", first is spark_runs._spark())
+"""
+    ran = subprocess.run(
+        [process.PYTHON, "-c", code], cwd=process.REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+    assert "one for all: True again: False\n" == ran.stdout, ran.stderr
