@@ -177,7 +177,7 @@ def test_an_upload_starts_the_attached_machine_with_the_others(arrivals: Arrival
     # Without windows it would be started by the function itself, and looked up: by the machine's ARN, not the alias's.
     assert other.stack.can("StartExecutionFunctionRole", "states:StartExecution", machine)
     assert other.stack.can("BackfillBatchFunctionRole", "states:DescribeExecution", execution["executionArn"])
-    assert 1 == other.backfill(prefix=key, dry_run=False)["coalesced"]
+    assert {"coalesced": 1}.items() <= other.backfill(prefix=key, dry_run=False).items()
 
 
 @pytest.mark.local_only("an account's stack may be packaged otherwise")
