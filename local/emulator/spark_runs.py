@@ -88,8 +88,10 @@ def carry_out(job: Json, run: Json) -> End:
     """
     with _turn:
         try:
-            credentials = _assume(job["Role"], run["Id"])
             spark = _spark()
+            if run["JobRunState"] != "STARTING":
+                return run["JobRunState"], None
+            credentials = _assume(job["Role"], run["Id"])
         except (PermissionError, RuntimeError) as error:
             return "FAILED", str(error)
         run["JobRunState"] = "RUNNING"

@@ -55,8 +55,8 @@ os.kill(os.getpid(), signal.SIGKILL)
     until(lambda: not procfs.alive(int(ran.stdout)))
 
 
-def test_a_spark_that_ended_is_not_used_again(tmp_path: Path) -> None:
-    """One that is up serves all runs. A shell that says that it is ready stands for Spark, which starts slowly."""
+def test_one_spark_serves_all_runs_while_it_is_up(tmp_path: Path) -> None:
+    """A run that was stopped before its turn does not use it. A shell that says that it is ready stands for Spark."""
     spark = tmp_path / "spark"
     spark.write_text("#!/bin/sh\necho {}\nread line\n")
     spark.chmod(0o755)
@@ -70,9 +70,11 @@ first, second = spark_runs._spark(), spark_runs._spark()
 first.process.kill()
 first.process.wait()
 print("one for all:", first is second, "again:", first is spark_runs._spark())
+print("stopped before its turn:", spark_runs.carry_out({{}}, {{"JobRunState": "STOPPED"}}))
 """
     ran = subprocess.run(
         [process.PYTHON, "-c", code], cwd=process.REPOSITORY, capture_output=True, text=True, check=False
     )
 
-    assert "one for all: True again: False\n" == ran.stdout, ran.stderr
+    expected = "one for all: True again: False\nstopped before its turn: ('STOPPED', None)\n"
+    assert expected == ran.stdout, ran.stderr
