@@ -2,6 +2,9 @@
 PYTHON ?= python3.13
 export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
+# The environments are not compiled when they are installed. So Python has to keep the modules that it compiles, even if
+# the shell says that it should not: otherwise each process compiles all of them again.
+export PYTHONDONTWRITEBYTECODE :=
 
 # One environment per concern: SAM CLI and the local cloud pin botocore versions of their own. The one of the Lambda
 # runtime has only the runtime client, so a package that the artifact lacks makes an error. Most modules are never
