@@ -39,10 +39,11 @@ local: setup  ## Keep the local cloud up, with the stack deployed, until Ctrl-C.
 
 # The make of macOS is of 2006 and doesn't know it.
 sync := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-# Spark takes longest, on little more than one processor: it starts as soon as there is a build.
+# Spark takes longest, on little more than one processor, and starts as soon as there is a build. Tests of the local
+# cloud often wait.
 .PHONY: test
-test: setup  ## Everything that CI runs, two targets at a time.
-	@$(MAKE) --no-print-directory -j2 $(sync) routes build lint spark unit integration
+test: setup  ## Everything that CI runs, three targets at a time.
+	@$(MAKE) --no-print-directory -j3 $(sync) routes build lint spark unit integration
 
 .PHONY: lint
 lint: .venv/dev/.ready .venv/sam/.ready  ## Style, types, the template, spelling.
